@@ -1,0 +1,66 @@
+//! What is checked, how often, and the thresholds.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A probe as the operator defines it; it runs for each address of each pool that names it.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// Its name in files and messages.
+    pub name: String,
+    /// What is done.
+    pub kind: Kind,
+    /// The port it is done to.
+    pub port: u16,
+    /// The name asked for (Host, SNI); none: the first name of the pool.
+    pub host: Option<String>,
+    /// Time between two checks of one address.
+    pub every: Duration,
+    /// A check that has not ended by then has failed.
+    pub timeout: Duration,
+    /// Failures, successes between them not counted, after which the address is out of service.
+    pub down: u32,
+    /// Successes in a row that clear the count of failures.
+    pub ok: u32,
+    /// Successes in a row after which the address is back in service.
+    pub up: u32,
+}
+
+/// What a probe does.
+#[derive(Clone, Debug)]
+pub enum Kind {
+    /// A connection is made and closed.
+    Tcp,
+    /// A page is fetched; redirects are not followed.
+    Http {
+        /// Over TLS, with chain, name and expiry checked.
+        tls: bool,
+        /// Path and query, with its first slash.
+        path: String,
+        /// What the answer must be.
+        expect: Expect,
+        /// Roots instead of the system's: a file of PEM certificates.
+        ca: Option<PathBuf>,
+    },
+}
+
+/// What an HTTP answer must be.
+#[derive(Clone, Debug)]
+pub struct Expect {
+    /// Ranges of status codes, both ends included; one must hold.
+    pub status: Vec<(u16, u16)>,
+    /// Must match in the first 64 KiB of the body.
+    pub body: Option<regex::Regex>,
+}
+
+impl Kind {
+    /// The word for it in files.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Http { tls: false, .. } => "http",
+            Self::Http { tls: true, .. } => "https",
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! nearmost: an authoritative DNS server that sends every client to the nearest healthy mirror, and can say why.
+
+pub mod diagnostic;
+pub mod geo;
+pub mod health;
+pub mod policy;
+pub mod zone;

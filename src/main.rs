@@ -1,0 +1,2 @@
+//! The `nearmost` program: everything is in the library.
+fn main() {}

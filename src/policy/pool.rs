@@ -1,0 +1,97 @@
+//! Nodes and pools as the operator means them.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use crate::geo::{Country, Point};
+
+/// One mirror machine or site.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Its name in files and messages.
+    pub name: String,
+    /// Where it stands; none: where the GeoIP database puts its first address.
+    pub at: Option<Point>,
+    /// The country it stands in, if stated.
+    pub country: Option<Country>,
+    /// Its share among nodes that are about equally near; 0 is a spare.
+    pub weight: u32,
+    /// Its addresses, each probed and judged apart.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// A set of nodes behind one or more names, with the policy that chooses among them.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    /// Its name in files and messages.
+    pub name: String,
+    /// Indices of its nodes, in the order of the files.
+    pub nodes: Vec<usize>,
+    /// Indices of its probes; an address is in service when all of them say so. None: always in service.
+    pub probes: Vec<usize>,
+    /// How many nodes an answer holds.
+    pub answer: Answer,
+    /// The band of about-equal nodes.
+    pub near: Near,
+    /// The same client keeps the same node; else drawn by weight for each question.
+    pub sticky: bool,
+    /// What is answered with no node in service.
+    pub none: NoneLeft,
+    /// What clients get that nothing is known of.
+    pub unknown: UnknownClient,
+}
+
+/// How many nodes an answer holds, for each family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Answer {
+    /// At most so many, all from the near band.
+    Nodes(u8),
+    /// All that are in service.
+    All,
+}
+
+/// The band of about-equal nodes: all within `factor` x the nearest's distance + `slack_km`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Near {
+    /// At least 1.
+    pub factor: f64,
+    /// Kilometres.
+    pub slack_km: f64,
+}
+
+impl Default for Near {
+    /// 50 km is where two GeoIP databases differ more than distances mean anything.
+    fn default() -> Self {
+        Self { factor: 1.1, slack_km: 50.0 }
+    }
+}
+
+impl fmt::Display for Near {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x + {}km", self.factor, self.slack_km)
+    }
+}
+
+/// What is answered with no node in service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NoneLeft {
+    /// The node that was in service last.
+    LeastBad,
+    /// All nodes of the pool.
+    All,
+    /// What would be answered were all in service.
+    Nearest,
+    /// No records.
+    NoData,
+    /// An error.
+    ServFail,
+}
+
+/// Where a client stands that nothing is known of.
+#[derive(Clone, Debug, PartialEq)]
+pub enum UnknownClient {
+    /// Where this name server stands; if that is not stated, anywhere people live.
+    Server,
+    /// Given these nodes, by their indices, in this order.
+    Nodes(Vec<usize>),
+}

@@ -1,0 +1,7 @@
+//! Names and records: what an operator's zone files say.
+
+mod name;
+mod record;
+
+pub use name::{MAX_LABEL, MAX_NAME, Name, NameError, escape, labels};
+pub use record::{Data, Record};

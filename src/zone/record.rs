@@ -1,0 +1,38 @@
+//! One record of a zone file, with the place it was written at.
+
+use super::Name;
+use crate::diagnostic::Span;
+
+/// One record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The name it belongs to.
+    pub owner: Name,
+    /// Seconds that others may keep it.
+    pub ttl: u32,
+    /// What it holds.
+    pub data: Data,
+    /// Where it was written.
+    pub span: Span,
+}
+
+/// What a record holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Data {
+    /// A record of the DNS.
+    Plain {
+        /// The type's number.
+        rtype: u16,
+        /// RDATA in wire form, names uncompressed, their letters' case kept.
+        rdata: Box<[u8]>,
+    },
+    /// Our pseudo-record: A and AAAA come from a pool. [`Record::ttl`] is the TTL while all is steady.
+    Pool {
+        /// The pool's name.
+        pool: Box<str>,
+        /// The TTL is never below this.
+        min_ttl: u32,
+        /// Where the pool's name stands.
+        span: Span,
+    },
+}
