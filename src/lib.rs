@@ -4,4 +4,5 @@ pub mod diagnostic;
 pub mod geo;
 pub mod health;
 pub mod policy;
+pub mod prefix;
 pub mod zone;
