@@ -18,7 +18,11 @@ impl Span {
     #[must_use]
     pub fn new(file: u32, start: usize, end: usize) -> Self {
         let cut = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        Self { file, start: cut(start), len: cut(end.saturating_sub(start)) }
+        Self {
+            file,
+            start: cut(start),
+            len: cut(end.saturating_sub(start)),
+        }
     }
 }
 
@@ -37,7 +41,10 @@ struct Source {
 impl Sources {
     /// Keeps a file's text and numbers it. Texts over 4 GiB are the caller's to refuse.
     pub fn add(&mut self, path: impl Into<String>, text: impl Into<Box<[u8]>>) -> u32 {
-        self.files.push(Source { path: path.into(), text: text.into() });
+        self.files.push(Source {
+            path: path.into(),
+            text: text.into(),
+        });
         u32::try_from(self.files.len() - 1).unwrap_or(u32::MAX)
     }
 
@@ -75,8 +82,14 @@ impl Sources {
     fn line_of(&self, span: Span) -> (usize, usize, &[u8]) {
         let text = self.text(span.file);
         let at = (span.start as usize).min(text.len());
-        let start = text[..at].iter().rposition(|&b| b == b'\n').map_or(0, |i| i + 1);
-        let end = text[at..].iter().position(|&b| b == b'\n').map_or(text.len(), |i| at + i);
+        let start = text[..at]
+            .iter()
+            .rposition(|&b| b == b'\n')
+            .map_or(0, |i| i + 1);
+        let end = text[at..]
+            .iter()
+            .position(|&b| b == b'\n')
+            .map_or(text.len(), |i| at + i);
         let number = text[..start].iter().filter(|&&b| b == b'\n').count() + 1;
         let column = String::from_utf8_lossy(&text[start..at]).chars().count() + 1;
         (number, column, &text[start..end])
@@ -119,7 +132,11 @@ impl Diagnostic {
     }
 
     /// Adds `did you mean "…"?` where one of `known` is near to `word`.
-    pub fn suggest<'a>(&mut self, word: &str, known: impl IntoIterator<Item = &'a str>) -> &mut Self {
+    pub fn suggest<'a>(
+        &mut self,
+        word: &str,
+        known: impl IntoIterator<Item = &'a str>,
+    ) -> &mut Self {
         if let Some(near) = nearest(word, known) {
             self.note(format!("did you mean \"{near}\"?"));
         }
@@ -139,25 +156,41 @@ const SHOWN: usize = 100;
 
 impl Diagnostics {
     /// Records an error; the value returned takes notes.
-    pub fn error(&mut self, span: impl Into<Option<Span>>, message: impl Into<String>) -> &mut Diagnostic {
+    pub fn error(
+        &mut self,
+        span: impl Into<Option<Span>>,
+        message: impl Into<String>,
+    ) -> &mut Diagnostic {
         self.push(Severity::Error, span.into(), message.into())
     }
 
     /// Records a warning; the value returned takes notes.
-    pub fn warning(&mut self, span: impl Into<Option<Span>>, message: impl Into<String>) -> &mut Diagnostic {
+    pub fn warning(
+        &mut self,
+        span: impl Into<Option<Span>>,
+        message: impl Into<String>,
+    ) -> &mut Diagnostic {
         self.push(Severity::Warning, span.into(), message.into())
     }
 
     fn push(&mut self, severity: Severity, span: Option<Span>, message: String) -> &mut Diagnostic {
         let at = self.list.len();
-        self.list.push(Diagnostic { severity, span, message, notes: Vec::new() });
+        self.list.push(Diagnostic {
+            severity,
+            span,
+            message,
+            notes: Vec::new(),
+        });
         &mut self.list[at]
     }
 
     /// How many errors there are.
     #[must_use]
     pub fn errors(&self) -> usize {
-        self.list.iter().filter(|d| d.severity == Severity::Error).count()
+        self.list
+            .iter()
+            .filter(|d| d.severity == Severity::Error)
+            .count()
     }
 
     /// How many warnings there are.
@@ -190,7 +223,11 @@ fn render_one(out: &mut String, d: &Diagnostic, sources: &Sources, colour: bool)
         Severity::Error => ("error", "\x1b[1;31m"),
         Severity::Warning => ("warning", "\x1b[1;33m"),
     };
-    let (paint, bold, off) = if colour { (paint, "\x1b[1m", "\x1b[0m") } else { ("", "", "") };
+    let (paint, bold, off) = if colour {
+        (paint, "\x1b[1m", "\x1b[0m")
+    } else {
+        ("", "", "")
+    };
     if let Some(span) = d.span {
         let _ = write!(out, "{bold}{}:{off} ", sources.place(span));
     }
@@ -216,17 +253,30 @@ const WIDTH: usize = 160;
 
 fn excerpt(out: &mut String, span: Span, sources: &Sources, paint: &str, off: &str) {
     let (number, column, line) = sources.line_of(span);
-    let text: Vec<char> = String::from_utf8_lossy(line).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let text: Vec<char> = String::from_utf8_lossy(line)
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
     let from = if column > WIDTH - 40 { column - 40 } else { 0 };
     let shown: String = text.iter().skip(from).take(WIDTH).collect();
     let start = span.start as usize;
     let rest = &sources.text(span.file)[start.min(sources.text(span.file).len())..];
     let marked = &rest[..(span.len as usize).min(rest.len())];
     let marked = marked.split(|&b| b == b'\n').next().unwrap_or_default();
-    let carets = String::from_utf8_lossy(marked).trim_end().chars().count().clamp(1, WIDTH);
+    let carets = String::from_utf8_lossy(marked)
+        .trim_end()
+        .chars()
+        .count()
+        .clamp(1, WIDTH);
     let gutter = number.to_string().len();
     let _ = writeln!(out, " {number} | {}", shown.trim_end());
-    let _ = writeln!(out, " {:gutter$} | {}{paint}{}{off}", "", " ".repeat(column - 1 - from), "^".repeat(carets));
+    let _ = writeln!(
+        out,
+        " {:gutter$} | {}{paint}{}{off}",
+        "",
+        " ".repeat(column - 1 - from),
+        "^".repeat(carets)
+    );
 }
 
 /// The known word nearest to `word`, if it is near enough to be a slip: at most a third of its letters differ.
@@ -251,7 +301,9 @@ mod tests {
         let mut sources = Sources::default();
         let file = sources.add("a.toml", *b"x = 1\nprobee = 2\n");
         let mut found = Diagnostics::default();
-        found.error(Span::new(file, 6, 12), "unknown key \"probee\"").suggest("probee", ["pools", "probe"]);
+        found
+            .error(Span::new(file, 6, 12), "unknown key \"probee\"")
+            .suggest("probee", ["pools", "probe"]);
         let text = found.render(&sources, false);
         assert_eq!(
             text,

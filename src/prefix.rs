@@ -20,12 +20,18 @@ impl Prefix {
             IpAddr::V4(a) => {
                 let len = len.min(32);
                 let mask = u32::MAX.checked_shl(32 - u32::from(len)).unwrap_or(0);
-                Self { addr: Ipv4Addr::from_bits(a.to_bits() & mask).into(), len }
+                Self {
+                    addr: Ipv4Addr::from_bits(a.to_bits() & mask).into(),
+                    len,
+                }
             }
             IpAddr::V6(a) => {
                 let len = len.min(128);
                 let mask = u128::MAX.checked_shl(128 - u32::from(len)).unwrap_or(0);
-                Self { addr: Ipv6Addr::from_bits(a.to_bits() & mask).into(), len }
+                Self {
+                    addr: Ipv6Addr::from_bits(a.to_bits() & mask).into(),
+                    len,
+                }
             }
         }
     }
@@ -61,28 +67,57 @@ pub enum Client {
 /// First addresses of the IPv6 blocks that carry IPv4 and their lengths: v4-mapped, NAT64 (RFC 6052 2.1), 6to4 (RFC 3056 2), Teredo (RFC 4380 4).
 /// The maps keep these blocks apart, so that no scope reaches into them.
 pub const CARRIERS: [Prefix; 4] = [
-    Prefix { addr: IpAddr::V6(Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0)), len: 96 },
-    Prefix { addr: IpAddr::V6(Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0)), len: 96 },
-    Prefix { addr: IpAddr::V6(Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0)), len: 16 },
-    Prefix { addr: IpAddr::V6(Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0)), len: 32 },
+    Prefix {
+        addr: IpAddr::V6(Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0)),
+        len: 96,
+    },
+    Prefix {
+        addr: IpAddr::V6(Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0)),
+        len: 96,
+    },
+    Prefix {
+        addr: IpAddr::V6(Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0)),
+        len: 16,
+    },
+    Prefix {
+        addr: IpAddr::V6(Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0)),
+        len: 32,
+    },
 ];
 
 impl Client {
     /// How the maps know `addr`.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, reason = "each cast takes 32 or 64 of the 128 bits on purpose")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "each cast takes 32 or 64 of the 128 bits on purpose"
+    )]
     pub fn of(addr: IpAddr) -> Self {
         let bits = match addr {
-            IpAddr::V4(a) => return Self::V4 { addr: a.to_bits(), offset: 0 },
+            IpAddr::V4(a) => {
+                return Self::V4 {
+                    addr: a.to_bits(),
+                    offset: 0,
+                };
+            }
             IpAddr::V6(a) => a.to_bits(),
         };
         if bits >> 32 == 0xffff || bits >> 32 == 0x0064_ff9b_u128 << 64 {
-            Self::V4 { addr: bits as u32, offset: 96 }
+            Self::V4 {
+                addr: bits as u32,
+                offset: 96,
+            }
         } else if bits >> 112 == 0x2002 {
-            Self::V4 { addr: (bits >> 80) as u32, offset: 16 }
+            Self::V4 {
+                addr: (bits >> 80) as u32,
+                offset: 16,
+            }
         } else if bits >> 96 == 0x2001_0000 {
             // RFC 4380 4: the client's address with every bit turned.
-            Self::V4 { addr: !(bits as u32), offset: 96 }
+            Self::V4 {
+                addr: !(bits as u32),
+                offset: 96,
+            }
         } else {
             Self::V6((bits >> 64) as u64)
         }
@@ -107,7 +142,11 @@ pub fn is_routable(addr: IpAddr) -> bool {
             let [a, b, ..] = addr.to_be_bytes();
             !matches!(
                 (a, b),
-                (0 | 10 | 127 | 224.., _) | (100, 64..=127) | (169, 254) | (172, 16..=31) | (192, 168)
+                (0 | 10 | 127 | 224.., _)
+                    | (100, 64..=127)
+                    | (169, 254)
+                    | (172, 16..=31)
+                    | (192, 168)
             )
         }
         Client::V6(upper) => upper >> 61 == 1,
@@ -194,16 +233,37 @@ mod tests {
         assert_eq!(inside("2001:0:1:2:3:4:3fff:fdfe"), ("192.0.2.1".into(), 96));
         assert_eq!(inside("2001:db8::1"), ("-".into(), 0));
         for carrier in CARRIERS {
-            assert!(matches!(Client::of(carrier.addr), Client::V4 { .. }), "{carrier}");
+            assert!(
+                matches!(Client::of(carrier.addr), Client::V4 { .. }),
+                "{carrier}"
+            );
         }
     }
 
     #[test]
     fn private_addresses_are_not_routable() {
-        for text in ["10.1.2.3", "127.0.0.1", "100.64.0.1", "192.168.1.1", "172.31.0.1", "224.0.0.1", "fe80::1", "fd00::1", "::1", "::ffff:10.0.0.1"] {
+        for text in [
+            "10.1.2.3",
+            "127.0.0.1",
+            "100.64.0.1",
+            "192.168.1.1",
+            "172.31.0.1",
+            "224.0.0.1",
+            "fe80::1",
+            "fd00::1",
+            "::1",
+            "::ffff:10.0.0.1",
+        ] {
             assert!(!is_routable(ip(text)), "{text}");
         }
-        for text in ["8.8.8.8", "192.0.2.1", "100.128.0.1", "2001:db8::1", "2a00::1", "172.32.0.1"] {
+        for text in [
+            "8.8.8.8",
+            "192.0.2.1",
+            "100.128.0.1",
+            "2001:db8::1",
+            "2a00::1",
+            "172.32.0.1",
+        ] {
             assert!(is_routable(ip(text)), "{text}");
         }
     }
@@ -212,7 +272,11 @@ mod tests {
     fn blocks_hold_their_addresses() {
         let block = Prefix::holding(ip("192.0.2.200"), 25);
         assert_eq!(block.to_string(), "192.0.2.128/25");
-        assert!(block.contains(ip("192.0.2.255")) && !block.contains(ip("192.0.2.1")) && !block.contains(ip("::")));
+        assert!(
+            block.contains(ip("192.0.2.255"))
+                && !block.contains(ip("192.0.2.1"))
+                && !block.contains(ip("::"))
+        );
         assert!(Prefix::holding(ip("::1"), 0).contains(ip("ffff::")));
     }
 

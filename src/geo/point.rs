@@ -18,7 +18,8 @@ impl Point {
     /// A point, if both numbers are finite and within their range.
     #[must_use]
     pub fn new(lat: f64, lon: f64) -> Option<Self> {
-        ((-90.0..=90.0).contains(&lat) && (-180.0..=180.0).contains(&lon)).then_some(Self { lat, lon })
+        ((-90.0..=90.0).contains(&lat) && (-180.0..=180.0).contains(&lon))
+            .then_some(Self { lat, lon })
     }
 
     /// Great-circle distance in km.
@@ -89,10 +90,27 @@ mod tests {
 
     #[test]
     fn known_distances() {
-        let london = Point { lat: 51.5074, lon: -0.1278 };
-        let new_york = Point { lat: 40.7128, lon: -74.0060 };
+        let london = Point {
+            lat: 51.5074,
+            lon: -0.1278,
+        };
+        let new_york = Point {
+            lat: 40.7128,
+            lon: -74.0060,
+        };
         assert!((london.km(new_york) - 5570.0).abs() < 5.0);
-        assert!((Point { lat: 90.0, lon: 0.0 }.km(Point { lat: -90.0, lon: 77.0 }) - 20015.1).abs() < 0.1);
+        assert!(
+            (Point {
+                lat: 90.0,
+                lon: 0.0
+            }
+            .km(Point {
+                lat: -90.0,
+                lon: 77.0
+            }) - 20015.1)
+                .abs()
+                < 0.1
+        );
         assert!(london.km(london) < 1e-9);
     }
 

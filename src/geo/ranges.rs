@@ -54,8 +54,16 @@ impl<K: Key, V: Copy + PartialEq> Ranges<K, V> {
     }
 
     fn nth(&self, at: usize) -> Range<K, V> {
-        let last = self.starts.get(at + 1).and_then(|next| next.previous()).unwrap_or(K::MAX);
-        Range { first: self.starts[at], last, value: self.values[at] }
+        let last = self
+            .starts
+            .get(at + 1)
+            .and_then(|next| next.previous())
+            .unwrap_or(K::MAX);
+        Range {
+            first: self.starts[at],
+            last,
+            value: self.values[at],
+        }
     }
 
     /// All ranges in order.
@@ -103,7 +111,10 @@ impl<K: Key, V: Copy + PartialEq> Builder<K, V> {
     /// All addresses have `value`.
     #[must_use]
     pub fn new(value: V) -> Self {
-        Self { starts: vec![K::MIN], values: vec![value] }
+        Self {
+            starts: vec![K::MIN],
+            values: vec![value],
+        }
     }
 
     /// From `start` on the value is `value`. Starts must not descend; of two at the same start the later holds.
@@ -133,7 +144,12 @@ impl<K: Key, V: Copy + PartialEq> Builder<K, V> {
         }
         // The last slot ends where the indexed space does; whatever lies beyond it starts after any address in it.
         index.push(position(self.starts.len() - 1));
-        Ranges { starts: self.starts.into(), values: self.values.into(), index: index.into(), bits }
+        Ranges {
+            starts: self.starts.into(),
+            values: self.values.into(),
+            index: index.into(),
+            bits,
+        }
     }
 }
 
@@ -149,7 +165,10 @@ fn position(at: usize) -> u32 {
 
 /// Paints blocks over ranges: narrower blocks over wider ones.
 #[must_use]
-pub fn paint<K: Key, V: Copy + PartialEq>(under: &Ranges<K, V>, blocks: &[(K, K, V)]) -> Ranges<K, V> {
+pub fn paint<K: Key, V: Copy + PartialEq>(
+    under: &Ranges<K, V>,
+    blocks: &[(K, K, V)],
+) -> Ranges<K, V> {
     let mut blocks = blocks.to_vec();
     // Of blocks that start together the widest comes first; blocks are nested or apart, so a stack suffices.
     blocks.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.cmp(&a.1)));
@@ -173,10 +192,17 @@ pub fn paint<K: Key, V: Copy + PartialEq>(under: &Ranges<K, V>, blocks: &[(K, K,
             open.push((*last, *value));
             next_block += 1;
         }
-        while under.starts.get(range + 1).is_some_and(|start| *start <= cut) {
+        while under
+            .starts
+            .get(range + 1)
+            .is_some_and(|start| *start <= cut)
+        {
             range += 1;
         }
-        built.from(cut, open.last().map_or(under.values[range], |(_, value)| *value));
+        built.from(
+            cut,
+            open.last().map_or(under.values[range], |(_, value)| *value),
+        );
     }
     built.build()
 }
@@ -187,7 +213,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn linear<K: Key, V: Copy + PartialEq>(ranges: &Ranges<K, V>, addr: K) -> Range<K, V> {
-        ranges.iter().find(|r| r.first <= addr && addr <= r.last).expect("ranges cover all addresses")
+        ranges
+            .iter()
+            .find(|r| r.first <= addr && addr <= r.last)
+            .expect("ranges cover all addresses")
     }
 
     fn build<K: Key + std::fmt::Debug>(mut starts: Vec<K>, values: &[u8]) -> Ranges<K, u8> {

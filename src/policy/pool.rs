@@ -62,7 +62,10 @@ pub struct Near {
 impl Default for Near {
     /// 50 km is where two GeoIP databases differ more than distances mean anything.
     fn default() -> Self {
-        Self { factor: 1.1, slack_km: 50.0 }
+        Self {
+            factor: 1.1,
+            slack_km: 50.0,
+        }
     }
 }
 

@@ -2,6 +2,9 @@
 
 mod name;
 mod record;
+pub mod rtype;
+mod tree;
 
 pub use name::{MAX_LABEL, MAX_NAME, Name, NameError, escape, labels};
 pub use record::{Data, Record};
+pub use tree::{Lookup, NameKey, NodeId, PoolUse, Rrset, Zone};

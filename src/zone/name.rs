@@ -38,7 +38,9 @@ impl fmt::Display for NameError {
             Self::LabelTooLong => "a label is longer than 63 octets",
             Self::NameTooLong => "the name is longer than 255 octets",
             Self::EmptyLabel => "the name has an empty label",
-            Self::BadEscape => "bad escape: write \\DDD with a decimal octet, or \\ and a character",
+            Self::BadEscape => {
+                "bad escape: write \\DDD with a decimal octet, or \\ and a character"
+            }
             Self::NoOrigin => "the name is relative and there is no origin",
             Self::BadWire => "the octets are no uncompressed name",
         })
@@ -51,7 +53,9 @@ impl Name {
     /// The root.
     #[must_use]
     pub fn root() -> Self {
-        Self { wire: Box::new([0]) }
+        Self {
+            wire: Box::new([0]),
+        }
     }
 
     /// Reads a name in presentation form (RFC 1035 5.1): `\DDD` and `\X` escapes, `@` for the origin, relative names
@@ -103,7 +107,9 @@ impl Name {
         if at >= MAX_NAME {
             return Err(NameError::NameTooLong);
         }
-        Ok(Self { wire: wire[..=at].into() })
+        Ok(Self {
+            wire: wire[..=at].into(),
+        })
     }
 
     /// The octets, the root's zero last.
@@ -121,14 +127,18 @@ impl Name {
     #[must_use]
     pub fn to_lower(&self) -> Self {
         // Length octets are below 64 and so never letters.
-        Self { wire: self.wire.to_ascii_lowercase().into() }
+        Self {
+            wire: self.wire.to_ascii_lowercase().into(),
+        }
     }
 
     /// The name without its first label; none for the root.
     #[must_use]
     pub fn parent(&self) -> Option<Self> {
         let first = usize::from(self.wire[0]);
-        (first > 0).then(|| Self { wire: self.wire[first + 1..].into() })
+        (first > 0).then(|| Self {
+            wire: self.wire[first + 1..].into(),
+        })
     }
 
     /// Whether this is `other` or below it.
@@ -233,7 +243,9 @@ impl fmt::Display for Name {
         for label in self.labels() {
             for &octet in label {
                 match octet {
-                    b'.' | b'\\' | b'"' | b'(' | b')' | b';' | b'@' | b'$' => write!(f, "\\{}", octet as char)?,
+                    b'.' | b'\\' | b'"' | b'(' | b')' | b';' | b'@' | b'$' => {
+                        write!(f, "\\{}", octet as char)?
+                    }
                     0x21..=0x7e => write!(f, "{}", octet as char)?,
                     _ => write!(f, "\\{octet:03}")?,
                 }
@@ -275,7 +287,11 @@ impl PartialOrd for Name {
 impl Ord for Name {
     /// The canonical order of RFC 4034 6.1: label by label from the right.
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        let key = |n: &Self| n.labels().map(<[u8]>::to_ascii_lowercase).collect::<Vec<_>>();
+        let key = |n: &Self| {
+            n.labels()
+                .map(<[u8]>::to_ascii_lowercase)
+                .collect::<Vec<_>>()
+        };
         key(self).iter().rev().cmp(key(other).iter().rev())
     }
 }
@@ -290,7 +306,13 @@ mod tests {
 
     #[test]
     fn text_and_back() {
-        for text in [".", "example.org.", "a\\.b.example.", "\\000\\255x.example.", "\\@.\\$.example."] {
+        for text in [
+            ".",
+            "example.org.",
+            "a\\.b.example.",
+            "\\000\\255x.example.",
+            "\\@.\\$.example.",
+        ] {
             assert_eq!(name(text).to_string(), text);
         }
     }
@@ -298,7 +320,10 @@ mod tests {
     #[test]
     fn relative_names_take_the_origin() {
         let origin = name("example.org.");
-        assert_eq!(Name::parse(b"www", Some(&origin)), Ok(name("www.example.org.")));
+        assert_eq!(
+            Name::parse(b"www", Some(&origin)),
+            Ok(name("www.example.org."))
+        );
         assert_eq!(Name::parse(b"@", Some(&origin)), Ok(origin));
         assert_eq!(Name::parse(b"www", None), Err(NameError::NoOrigin));
     }
@@ -307,10 +332,16 @@ mod tests {
     fn limits_are_exact() {
         let label = "a".repeat(63);
         assert!(Name::absolute(&label).is_ok());
-        assert_eq!(Name::absolute(&format!("{label}a")), Err(NameError::LabelTooLong));
+        assert_eq!(
+            Name::absolute(&format!("{label}a")),
+            Err(NameError::LabelTooLong)
+        );
         let full = format!("{label}.{label}.{label}.{}", "b".repeat(61));
         assert_eq!(name(&full).wire().len(), MAX_NAME);
-        assert_eq!(Name::absolute(&format!("{full}b")), Err(NameError::NameTooLong));
+        assert_eq!(
+            Name::absolute(&format!("{full}b")),
+            Err(NameError::NameTooLong)
+        );
         assert_eq!(Name::absolute("a..b"), Err(NameError::EmptyLabel));
         assert_eq!(Name::absolute(".a"), Err(NameError::EmptyLabel));
         assert_eq!(Name::absolute("a\\25"), Err(NameError::BadEscape));
@@ -326,8 +357,21 @@ mod tests {
 
     #[test]
     fn canonical_order() {
-        let mut names = [name("z.example"), name("example"), name("a.example"), name("yljkjljk.a.example")];
+        let mut names = [
+            name("z.example"),
+            name("example"),
+            name("a.example"),
+            name("yljkjljk.a.example"),
+        ];
         names.sort();
-        assert_eq!(names.map(|n| n.to_string()), ["example.", "a.example.", "yljkjljk.a.example.", "z.example."]);
+        assert_eq!(
+            names.map(|n| n.to_string()),
+            [
+                "example.",
+                "a.example.",
+                "yljkjljk.a.example.",
+                "z.example."
+            ]
+        );
     }
 }
