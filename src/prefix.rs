@@ -165,6 +165,12 @@ pub trait Key: Copy + Ord {
     fn previous(self) -> Option<Self>;
     /// How many leading bits two addresses share.
     fn shared_bits(self, other: Self) -> u8;
+    /// The last address of the block of `len` bits that starts here.
+    fn block_last(self, len: u8) -> Self;
+    /// Whether a block of the maps' grain starts here: a /24 of IPv4, a /56 of IPv6. Resolvers send no more (RFC 7871 11.1).
+    fn starts_grain(self) -> bool;
+    /// The last address of the grain that holds this one.
+    fn grain_last(self) -> Self;
     /// Its place among `1 << bits` equal parts of the space where a family's clients are: all of IPv4, 2000::/3 of IPv6.
     /// None outside of it.
     fn slot(self, bits: u8) -> Option<usize>;
@@ -186,6 +192,15 @@ macro_rules! key {
             #[expect(clippy::cast_possible_truncation, reason = "at most 64")]
             fn shared_bits(self, other: Self) -> u8 {
                 (self ^ other).leading_zeros() as u8
+            }
+            fn block_last(self, len: u8) -> Self {
+                self | Self::MAX.checked_shr(len.into()).unwrap_or(0)
+            }
+            fn starts_grain(self) -> bool {
+                self & 0xff == 0
+            }
+            fn grain_last(self) -> Self {
+                self | 0xff
             }
             #[expect(clippy::cast_possible_truncation, reason = "`bits` is below 32")]
             fn slot(self, bits: u8) -> Option<usize> {

@@ -71,6 +71,18 @@ impl<K: Key, V: Copy + PartialEq> Ranges<K, V> {
         (0..self.starts.len()).map(|at| self.nth(at))
     }
 
+    /// The ranges between two addresses, the outer ones cut to them.
+    pub fn within(&self, first: K, last: K) -> impl Iterator<Item = Range<K, V>> {
+        (self.position(first)..self.starts.len())
+            .map(|at| self.nth(at))
+            .take_while(move |r| r.first <= last)
+            .map(move |r| Range {
+                first: r.first.max(first),
+                last: r.last.min(last),
+                value: r.value,
+            })
+    }
+
     /// How many ranges there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -1,5 +1,11 @@
 //! Which nodes a client is given, and why: pools compiled to maps, and the walk.
 
+mod compile;
+mod map;
 mod pool;
+mod walk;
 
+pub use compile::{Cities, Member as PlanMember, Plan, Unknown, compile};
+pub use map::{Entry, List, ListId, Map};
 pub use pool::{Answer, Near, Node, NoneLeft, Pool, UnknownClient};
+pub use walk::{Address, Choice, MOST, Member, Outcome, Steering, Verdict, Witness};

@@ -1,0 +1,37 @@
+//! Whom an answer is for: the client that a resolver names, or the resolver (SPEC 3.1).
+
+use std::net::IpAddr;
+
+use crate::prefix::{Client, is_routable};
+use crate::snapshot::Snapshot;
+use crate::wire::Query;
+
+/// Whom an answer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asker {
+    /// The address that is looked up.
+    pub client: Client,
+    /// Whether it came in an ECS option; only then there is a scope to tell.
+    pub by_ecs: bool,
+}
+
+impl Asker {
+    /// The block of the query's ECS option, if it has one with at least a bit of address that is routable or that an
+    /// override speaks of; else the sender.
+    #[must_use]
+    pub fn of(query: &Query<'_>, source: IpAddr, snapshot: &Snapshot) -> Self {
+        let told = query.edns.and_then(|e| e.ecs).and_then(|ecs| ecs.client());
+        match told.filter(|&addr| {
+            is_routable(addr) || snapshot.private.iter().any(|net| net.contains(addr))
+        }) {
+            Some(addr) => Self {
+                client: Client::of(addr),
+                by_ecs: true,
+            },
+            None => Self {
+                client: Client::of(source),
+                by_ecs: false,
+            },
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The heart: a packet and a generation in, a reply out. No IO, no clock, no lock, no allocation.
+//!
+//! ```text
+//!   packet -> Query -> which client? -> name by name along aliases (`Chain`) -> records -> OPT -> reply
+//! ```
+
+mod chain;
+mod client;
+mod pool;
+
+use std::net::IpAddr;
+
+pub use client::Asker;
+
+use crate::health::Table;
+use crate::snapshot::Snapshot;
+use crate::wire::{Edns, ExtendedError, Header, Malformed, Opt, Query, Writer, class, flag, rcode};
+use crate::zone::rtype;
+
+/// How a question came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// One datagram each way: the reply fits the smaller of what both sides take.
+    Udp,
+    /// A stream: replies of up to 64 KiB.
+    Tcp,
+}
+
+/// A question as it came.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The message.
+    pub packet: &'a [u8],
+    /// Who sent it.
+    pub source: IpAddr,
+    /// How.
+    pub transport: Transport,
+    /// Any number, another each time: it decides who is drawn in pools that are not sticky.
+    pub draw: u64,
+}
+
+/// What became of a question.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Octets of the reply; 0: there is none to be sent.
+    pub len: usize,
+    /// The response code.
+    pub rcode: u16,
+    /// Whether the reply was cut short.
+    pub truncated: bool,
+    /// Whether a pool without a node in service was asked.
+    pub none_left: bool,
+}
+
+/// The longest message.
+pub const LONGEST: usize = 65_535;
+/// What every resolver takes by UDP (RFC 1035 4.2.1).
+const PLAIN_UDP: u16 = 512;
+
+/// Answers one question. `out` holds at least 512 octets; for TCP [`LONGEST`]. `table` is that of `snapshot`.
+#[must_use]
+pub fn answer(snapshot: &Snapshot, table: &Table, request: Request<'_>, out: &mut [u8]) -> Outcome {
+    match Query::parse(request.packet) {
+        Ok(query) => reply(snapshot, table, request, &query, out),
+        Err(Malformed::Silent) => Outcome::default(),
+        Err(Malformed::Reply {
+            header,
+            rcode,
+            question,
+            edns,
+        }) => {
+            let opt = edns.then(|| plain_opt(snapshot));
+            let mut writer = Writer::new(out, PLAIN_UDP.into(), opt.map_or(0, |o| o.room()));
+            question.into_iter().for_each(|q| writer.question(q));
+            opt.iter().for_each(|opt| writer.opt(opt, rcode));
+            let len = writer.finish(header.id, echoed(header), rcode);
+            Outcome {
+                len,
+                rcode,
+                ..Outcome::default()
+            }
+        }
+    }
+}
+
+fn plain_opt(snapshot: &Snapshot) -> Opt<'_> {
+    Opt {
+        udp_size: snapshot.settings.udp_size,
+        dnssec_ok: false,
+        ecs: None,
+        scope: 0,
+        nsid: None,
+        error: None,
+    }
+}
+
+/// The bits of a query that its reply repeats.
+fn echoed(header: Header) -> u16 {
+    header.flags & (0x7800 | flag::RD | flag::CD)
+}
+
+/// What is found out while a reply is made.
+#[derive(Clone, Copy, Debug, Default)]
+struct Findings {
+    rcode: u16,
+    authoritative: bool,
+    truncated: bool,
+    none_left: bool,
+    /// The narrowest block of which all of the answer holds.
+    scope: u8,
+    error: Option<ExtendedError>,
+}
+
+fn reply(
+    snapshot: &Snapshot,
+    table: &Table,
+    request: Request<'_>,
+    query: &Query<'_>,
+    out: &mut [u8],
+) -> Outcome {
+    let opt = query.edns.as_ref().map(|edns| opt(snapshot, edns));
+    let limit = match request.transport {
+        Transport::Udp => {
+            let taken = query.edns.map_or(PLAIN_UDP, |e| e.udp_size.max(PLAIN_UDP));
+            usize::from(taken.min(snapshot.settings.udp_size))
+        }
+        Transport::Tcp => LONGEST,
+    };
+    let mut writer = Writer::new(out, limit, opt.map_or(0, |o| o.room()));
+    writer.question(&request.packet[crate::wire::HEADER..query.question_end()]);
+    let mut findings = refusal(query).unwrap_or_default();
+    if findings.rcode == rcode::NOERROR {
+        let asker = Asker::of(query, request.source, snapshot);
+        findings = chain::follow(snapshot, table, query, asker, request.draw, &mut writer);
+    }
+    if let Some(mut opt) = opt {
+        opt.scope = findings.scope;
+        opt.error = findings.error;
+        writer.opt(&opt, findings.rcode);
+    }
+    let set = |on: bool, bit: u16| if on { bit } else { 0 };
+    let flags = echoed(query.header)
+        | set(findings.authoritative, flag::AA)
+        | set(findings.truncated, flag::TC);
+    let len = writer.finish(query.header.id, flags, findings.rcode);
+    Outcome {
+        len,
+        rcode: findings.rcode,
+        truncated: findings.truncated,
+        none_left: findings.none_left,
+    }
+}
+
+fn opt<'s>(snapshot: &'s Snapshot, edns: &Edns) -> Opt<'s> {
+    let nsid = snapshot.settings.nsid.as_deref().filter(|_| edns.nsid);
+    Opt {
+        dnssec_ok: edns.dnssec_ok,
+        ecs: edns.ecs,
+        nsid,
+        ..plain_opt(snapshot)
+    }
+}
+
+/// What is refused whatever the name.
+fn refusal(query: &Query<'_>) -> Option<Findings> {
+    let refuse = |rcode, error| {
+        Some(Findings {
+            rcode,
+            error,
+            ..Findings::default()
+        })
+    };
+    if query.edns.is_some_and(|e| e.version != 0) {
+        return refuse(rcode::BADVERS, None);
+    }
+    if query.qclass != class::IN {
+        return refuse(rcode::REFUSED, Some(ExtendedError::NOT_SUPPORTED));
+    }
+    if matches!(query.qtype, rtype::AXFR | rtype::IXFR) {
+        return refuse(rcode::REFUSED, Some(ExtendedError::PROHIBITED));
+    }
+    None
+}

@@ -1,0 +1,129 @@
+//! What a pool compiles to: client ranges to ordered lists of its members.
+//!
+//! A list is a *head*, made for the client's place, and a *tail*, everybody else in the order of their distance from the
+//! head's first member. Heads are short, so few differ: neighbouring ranges merge and scopes stay wide. Tails are shared.
+
+use crate::geo::Ranges;
+use crate::prefix::Client;
+
+/// A pool's member by its number in the pool, and whether a band begins with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Entry(u16);
+
+const BAND: u16 = 0x8000;
+
+impl Entry {
+    /// The most members that a pool can have.
+    pub const MEMBERS: usize = BAND as usize;
+
+    /// An entry; `first` in its band of about-equal members. `member` is below [`Entry::MEMBERS`].
+    #[must_use]
+    pub fn new(member: u16, first: bool) -> Self {
+        Self(if first { member | BAND } else { member & !BAND })
+    }
+
+    /// The member.
+    #[must_use]
+    pub fn member(self) -> u16 {
+        self.0 & !BAND
+    }
+
+    /// Whether those from here on are farther than those before.
+    #[must_use]
+    pub fn begins_band(self) -> bool {
+        self.0 & BAND != 0
+    }
+}
+
+/// The number of a list in its map.
+pub type ListId = u32;
+
+/// Client ranges to ordered lists.
+#[derive(Clone, Debug)]
+pub struct Map {
+    pub(super) v4: Ranges<u32, ListId>,
+    pub(super) v6: Ranges<u64, ListId>,
+    pub(super) lists: Lists,
+}
+
+/// The lists of a map.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Lists {
+    /// All heads, one after the other.
+    pub(super) heads: Vec<Entry>,
+    /// Where each list's head ends; it begins where the one before ends.
+    pub(super) ends: Vec<u32>,
+    /// For each member all others, nearest first; empty where heads are complete.
+    pub(super) tails: Vec<Box<[Entry]>>,
+}
+
+impl Map {
+    /// The client's list, and the widest block around it that has the same list throughout, as a length in its own family.
+    #[must_use]
+    #[inline]
+    pub fn find(&self, client: Client) -> (List<'_>, u8) {
+        let (id, scope) = match client {
+            Client::V4 { addr, offset } => {
+                let (id, scope) = self.v4.get(addr);
+                (id, scope + offset)
+            }
+            Client::V6(upper) => self.v6.get(upper),
+        };
+        (self.list(id), scope)
+    }
+
+    /// A list by its number.
+    #[must_use]
+    pub fn list(&self, id: ListId) -> List<'_> {
+        let ends = &self.lists.ends;
+        let start = id.checked_sub(1).map_or(0, |before| ends[before as usize]);
+        let head = &self.lists.heads[start as usize..ends[id as usize] as usize];
+        let tail = head
+            .first()
+            .and_then(|first| self.lists.tails.get(usize::from(first.member())));
+        List {
+            head,
+            tail: tail.map_or(&[], |t| &t[..]),
+        }
+    }
+
+    /// The numbers of ranges of IPv4 and of IPv6, and of lists.
+    #[must_use]
+    pub fn size(&self) -> (usize, usize, usize) {
+        (self.v4.len(), self.v6.len(), self.lists.ends.len())
+    }
+
+    /// Octets held in memory.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let tails: usize = self.lists.tails.iter().map(|t| size_of_val(&**t)).sum();
+        self.v4.memory()
+            + self.v6.memory()
+            + size_of_val(&*self.lists.heads)
+            + size_of_val(&*self.lists.ends)
+            + tails
+    }
+}
+
+/// An ordered list of members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct List<'m> {
+    head: &'m [Entry],
+    tail: &'m [Entry],
+}
+
+impl<'m> List<'m> {
+    /// All members in order, each once.
+    pub fn entries(self) -> impl Iterator<Item = Entry> + use<'m> {
+        // A band that begins with a member of the head goes on with the next that is not.
+        let mut begins = true;
+        let rest = self.tail.iter().filter_map(move |entry| {
+            begins |= entry.begins_band();
+            if self.head.iter().any(|h| h.member() == entry.member()) {
+                return None;
+            }
+            Some(Entry::new(entry.member(), std::mem::take(&mut begins)))
+        });
+        self.head.iter().copied().chain(rest)
+    }
+}

@@ -1,0 +1,153 @@
+//! One immutable generation of everything an answer depends on, and the pointer to the current one.
+//!
+//! The numbers in a health table mean something only within the generation that gave them out, so a generation owns the
+//! cell of its table: who loads a generation and then *its* table can never mix two.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use hashbrown::HashTable;
+
+use crate::geo::World;
+use crate::health::Table;
+use crate::policy::{Node, Plan, Steering};
+use crate::prefix::Prefix;
+use crate::zone::{NameKey, Zone};
+
+/// One generation.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Counts up from 1.
+    pub generation: u64,
+    /// What we are authoritative for.
+    pub zones: Zones,
+    /// The pools, by their numbers.
+    pub pools: Vec<Pool>,
+    /// The nodes, by their numbers; only for people.
+    pub nodes: Vec<Node>,
+    /// Where addresses are; only for people, as the pools' maps were made of it.
+    pub world: World,
+    /// Overrides of address blocks that are not routable: only for these does an ECS option count there.
+    pub private: Vec<Prefix>,
+    /// What all replies share.
+    pub settings: Settings,
+    /// The states of all slots of this generation.
+    pub table: ArcSwap<Table>,
+}
+
+/// What all replies share.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Octets that we send and take by UDP.
+    pub udp_size: u16,
+    /// This name server's identity, told to who asks (RFC 5001).
+    pub nsid: Option<Vec<u8>>,
+}
+
+/// A pool, ready to be asked.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    /// Its name in files and messages.
+    pub name: String,
+    /// For questions of type A; none without IPv4 addresses.
+    pub v4: Option<Family>,
+    /// For questions of type AAAA; none without IPv6 addresses.
+    pub v6: Option<Family>,
+}
+
+/// A pool's half for one family of addresses.
+#[derive(Clone, Debug)]
+pub struct Family {
+    /// Map, members and policy.
+    pub steering: Steering,
+    /// What the map was compiled from; only for people.
+    pub plan: Arc<Plan>,
+}
+
+/// The zones, found by the longest name that matches.
+#[derive(Debug, Default)]
+pub struct Zones {
+    list: Vec<Zone>,
+    index: HashTable<u32>,
+    hashes: Vec<u64>,
+    /// Labels of the deepest zone's name.
+    depth: usize,
+}
+
+impl Zones {
+    /// The zones, each name once.
+    #[must_use]
+    pub fn new(list: Vec<Zone>) -> Self {
+        let mut zones = Self {
+            list,
+            ..Self::default()
+        };
+        for (at, zone) in (0..).zip(&zones.list) {
+            let key = NameKey::new(zone.apex().wire());
+            zones.hashes.push(key.hash(0));
+            zones.depth = zones.depth.max(key.labels());
+            let hashes = &zones.hashes;
+            zones
+                .index
+                .insert_unique(key.hash(0), at, |&z: &u32| hashes[z as usize]);
+        }
+        zones
+    }
+
+    /// The zone that a name belongs to, and its number: the one with the longest name at or above it, or strictly
+    /// `above`, where the parent's side of a cut is asked for.
+    #[must_use]
+    pub fn find(&self, key: &NameKey, above: bool) -> Option<(u32, &Zone)> {
+        let first = key
+            .labels()
+            .saturating_sub(self.depth)
+            .max(usize::from(above));
+        (first..=key.labels()).find_map(|skip| {
+            let suffix = key.suffix(skip);
+            let same = |&at: &u32| {
+                self.list[at as usize]
+                    .apex()
+                    .wire()
+                    .eq_ignore_ascii_case(suffix)
+            };
+            self.index
+                .find(key.hash(skip), same)
+                .map(|&at| (at, &self.list[at as usize]))
+        })
+    }
+
+    /// All zones, by their numbers.
+    #[must_use]
+    pub fn list(&self) -> &[Zone] {
+        &self.list
+    }
+}
+
+/// The pointer to the current generation.
+#[derive(Debug)]
+pub struct Current(ArcSwap<Snapshot>);
+
+impl Current {
+    /// Starts with a generation.
+    #[must_use]
+    pub fn new(snapshot: Snapshot) -> Self {
+        Self(ArcSwap::from_pointee(snapshot))
+    }
+
+    /// The current generation, for as long as the guard is held.
+    #[must_use]
+    pub fn load(&self) -> arc_swap::Guard<Arc<Snapshot>> {
+        self.0.load()
+    }
+
+    /// The current generation, to be kept.
+    #[must_use]
+    pub fn get(&self) -> Arc<Snapshot> {
+        self.0.load_full()
+    }
+
+    /// Puts a generation in the place of the current one.
+    pub fn publish(&self, snapshot: Snapshot) {
+        self.0.store(Arc::new(snapshot));
+    }
+}

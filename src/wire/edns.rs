@@ -1,0 +1,195 @@
+//! The pseudo-record OPT (RFC 6891): what a query says in it, and ours.
+
+use super::Ecs;
+
+/// What a query's OPT record says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edns {
+    /// Octets that the asker takes by UDP.
+    pub udp_size: u16,
+    /// Version; only 0 exists.
+    pub version: u8,
+    /// Whether DNSSEC records are wanted; echoed (RFC 3225 3).
+    pub dnssec_ok: bool,
+    /// The client's block.
+    pub ecs: Option<Ecs>,
+    /// Whether the name server's identity is asked for (RFC 5001).
+    pub nsid: bool,
+}
+
+/// What is wrong with an OPT record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EdnsError {
+    /// The options do not fill the record, or one breaks its own form.
+    Options,
+}
+
+const NSID: u16 = 3;
+
+impl Edns {
+    /// Octets of a reply's OPT without options.
+    pub const FIXED: usize = 11;
+
+    /// Reads the fixed fields and the options. Options we do not know are passed over (RFC 6891 6.1.2).
+    ///
+    /// # Errors
+    /// [`EdnsError`] where a reply of FORMERR is due. An unknown version is no error here: its options are not read.
+    pub fn parse(class: u16, ttl: u32, mut options: &[u8]) -> Result<Self, EdnsError> {
+        let [_, version, flags, _] = ttl.to_be_bytes();
+        let mut edns = Self {
+            udp_size: class,
+            version,
+            dnssec_ok: flags & 0x80 != 0,
+            ecs: None,
+            nsid: false,
+        };
+        while version == 0 && !options.is_empty() {
+            let ([c0, c1, l0, l1], rest) = options.split_first_chunk().ok_or(EdnsError::Options)?;
+            let len = usize::from(u16::from_be_bytes([*l0, *l1]));
+            let (data, rest) = rest.split_at_checked(len).ok_or(EdnsError::Options)?;
+            match u16::from_be_bytes([*c0, *c1]) {
+                Ecs::CODE if edns.ecs.is_some() => return Err(EdnsError::Options),
+                Ecs::CODE => edns.ecs = Some(Ecs::parse(data).ok_or(EdnsError::Options)?),
+                NSID => edns.nsid = true,
+                _ => {}
+            }
+            options = rest;
+        }
+        Ok(edns)
+    }
+}
+
+/// Why an answer is as it is (RFC 8914).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExtendedError {
+    /// The info code.
+    pub code: u16,
+    /// For people; at most [`ExtendedError::LONGEST`] octets.
+    pub text: &'static str,
+}
+
+impl ExtendedError {
+    /// The longest text, so that its room can be kept before it is known whether there will be one.
+    pub const LONGEST: usize = 24;
+    /// Octets of the longest option.
+    pub const ROOM: usize = 6 + Self::LONGEST;
+
+    /// No node is in service, and the pool's policy answers all the same.
+    pub const FAIL_OPEN: Self = Self {
+        code: 0,
+        text: "no node in service",
+    };
+    /// No node is in service, and the pool's policy is to say nothing.
+    pub const NONE_LEFT: Self = Self {
+        code: 22,
+        text: "no node in service",
+    };
+    /// The zone is not ours.
+    pub const NOT_AUTHORITATIVE: Self = Self { code: 20, text: "" };
+    /// That is not offered.
+    pub const NOT_SUPPORTED: Self = Self { code: 21, text: "" };
+    /// Not for you.
+    pub const PROHIBITED: Self = Self { code: 18, text: "" };
+}
+
+/// The OPT record of a reply.
+#[derive(Clone, Copy, Debug)]
+pub struct Opt<'a> {
+    /// Octets that we take by UDP.
+    pub udp_size: u16,
+    /// Echoed.
+    pub dnssec_ok: bool,
+    /// The client's block, for its echo.
+    pub ecs: Option<Ecs>,
+    /// The scope to say with it.
+    pub scope: u8,
+    /// This name server's identity, if it was asked for.
+    pub nsid: Option<&'a [u8]>,
+    /// Why the answer is as it is.
+    pub error: Option<ExtendedError>,
+}
+
+impl Opt<'_> {
+    /// Octets to keep for this record, whichever extended error it will have.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        Edns::FIXED
+            + self.ecs.map_or(0, |e| e.len())
+            + self.nsid.map_or(0, |id| 4 + id.len())
+            + ExtendedError::ROOM
+    }
+
+    /// The record in wire form, handed to `out` in pieces; `rcode` gives its upper bits.
+    pub(super) fn write(&self, rcode: u16, mut out: impl FnMut(&[u8])) {
+        let (ecs, ecs_len) = self.ecs.map_or(([0; 24], 0), |ecs| ecs.reply(self.scope));
+        let nsid_len = self.nsid.map_or(0, |id| 4 + id.len());
+        let error_len = self.error.map_or(0, |e| 6 + e.text.len());
+        let [s0, s1] = self.udp_size.to_be_bytes();
+        let [l0, l1] = length(ecs_len + nsid_len + error_len);
+        let [upper, _] = (rcode << 4).to_be_bytes();
+        out(&[
+            0,
+            0,
+            41,
+            s0,
+            s1,
+            upper,
+            0,
+            if self.dnssec_ok { 0x80 } else { 0 },
+            0,
+            l0,
+            l1,
+        ]);
+        if let Some(id) = self.nsid {
+            out(&NSID.to_be_bytes());
+            out(&length(id.len()));
+            out(id);
+        }
+        out(&ecs[..ecs_len]);
+        if let Some(error) = self.error {
+            let [c0, c1] = error.code.to_be_bytes();
+            let [l0, l1] = length(2 + error.text.len());
+            out(&[0, 15, l0, l1, c0, c1]);
+            out(error.text.as_bytes());
+        }
+    }
+}
+
+/// Options stay far below 64 KiB: NSID is cut by the configuration, the others have fixed sizes.
+fn length(len: usize) -> [u8; 2] {
+    u16::try_from(len).unwrap_or(0).to_be_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_read_in_any_order() {
+        let options = [
+            &[0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8][..],
+            &[0, 3, 0, 0],
+            &[0, 8, 0, 7, 0, 1, 24, 0, 192, 0, 2],
+        ];
+        let edns = Edns::parse(4096, 0x0000_8000, &options.concat()).expect("well-formed");
+        assert!(edns.nsid && edns.dnssec_ok && edns.ecs.is_some());
+        assert_eq!(edns.udp_size, 4096);
+    }
+
+    #[test]
+    fn broken_options_are_errors_in_version_0_only() {
+        for options in [
+            &[0][..],
+            &[0, 3, 0],
+            &[0, 3, 0, 1],
+            &[0, 8, 0, 4, 0, 1, 24, 0],
+        ] {
+            assert_eq!(
+                Edns::parse(512, 0, options),
+                Err(EdnsError::Options),
+                "{options:?}"
+            );
+            assert!(Edns::parse(512, 0x0001_0000, options).is_ok());
+        }
+    }
+}

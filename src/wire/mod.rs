@@ -1,0 +1,48 @@
+//! Queries and replies as bytes (RFC 1035 4, RFC 6891, RFC 7871).
+
+mod ecs;
+mod edns;
+mod query;
+mod writer;
+
+pub use ecs::Ecs;
+pub use edns::{Edns, EdnsError, ExtendedError, Opt};
+pub use query::{Header, Malformed, Query, class, opcode};
+pub use writer::{Full, Mark, Place, Section, Writer};
+
+/// The octets before the question.
+pub const HEADER: usize = 12;
+
+/// Response codes (RFC 1035 4.1.1, RFC 6672, RFC 6891).
+pub mod rcode {
+    /// No error.
+    pub const NOERROR: u16 = 0;
+    /// The query cannot be understood.
+    pub const FORMERR: u16 = 1;
+    /// The server failed.
+    pub const SERVFAIL: u16 = 2;
+    /// The name does not exist.
+    pub const NXDOMAIN: u16 = 3;
+    /// That kind of query is not implemented.
+    pub const NOTIMP: u16 = 4;
+    /// Not ours to answer.
+    pub const REFUSED: u16 = 5;
+    /// A name made by a DNAME is too long.
+    pub const YXDOMAIN: u16 = 6;
+    /// The version of EDNS is unknown.
+    pub const BADVERS: u16 = 16;
+}
+
+/// Bits of the header's second word.
+pub mod flag {
+    /// A response.
+    pub const QR: u16 = 0x8000;
+    /// Authoritative.
+    pub const AA: u16 = 0x0400;
+    /// Cut short.
+    pub const TC: u16 = 0x0200;
+    /// Recursion desired: echoed.
+    pub const RD: u16 = 0x0100;
+    /// Checking disabled: echoed (RFC 4035 3.1.6).
+    pub const CD: u16 = 0x0010;
+}

@@ -1,0 +1,342 @@
+//! Reads a query: only what a server needs, borrowed from the packet, never a panic.
+
+use super::{Edns, HEADER, flag};
+use crate::zone::{MAX_NAME, rtype};
+
+/// Operation codes (RFC 1035 4.1.1).
+pub mod opcode {
+    /// A standard query.
+    pub const QUERY: u8 = 0;
+}
+
+/// Classes.
+pub mod class {
+    /// The internet.
+    pub const IN: u16 = 1;
+    /// Any class.
+    pub const ANY: u16 = 255;
+}
+
+/// A query that can be answered.
+#[derive(Clone, Copy, Debug)]
+pub struct Query<'p> {
+    /// The first twelve octets.
+    pub header: Header,
+    /// The name asked for, in wire form with the asker's letters.
+    pub qname: &'p [u8],
+    /// The type asked for.
+    pub qtype: u16,
+    /// The class asked for.
+    pub qclass: u16,
+    /// The OPT record, if there is one.
+    pub edns: Option<Edns>,
+}
+
+/// What of the header is needed to reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// The asker's number for it.
+    pub id: u16,
+    /// The second word.
+    pub flags: u16,
+}
+
+impl Header {
+    /// The operation code.
+    #[must_use]
+    pub fn opcode(self) -> u8 {
+        (self.flags >> 11) as u8 & 0xf
+    }
+}
+
+/// Why a packet is no query to be answered with content.
+#[derive(Clone, Copy, Debug)]
+pub enum Malformed<'p> {
+    /// No reply at all: too short for a header, or itself a response.
+    Silent,
+    /// Reply with this code; the question is echoed where it could be read, OPT where there was one.
+    Reply {
+        /// What the reply needs of the header.
+        header: Header,
+        /// FORMERR or NOTIMP.
+        rcode: u16,
+        /// The question's octets as they came.
+        question: Option<&'p [u8]>,
+        /// Whether the query had an OPT record.
+        edns: bool,
+    },
+}
+
+impl<'p> Query<'p> {
+    /// Reads a packet.
+    ///
+    /// # Errors
+    /// [`Malformed`] says what to do with a packet that is no good query: anything but one question (RFC 9619), records
+    /// before the additional section (but for IXFR's), more than one OPT or one that is not the root's, octets after the end.
+    pub fn parse(packet: &'p [u8]) -> Result<Self, Malformed<'p>> {
+        let Some((head, _)) = packet.split_first_chunk::<HEADER>() else {
+            return Err(Malformed::Silent);
+        };
+        let word = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
+        let header = Header {
+            id: word(0),
+            flags: word(2),
+        };
+        if header.flags & flag::QR != 0 {
+            return Err(Malformed::Silent);
+        }
+        let refuse = |rcode, question, edns| Malformed::Reply {
+            header,
+            rcode,
+            question,
+            edns,
+        };
+        let mut reader = Reader { packet, at: HEADER };
+        if header.opcode() != opcode::QUERY {
+            let question = (word(4) == 1)
+                .then(|| reader.question())
+                .flatten()
+                .map(|q| q.octets);
+            return Err(refuse(super::rcode::NOTIMP, question, false));
+        }
+        if word(4) != 1 {
+            return Err(refuse(super::rcode::FORMERR, None, false));
+        }
+        let Some(question) = reader.question() else {
+            return Err(refuse(super::rcode::FORMERR, None, false));
+        };
+        let formerr = |edns| refuse(super::rcode::FORMERR, Some(question.octets), edns);
+        let authority = if question.qtype == rtype::IXFR {
+            word(8)
+        } else {
+            0
+        };
+        if word(6) != 0 || word(8) != authority || authority > 1 {
+            return Err(formerr(false));
+        }
+        for _ in 0..authority {
+            reader.record().ok_or(formerr(false))?;
+        }
+        let edns = reader.additional(word(10)).map_err(formerr)?;
+        let Question {
+            qname,
+            qtype,
+            qclass,
+            ..
+        } = question;
+        Ok(Self {
+            header,
+            qname,
+            qtype,
+            qclass,
+            edns,
+        })
+    }
+
+    /// Octets up to the end of the question.
+    #[must_use]
+    pub fn question_end(&self) -> usize {
+        HEADER + self.qname.len() + 4
+    }
+}
+
+struct Reader<'p> {
+    packet: &'p [u8],
+    at: usize,
+}
+
+#[derive(Clone, Copy)]
+struct Question<'p> {
+    octets: &'p [u8],
+    qname: &'p [u8],
+    qtype: u16,
+    qclass: u16,
+}
+
+struct Record<'p> {
+    root: bool,
+    rtype: u16,
+    class: u16,
+    ttl: u32,
+    rdata: &'p [u8],
+}
+
+impl<'p> Reader<'p> {
+    fn take(&mut self, len: usize) -> Option<&'p [u8]> {
+        let taken = self.packet.get(self.at..self.at.checked_add(len)?)?;
+        self.at += len;
+        Some(taken)
+    }
+
+    fn word(&mut self) -> Option<u16> {
+        self.take(2)?.first_chunk().map(|c| u16::from_be_bytes(*c))
+    }
+
+    /// The one question; its name stands first in the message, so there is nothing a pointer could point to.
+    fn question(&mut self) -> Option<Question<'p>> {
+        let start = self.at;
+        loop {
+            match *self.packet.get(self.at)? {
+                0 => break,
+                len @ 1..=63 => self.at += 1 + usize::from(len),
+                _ => return None,
+            }
+        }
+        self.at += 1;
+        let qname = self
+            .packet
+            .get(start..self.at)
+            .filter(|name| name.len() <= MAX_NAME)?;
+        let (qtype, qclass) = (self.word()?, self.word()?);
+        Some(Question {
+            octets: &self.packet[start..self.at],
+            qname,
+            qtype,
+            qclass,
+        })
+    }
+
+    fn record(&mut self) -> Option<Record<'p>> {
+        let start = self.at;
+        loop {
+            match *self.packet.get(self.at)? {
+                0 => {
+                    self.at += 1;
+                    break;
+                }
+                len @ 1..=63 => self.at += 1 + usize::from(len),
+                // Where a pointer leads does not matter: of names only the root's is looked at, and it is never compressed.
+                192.. => {
+                    self.at += 2;
+                    break;
+                }
+                _ => return None,
+            }
+        }
+        let root = self.at - start == 1;
+        let (rtype, class) = (self.word()?, self.word()?);
+        let ttl = self
+            .take(4)?
+            .first_chunk()
+            .map(|c| u32::from_be_bytes(*c))?;
+        let len = self.word()?;
+        Some(Record {
+            root,
+            rtype,
+            class,
+            ttl,
+            rdata: self.take(usize::from(len))?,
+        })
+    }
+
+    /// The OPT among `count` records that must fill the rest of the packet. The error says whether an OPT was seen.
+    fn additional(&mut self, count: u16) -> Result<Option<Edns>, bool> {
+        let mut edns = None;
+        for _ in 0..count {
+            let record = self.record().ok_or(edns.is_some())?;
+            if record.rtype == rtype::OPT {
+                if edns.is_some() || !record.root {
+                    return Err(true);
+                }
+                edns = Some(Edns::parse(record.class, record.ttl, record.rdata).map_err(|_| true)?);
+            }
+        }
+        if self.at == self.packet.len() {
+            Ok(edns)
+        } else {
+            Err(edns.is_some())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn packet(counts: [u16; 4], body: &[u8]) -> Vec<u8> {
+        let mut out = vec![0x12, 0x34, 1, 0];
+        counts
+            .iter()
+            .for_each(|c| out.extend_from_slice(&c.to_be_bytes()));
+        out.extend_from_slice(body);
+        out
+    }
+
+    const QUESTION: &[u8] = b"\x03wWw\x07example\0\0\x01\0\x01";
+    const OPT: &[u8] = &[0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0];
+
+    #[test]
+    fn a_plain_query() {
+        let bytes = packet([1, 0, 0, 1], &[QUESTION, OPT].concat());
+        let query = Query::parse(&bytes).expect("a query");
+        assert_eq!((query.header.id, query.qtype, query.qclass), (0x1234, 1, 1));
+        assert_eq!(query.qname, b"\x03wWw\x07example\0");
+        assert_eq!(query.edns.map(|e| e.udp_size), Some(1232));
+    }
+
+    fn verdict(bytes: &[u8]) -> String {
+        match Query::parse(bytes) {
+            Ok(_) => "query".into(),
+            Err(Malformed::Silent) => "silent".into(),
+            Err(Malformed::Reply {
+                rcode,
+                question,
+                edns,
+                ..
+            }) => format!("{rcode} {} {edns}", question.is_some()),
+        }
+    }
+
+    #[test]
+    fn what_is_no_query() {
+        let question = QUESTION.to_vec();
+        let two = [QUESTION, QUESTION].concat();
+        assert_eq!(verdict(&[0; 11]), "silent");
+        assert_eq!(
+            verdict(&[0x12, 0x34, 0x80, 0, 0, 1, 0, 0, 0, 0, 0, 0]),
+            "silent"
+        );
+        assert_eq!(verdict(&packet([0, 0, 0, 0], b"")), "1 false false");
+        assert_eq!(verdict(&packet([2, 0, 0, 0], &two)), "1 false false");
+        assert_eq!(
+            verdict(&packet([1, 0, 0, 0], b"\xc0\x0c\0\x01\0\x01")),
+            "1 false false"
+        );
+        assert_eq!(
+            verdict(&packet([1, 0, 0, 0], &QUESTION[..8])),
+            "1 false false"
+        );
+        assert_eq!(verdict(&packet([1, 0, 0, 0], &two)), "1 true false");
+        assert_eq!(verdict(&packet([1, 1, 0, 0], &question)), "1 true false");
+        assert_eq!(verdict(&packet([1, 0, 0, 1], &question)), "1 true false");
+        assert_eq!(
+            verdict(&packet([1, 0, 0, 2], &[QUESTION, OPT, OPT].concat())),
+            "1 true true"
+        );
+        assert_eq!(
+            verdict(&packet([1, 0, 0, 1], &[QUESTION, b"\x01a", OPT].concat())),
+            "1 true true"
+        );
+        let mut notify = packet([1, 0, 0, 0], &question);
+        notify[2] = 0x20;
+        assert_eq!(verdict(&notify), "4 true false");
+    }
+
+    proptest! {
+        #[test]
+        fn no_octets_panic(bytes: Vec<u8>) {
+            let _ = verdict(&bytes);
+        }
+
+        #[test]
+        fn no_damage_panics(cut in 0usize..60, at in 0usize..50, octet: u8) {
+            let mut bytes = packet([1, 0, 0, 1], &[QUESTION, OPT].concat());
+            if at < bytes.len() {
+                bytes[at] = octet;
+            }
+            bytes.truncate(cut.min(bytes.len()));
+            let _ = verdict(&bytes);
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! Writes a reply into a buffer: names compressed, sets of records whole or not at all, room kept for OPT.
+
+use super::{HEADER, Opt, flag};
+use crate::zone::{Rrset, rtype};
+
+/// Where a record's owner stands in the message already, or the name itself.
+#[derive(Clone, Copy, Debug)]
+pub enum Place<'n> {
+    /// The question's name.
+    Question,
+    /// This name in wire form.
+    Name(&'n [u8]),
+}
+
+/// Names that later ones may point to: enough for any answer that is not absurd, small enough to search.
+const REMEMBERED: usize = 64;
+
+/// A reply that is being written.
+#[derive(Debug)]
+pub struct Writer<'b> {
+    out: &'b mut [u8],
+    at: usize,
+    /// Nothing but OPT is written beyond this.
+    limit: usize,
+    counts: [u16; 4],
+    /// Hash and place of name suffixes.
+    names: [(u32, u16); REMEMBERED],
+    remembered: usize,
+}
+
+/// The section that records go to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    /// What was asked for.
+    Answer = 1,
+    /// Who is responsible.
+    Authority = 2,
+    /// Addresses that save a question.
+    Additional = 3,
+}
+
+/// The room is used up; nothing of the set was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+impl<'b> Writer<'b> {
+    /// A reply in `out`, at most `limit` octets long, of which `reserved` are kept for OPT.
+    /// `out` holds at least [`HEADER`] octets.
+    pub fn new(out: &'b mut [u8], limit: usize, reserved: usize) -> Self {
+        let limit = limit.min(out.len()).saturating_sub(reserved).max(HEADER);
+        Self {
+            out,
+            at: HEADER,
+            limit,
+            counts: [0; 4],
+            names: [(0, 0); REMEMBERED],
+            remembered: 0,
+        }
+    }
+
+    /// Copies the question's octets, letters and all. A question that does not fit is left out.
+    pub fn question(&mut self, octets: &[u8]) {
+        if self.put(octets).is_ok() {
+            self.counts[0] = 1;
+        }
+    }
+
+    /// Appends a whole set of records, or nothing.
+    ///
+    /// # Errors
+    /// [`Full`] if it does not fit.
+    pub fn rrset(
+        &mut self,
+        section: Section,
+        owner: Place<'_>,
+        set: &Rrset<'_>,
+        ttl: u32,
+    ) -> Result<(), Full> {
+        let mark = self.mark();
+        for rdata in set.rdata() {
+            if self
+                .record(section, owner, set.rtype, ttl, |w| {
+                    w.rdata(set.rtype, rdata)
+                })
+                .is_err()
+            {
+                self.back_to(mark);
+                return Err(Full);
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends one record whose RDATA `write` appends.
+    ///
+    /// # Errors
+    /// [`Full`] if it does not fit; what was written of it stays until [`Writer::back_to`].
+    pub fn record(
+        &mut self,
+        section: Section,
+        owner: Place<'_>,
+        rtype: u16,
+        ttl: u32,
+        write: impl FnOnce(&mut Self) -> Result<(), Full>,
+    ) -> Result<(), Full> {
+        match owner {
+            Place::Question => self.put(&[0xc0, 0x0c])?,
+            Place::Name(name) => self.name(name)?,
+        }
+        self.put(&rtype.to_be_bytes())?;
+        self.put(&super::class::IN.to_be_bytes())?;
+        self.put(&ttl.to_be_bytes())?;
+        let len_at = self.at;
+        self.put(&[0, 0])?;
+        write(self)?;
+        let len = u16::try_from(self.at - len_at - 2).map_err(|_| Full)?;
+        self.out[len_at..len_at + 2].copy_from_slice(&len.to_be_bytes());
+        let count = &mut self.counts[section as usize];
+        *count = count.checked_add(1).ok_or(Full)?;
+        Ok(())
+    }
+
+    /// Appends octets.
+    ///
+    /// # Errors
+    /// [`Full`] if they do not fit.
+    #[inline]
+    pub fn put(&mut self, octets: &[u8]) -> Result<(), Full> {
+        let end = self.at + octets.len();
+        if end > self.limit {
+            return Err(Full);
+        }
+        self.out[self.at..end].copy_from_slice(octets);
+        self.at = end;
+        Ok(())
+    }
+
+    /// RDATA of the types whose names RFC 1035 allows to be compressed (RFC 3597 4), others as they are.
+    fn rdata(&mut self, rtype: u16, rdata: &[u8]) -> Result<(), Full> {
+        match rtype {
+            rtype::NS | rtype::CNAME | PTR | MB..=MR | MD | MF => self.name(rdata),
+            rtype::MX => {
+                self.put(rdata.get(..2).ok_or(Full)?)?;
+                self.name(rdata.get(2..).ok_or(Full)?)
+            }
+            rtype::SOA | MINFO => {
+                let first = name_len(rdata).ok_or(Full)?;
+                self.name(&rdata[..first])?;
+                let rest = &rdata[first..];
+                let second = name_len(rest).ok_or(Full)?;
+                self.name(&rest[..second])?;
+                self.put(&rest[second..])
+            }
+            _ => self.put(rdata),
+        }
+    }
+
+    /// Appends a name, the longest suffix that stands in the message already as a pointer.
+    ///
+    /// # Errors
+    /// [`Full`] if it does not fit.
+    pub fn name(&mut self, name: &[u8]) -> Result<(), Full> {
+        if self.remembered == 0 && self.counts[0] == 1 {
+            self.remember_question();
+        }
+        let (start, mut skip) = (self.at, 0);
+        while name[skip] != 0 {
+            if let Some(at) = self.known(&name[skip..]) {
+                self.put(&name[..skip])?;
+                self.put(&(0xc000 | at).to_be_bytes())?;
+                self.remember(name, skip, start);
+                return Ok(());
+            }
+            skip += 1 + usize::from(name[skip]);
+        }
+        self.put(&name[..=skip])?;
+        self.remember(name, skip, start);
+        Ok(())
+    }
+
+    /// Remembers the suffixes of a name that begin before `end`.
+    fn remember(&mut self, name: &[u8], end: usize, at: usize) {
+        let mut skip = 0;
+        while skip < end && self.remembered < REMEMBERED {
+            // Pointers have 14 bits.
+            let Ok(place @ ..0x4000) = u16::try_from(at + skip) else {
+                return;
+            };
+            self.names[self.remembered] = (fingerprint(&name[skip..]), place);
+            self.remembered += 1;
+            skip += 1 + usize::from(name[skip]);
+        }
+    }
+
+    /// Only now, as most answers write no name at all.
+    fn remember_question(&mut self) {
+        let mut at = HEADER;
+        while self.out[at] != 0 && self.remembered < REMEMBERED {
+            let len = name_len(&self.out[at..]).unwrap_or(0);
+            let print = fingerprint(&self.out[at..at + len]);
+            // The question ends below octet 280.
+            self.names[self.remembered] = (print, u16::try_from(at).unwrap_or(0));
+            self.remembered += 1;
+            at += 1 + usize::from(self.out[at]);
+        }
+    }
+
+    fn known(&self, suffix: &[u8]) -> Option<u16> {
+        let print = fingerprint(suffix);
+        self.names[..self.remembered]
+            .iter()
+            .find(|(p, at)| *p == print && self.stands(usize::from(*at), suffix))
+            .map(|(_, at)| *at)
+    }
+
+    /// Whether the name at `at` in the message is `name`.
+    fn stands(&self, mut at: usize, name: &[u8]) -> bool {
+        let mut skip = 0;
+        loop {
+            match self.out[at] {
+                high @ 192.. => at = usize::from(high & 0x3f) << 8 | usize::from(self.out[at + 1]),
+                0 => return name[skip] == 0,
+                len => {
+                    let end = usize::from(len) + 1;
+                    let Some(label) = name.get(skip..skip + end) else {
+                        return false;
+                    };
+                    if !self.out[at..at + end].eq_ignore_ascii_case(label) {
+                        return false;
+                    }
+                    at += end;
+                    skip += end;
+                }
+            }
+        }
+    }
+
+    /// Where the reply stands, to come back to.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        Mark {
+            at: self.at,
+            counts: self.counts,
+            remembered: self.remembered,
+        }
+    }
+
+    /// Forgets what was written since.
+    pub fn back_to(&mut self, mark: Mark) {
+        (self.at, self.counts, self.remembered) = (mark.at, mark.counts, mark.remembered);
+    }
+
+    /// How many records a section has.
+    #[must_use]
+    pub fn count(&self, section: Section) -> u16 {
+        self.counts[section as usize]
+    }
+
+    /// Appends OPT into the room kept for it.
+    pub fn opt(&mut self, opt: &Opt<'_>, rcode: u16) {
+        let (out, at) = (&mut *self.out, &mut self.at);
+        opt.write(rcode, |octets| {
+            if let Some(room) = out.get_mut(*at..*at + octets.len()) {
+                room.copy_from_slice(octets);
+                *at += octets.len();
+            }
+        });
+        self.counts[Section::Additional as usize] += 1;
+    }
+
+    /// Writes the header; the reply's length in octets.
+    #[must_use]
+    pub fn finish(self, id: u16, flags: u16, rcode: u16) -> usize {
+        let words = [
+            id,
+            flags | flag::QR | (rcode & 0xf),
+            self.counts[0],
+            self.counts[1],
+            self.counts[2],
+            self.counts[3],
+        ];
+        for (slot, word) in self.out[..HEADER].chunks_exact_mut(2).zip(words) {
+            slot.copy_from_slice(&word.to_be_bytes());
+        }
+        self.at
+    }
+}
+
+/// A point in a reply.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    at: usize,
+    counts: [u16; 4],
+    remembered: usize,
+}
+
+const MD: u16 = 3;
+const MF: u16 = 4;
+const MB: u16 = 7;
+const MR: u16 = 9;
+const PTR: u16 = 12;
+const MINFO: u16 = 14;
+
+/// Octets of the uncompressed name at the start of `wire`.
+fn name_len(wire: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        match *wire.get(at)? {
+            0 => return Some(at + 1),
+            len => at += 1 + usize::from(len),
+        }
+    }
+}
+
+/// A number that equal names share, whatever their letters' case.
+fn fingerprint(name: &[u8]) -> u32 {
+    name.iter().fold(0, |print: u32, octet| {
+        (print.rotate_left(5) ^ u32::from(octet.to_ascii_lowercase())).wrapping_mul(0x9e37_79b1)
+    })
+}
