@@ -8,6 +8,7 @@ pub mod health;
 pub mod metrics;
 pub mod policy;
 pub mod prefix;
+pub mod server;
 pub mod snapshot;
 pub mod wire;
 pub mod zone;

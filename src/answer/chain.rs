@@ -170,6 +170,7 @@ impl<'a> Chain<'a, '_> {
             draw: self.draw,
         };
         let owner = owner(self.aliases, &self.owner, self.owner_len);
+        self.found.pool = Some(used);
         let given = pool::answer(self.snapshot, self.table, request, owner, self.writer);
         if self.asker.by_ecs {
             self.found.scope = self.found.scope.max(given.scope);

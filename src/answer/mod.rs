@@ -6,16 +6,18 @@
 
 mod chain;
 mod client;
+mod explain;
 mod pool;
 
 use std::net::IpAddr;
 
 pub use client::Asker;
+pub use explain::{Explanation, NodeLine, PoolPart, explain};
 
 use crate::health::Table;
 use crate::snapshot::Snapshot;
 use crate::wire::{Edns, ExtendedError, Header, Malformed, Opt, Query, Writer, class, flag, rcode};
-use crate::zone::rtype;
+use crate::zone::{PoolUse, rtype};
 
 /// How a question came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +52,8 @@ pub struct Outcome {
     pub truncated: bool,
     /// Whether a pool without a node in service was asked.
     pub none_left: bool,
+    /// The pool that was asked last, if any was.
+    pub pool: Option<PoolUse>,
 }
 
 /// The longest message.
@@ -106,6 +110,7 @@ struct Findings {
     authoritative: bool,
     truncated: bool,
     none_left: bool,
+    pool: Option<PoolUse>,
     /// The narrowest block of which all of the answer holds.
     scope: u8,
     error: Option<ExtendedError>,
@@ -143,11 +148,19 @@ fn reply(
         | set(findings.authoritative, flag::AA)
         | set(findings.truncated, flag::TC);
     let len = writer.finish(query.header.id, flags, findings.rcode);
+    let Findings {
+        rcode,
+        truncated,
+        none_left,
+        pool,
+        ..
+    } = findings;
     Outcome {
         len,
-        rcode: findings.rcode,
-        truncated: findings.truncated,
-        none_left: findings.none_left,
+        rcode,
+        truncated,
+        none_left,
+        pool,
     }
 }
 

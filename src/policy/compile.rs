@@ -62,6 +62,12 @@ pub fn compile(plan: &Plan, world: &World, cities: Cities<'_>) -> Map {
     }
 }
 
+/// Kilometres from a place to each member of a plan, as its map was compiled from them.
+#[must_use]
+pub fn distances(plan: &Plan, place: &Place, cities: Cities<'_>) -> Vec<f64> {
+    Compiler::new(plan, cities).view(place).km
+}
+
 /// Distances of all members from a place, in km, and the number that the place is hashed by.
 #[derive(Clone, Debug)]
 struct View {

@@ -3,6 +3,8 @@
 //! A list is a *head*, made for the client's place, and a *tail*, everybody else in the order of their distance from the
 //! head's first member. Heads are short, so few differ: neighbouring ranges merge and scopes stay wide. Tails are shared.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use crate::geo::Ranges;
 use crate::prefix::Client;
 
@@ -70,6 +72,27 @@ impl Map {
             Client::V6(upper) => self.v6.get(upper),
         };
         (self.list(id), scope)
+    }
+
+    /// The first and the last address of the merged range that a client is in; of IPv6 the upper halves.
+    #[must_use]
+    pub fn range(&self, client: Client) -> (IpAddr, IpAddr) {
+        match client {
+            Client::V4 { addr, .. } => {
+                let range = self.v4.find(addr);
+                (
+                    Ipv4Addr::from_bits(range.first).into(),
+                    Ipv4Addr::from_bits(range.last).into(),
+                )
+            }
+            Client::V6(upper) => {
+                let range = self.v6.find(upper);
+                (
+                    Client::V6(range.first).addr(),
+                    Client::V6(range.last).addr(),
+                )
+            }
+        }
     }
 
     /// A list by its number.

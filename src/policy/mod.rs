@@ -5,7 +5,7 @@ mod map;
 mod pool;
 mod walk;
 
-pub use compile::{Cities, Member as PlanMember, Plan, Unknown, compile};
+pub use compile::{Cities, Member as PlanMember, Plan, Unknown, compile, distances};
 pub use map::{Entry, List, ListId, Map};
 pub use pool::{Answer, Near, Node, NoneLeft, Pool, UnknownClient};
 pub use walk::{Address, Choice, MOST, Member, Outcome, Steering, Verdict, Witness};

@@ -1,0 +1,312 @@
+//! Why a client is given what it is given: the same walk as the query path, with its reasons kept.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::pool::{family, ttl};
+use super::{Asker, LONGEST, Request, Transport, answer};
+use crate::geo::{Place, PlaceSource};
+use crate::health::{Board, STEADY, State, Table};
+use crate::policy::{Cities, Entry, Outcome, Steering, Verdict, Witness, distances};
+use crate::snapshot::{Family, Snapshot};
+use crate::wire::Query;
+use crate::zone::{Name, PoolUse};
+
+/// The answer for one client, and why.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Explanation {
+    /// The name asked for.
+    pub name: String,
+    /// The number of the type asked for.
+    pub qtype: u16,
+    /// The client.
+    pub client: IpAddr,
+    /// The address that was looked up: another where IPv4 is inside of IPv6.
+    pub looked_up: IpAddr,
+    /// The response code.
+    pub rcode: u16,
+    /// The whole reply, in wire form.
+    pub reply: Vec<u8>,
+    /// The pool's part of it, if the name has one.
+    pub pool: Option<PoolPart>,
+}
+
+/// What a pool did.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PoolPart {
+    /// Its name.
+    pub pool: String,
+    /// Where the client is taken to be, degrees north and east, if a point is known.
+    pub at: Option<(f64, f64)>,
+    /// Its country, if known.
+    pub country: Option<String>,
+    /// Which source said so: `override`, `city`, `country`, `unknown`.
+    pub source: String,
+    /// The number of the override, if one said so.
+    pub override_number: Option<u32>,
+    /// All nodes in the order of the walk.
+    pub nodes: Vec<NodeLine>,
+    /// What happened with no node in service; empty otherwise.
+    pub none_left: Option<String>,
+    /// Seconds.
+    pub ttl: u32,
+    /// How they came about.
+    pub ttl_why: String,
+    /// The scope that a resolver is told.
+    pub scope: u8,
+    /// First and last address of the merged range that it comes from.
+    pub range: (IpAddr, IpAddr),
+}
+
+/// A node in an explanation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodeLine {
+    /// Its name.
+    pub node: String,
+    /// Place in the list, from 1.
+    pub rank: usize,
+    /// Distance from the client; of country-only clients the mean.
+    pub km: f64,
+    /// `up`, `down`, `unknown` or `unprobed`.
+    pub state: String,
+    /// Whether it is in the answer.
+    pub given: bool,
+    /// The one reason why it is in or out.
+    pub reason: String,
+    /// Its addresses of this family.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// Explains what `client` is answered. With a `board` reasons hold the probes' own words.
+#[must_use]
+pub fn explain(
+    snapshot: &Snapshot,
+    table: &Table,
+    board: Option<&Board>,
+    (name, qtype): (&Name, u16),
+    client: IpAddr,
+    cities: Cities<'_>,
+) -> Explanation {
+    let packet = query(name, qtype, client);
+    let mut reply = vec![0; LONGEST];
+    let request = Request {
+        packet: &packet,
+        source: client,
+        transport: Transport::Tcp,
+        draw: 0,
+    };
+    let outcome = answer(snapshot, table, request, &mut reply);
+    reply.truncate(outcome.len);
+    let asker = Query::parse(&packet).map(|q| Asker::of(&q, client, snapshot));
+    let part = outcome.pool.zip(asker.ok()).and_then(|(used, asker)| {
+        let family = family(snapshot, used.pool, qtype)?;
+        let pool = &snapshot.pools[used.pool as usize].name;
+        Some(
+            Explainer {
+                snapshot,
+                table,
+                board,
+                family,
+                used,
+                asker,
+            }
+            .part(pool, cities),
+        )
+    });
+    let looked_up = asker.map_or(client, |a| a.client.addr());
+    Explanation {
+        name: name.to_string(),
+        qtype,
+        client,
+        looked_up,
+        rcode: outcome.rcode,
+        reply,
+        pool: part,
+    }
+}
+
+/// The question as a resolver would ask it that sends the client's whole address.
+fn query(name: &Name, qtype: u16, client: IpAddr) -> Vec<u8> {
+    let (family, bits, octets) = match client {
+        IpAddr::V4(addr) => (1, 32, addr.octets().to_vec()),
+        IpAddr::V6(addr) => (2, 128, addr.octets().to_vec()),
+    };
+    let mut packet = vec![0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1];
+    packet.extend_from_slice(name.wire());
+    packet.extend_from_slice(&qtype.to_be_bytes());
+    packet.extend_from_slice(&[0, 1]);
+    packet.extend_from_slice(&[
+        0,
+        0,
+        41,
+        0xff,
+        0xff,
+        0,
+        0,
+        0,
+        0,
+        0,
+        8 + bits / 8,
+        0,
+        8,
+        0,
+        4 + bits / 8,
+        0,
+        family,
+        bits,
+        0,
+    ]);
+    packet.extend_from_slice(&octets);
+    packet
+}
+
+struct Explainer<'a> {
+    snapshot: &'a Snapshot,
+    table: &'a Table,
+    board: Option<&'a Board>,
+    family: &'a Family,
+    used: PoolUse,
+    asker: Asker,
+}
+
+/// Keeps what a walk saw.
+#[derive(Default)]
+struct Seen(Vec<(Entry, Verdict)>);
+
+impl Witness for Seen {
+    const TO_THE_END: bool = true;
+    fn saw(&mut self, entry: Entry, verdict: Verdict) {
+        self.0.push((entry, verdict));
+    }
+}
+
+impl Explainer<'_> {
+    fn part(&self, pool: &str, cities: Cities<'_>) -> PoolPart {
+        let steering = &self.family.steering;
+        let mut seen = Seen::default();
+        let choice = steering.walk(self.asker.client, self.table, 0, &mut seen);
+        let (place, _) = self.snapshot.world.locate(self.asker.client);
+        let km = distances(&self.family.plan, &place, cities);
+        let given = |member: u16| choice.members().contains(&member);
+        let nodes = (1..).zip(seen.0).map(|(rank, (entry, verdict))| {
+            let member = entry.member();
+            let verdict = match verdict {
+                Verdict::Out if given(member) => Verdict::GivenThoughOut,
+                Verdict::Given if !given(member) => Verdict::Spare,
+                other => other,
+            };
+            self.line(member, rank, km[usize::from(member)], verdict)
+        });
+        let (source, override_number) = source(&place);
+        PoolPart {
+            pool: pool.into(),
+            at: place.point.map(|p| (p.lat, p.lon)),
+            country: place.country.map(|c| c.to_string()),
+            source: source.into(),
+            override_number,
+            nodes: nodes.collect(),
+            none_left: none_left(choice.outcome),
+            ttl: ttl(self.used, choice.ttl_cap),
+            ttl_why: self.ttl_why(choice.ttl_cap, choice.outcome),
+            scope: if self.asker.by_ecs { choice.scope } else { 0 },
+            range: steering.map.range(self.asker.client),
+        }
+    }
+
+    fn line(&self, member: u16, rank: usize, km: f64, verdict: Verdict) -> NodeLine {
+        let steering = &self.family.steering;
+        let node = &self.snapshot.nodes[steering.members[usize::from(member)].node as usize];
+        let (state, why) = self.state(steering, member);
+        let reason = match verdict {
+            Verdict::Given => "given".into(),
+            Verdict::GivenThoughOut => format!("given though {why}"),
+            Verdict::Out => why,
+            Verdict::Spare if self.family.steering.sticky => {
+                "as near, but the answer is full".into()
+            }
+            Verdict::Spare => "as near, but not drawn this time".into(),
+            Verdict::Farther => "in service, but farther".into(),
+        };
+        NodeLine {
+            node: node.name.clone(),
+            rank,
+            km,
+            state,
+            given: matches!(verdict, Verdict::Given | Verdict::GivenThoughOut),
+            reason,
+            addresses: steering.addresses_of(member).iter().map(|a| a.ip).collect(),
+        }
+    }
+
+    /// The state of a member in a word, and why it is out in the probe's own words.
+    fn state(&self, steering: &Steering, member: u16) -> (String, String) {
+        let up = steering.word(member, self.table).in_service();
+        let checks = steering
+            .addresses_of(member)
+            .iter()
+            .flat_map(|a| self.board.map_or(&[][..], |b| b.slot(a.slot)));
+        let worst = self.board.and_then(|board| {
+            let status = |check: &usize| (&board.statuses()[*check], &board.checks()[*check]);
+            checks
+                .map(status)
+                .max_by_key(|(status, _)| match status.counter.state() {
+                    State::Up => 0,
+                    State::Unknown => 1,
+                    State::Down => 2,
+                })
+        });
+        match worst {
+            None => ("unprobed".into(), "out of service".into()),
+            Some(_) if up => ("up".into(), String::new()),
+            Some((status, check)) => {
+                let error = status
+                    .last_error
+                    .as_ref()
+                    .map_or("not checked yet", |(_, error)| error);
+                let state = status.counter.state().word();
+                (
+                    state.into(),
+                    format!("{state}: {} {error}", check.probe.name),
+                )
+            }
+        }
+    }
+
+    fn ttl_why(&self, cap: u16, outcome: Outcome) -> String {
+        let PoolUse {
+            max_ttl, min_ttl, ..
+        } = self.used;
+        if outcome != Outcome::InService {
+            return format!("no node in service: the least, {min_ttl}");
+        }
+        match cap {
+            STEADY => format!("steady: the record's own, {max_ttl}"),
+            0 => format!(
+                "a node that decides is new in its state or recovering: the least, {min_ttl}"
+            ),
+            cap => format!(
+                "a node that decides may change its state in {cap} s; between {min_ttl} and {max_ttl}"
+            ),
+        }
+    }
+}
+
+fn source(place: &Place) -> (&'static str, Option<u32>) {
+    match place.source {
+        PlaceSource::Override(number) => ("override", Some(number)),
+        PlaceSource::City => ("city", None),
+        PlaceSource::Country => ("country", None),
+        PlaceSource::Unknown => ("unknown", None),
+    }
+}
+
+fn none_left(outcome: Outcome) -> Option<String> {
+    let what = match outcome {
+        Outcome::InService => return None,
+        Outcome::FailOpen => "falls open",
+        Outcome::NoData => "answers without records",
+        Outcome::ServFail => "answers SERVFAIL",
+    };
+    Some(format!("no node is in service: the pool {what}"))
+}
