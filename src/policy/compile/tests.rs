@@ -1,0 +1,322 @@
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::geo::Override;
+use crate::health::{STEADY, Table, Word};
+use crate::policy::walk::{Address, Member as Walked};
+use crate::policy::{Answer, NoneLeft, Outcome, Steering};
+use crate::prefix::{Client, Prefix};
+
+const BAND_OF_ONE: Near = Near {
+    factor: 1.0,
+    slack_km: 0.0,
+};
+
+/// A made-up world: blocks of `10.0.0.0/8`-like space at points, some of them countries only.
+fn world(blocks: &[(u32, u8, f64, f64)]) -> World {
+    let mut overrides: Vec<Override> = Vec::new();
+    for (addr, len, lat, lon) in blocks {
+        let net = Prefix::holding(std::net::Ipv4Addr::from_bits(*addr).into(), *len);
+        if overrides.iter().all(|o| o.net != net) {
+            overrides.push(Override {
+                net,
+                at: Point::new(*lat, *lon),
+                country: None,
+            });
+        }
+    }
+    World::build(&[], &overrides).expect("no database can fail")
+}
+
+fn plan(places: &[(f64, f64)], answer: Option<u8>, near: Near, sticky: bool) -> Plan {
+    let member = |(i, (lat, lon)): (usize, &(f64, f64))| Member {
+        name: format!("n{i}"),
+        at: Point {
+            lat: *lat,
+            lon: *lon,
+        },
+        weight: 100,
+    };
+    Plan {
+        members: places.iter().enumerate().map(member).collect(),
+        answer,
+        near,
+        sticky,
+        unknown: Unknown::Anywhere,
+    }
+}
+
+fn cities(_: Option<Country>) -> Vec<(Point, f64)> {
+    vec![
+        (
+            Point {
+                lat: 50.0,
+                lon: 8.0,
+            },
+            3.0,
+        ),
+        (
+            Point {
+                lat: 35.0,
+                lon: 139.0,
+            },
+            1.0,
+        ),
+    ]
+}
+
+fn steering(plan: &Plan, map: Map, answer: Answer, none: NoneLeft) -> Steering {
+    let count = u32::try_from(plan.members.len()).expect("few");
+    let member = |n| Walked {
+        node: n,
+        first: n,
+        count: 1,
+        weight: plan.members[n as usize].weight,
+    };
+    let address = |slot| Address {
+        slot,
+        ip: IpAddr::from([192, 0, 2, u8::try_from(slot).expect("few")]),
+    };
+    Steering {
+        map: Arc::new(map),
+        members: (0..count).map(member).collect(),
+        addresses: (0..count).map(address).collect(),
+        answer,
+        sticky: plan.sticky,
+        none,
+    }
+}
+
+fn table(up: &[bool]) -> Table {
+    Table::new(up.iter().map(|&up| Word::new(up, STEADY, 0)).collect())
+}
+
+fn v4(addr: u32) -> Client {
+    Client::V4 { addr, offset: 0 }
+}
+
+fn points(n: std::ops::Range<usize>) -> impl Strategy<Value = Vec<(f64, f64)>> {
+    prop::collection::vec((-90.0..90.0, -180.0..180.0), n)
+}
+
+fn blocks() -> impl Strategy<Value = Vec<(u32, u8, f64, f64)>> {
+    prop::collection::vec((any::<u32>(), 0u8..=32, -90.0..90.0, -180.0..180.0), 0..20)
+}
+
+proptest! {
+    /// Nobody's list differs inside one scope, and the block one bit wider has another list in it.
+    #[test]
+    fn scopes_are_true_and_widest(nodes in points(1..9), blocks in blocks(), asked: Vec<u32>, inside: u32, near in 1.0f64..2.0) {
+        let world = world(&blocks);
+        let plan = plan(&nodes, Some(1), Near { factor: near, slack_km: 100.0 }, true);
+        let map = compile(&plan, &world, &cities);
+        let entries = |addr| map.find(v4(addr)).0.entries().collect::<Vec<_>>();
+        for addr in asked.into_iter().chain(blocks.iter().map(|b| b.0)) {
+            let (list, scope) = map.find(v4(addr));
+            let host = u32::MAX.checked_shr(scope.into()).unwrap_or(0);
+            let other = (addr & !host) | (inside & host);
+            prop_assert_eq!(list.entries().collect::<Vec<_>>(), entries(other));
+            prop_assert_eq!(map.find(v4(other)).1, scope, "blocks of one range do not overlap");
+            if scope > 0 {
+                let wider = host << 1 | 1;
+                let differs = blocks.iter().flat_map(|b| {
+                    let net = Prefix::holding(std::net::Ipv4Addr::from_bits(b.0).into(), b.1);
+                    let IpAddr::V4(first) = net.addr else { unreachable!("IPv4") };
+                    let last = first.to_bits() | u32::MAX.checked_shr(b.1.into()).unwrap_or(0);
+                    [first.to_bits(), first.to_bits().wrapping_sub(1), last, last.wrapping_add(1)]
+                }).filter(|other| other & !wider == addr & !wider).any(|other| entries(other) != entries(addr));
+                prop_assert!(differs, "a scope of {} around {} could be wider", scope, addr);
+            }
+        }
+    }
+
+    /// With a band of one, the oracle is the distance: the nearest in service of the head, else of all.
+    #[test]
+    fn the_nearest_in_service_is_given(nodes in points(1..12), client in (-90.0f64..90.0, -180.0f64..180.0), up in prop::collection::vec(any::<bool>(), 12)) {
+        let world = world(&[(0, 0, client.0, client.1)]);
+        let plan = plan(&nodes, Some(1), BAND_OF_ONE, true);
+        let steering = steering(&plan, compile(&plan, &world, &cities), Answer::Nodes(1), NoneLeft::NoData);
+        let up = &up[..nodes.len()];
+        let choice = steering.walk(v4(7), &table(up), 0, &mut ());
+        let here = Point { lat: client.0, lon: client.1 };
+        let mut order: Vec<usize> = (0..nodes.len()).collect();
+        order.sort_by(|a, b| here.km(plan.members[*a].at).total_cmp(&here.km(plan.members[*b].at)));
+        match order.iter().position(|n| up[*n]) {
+            None => prop_assert_eq!(choice.outcome, Outcome::NoData),
+            Some(rank) if rank < 3 => prop_assert_eq!(usize::from(choice.members()[0]), order[rank]),
+            Some(_) => prop_assert!(up[usize::from(choice.members()[0])]),
+        }
+    }
+
+    /// Every list holds every member once, whatever the policy.
+    #[test]
+    fn lists_are_complete(nodes in points(1..30), blocks in blocks(), answer in prop::option::of(1u8..5), sticky: bool, factor in 1.0f64..3.0, asked: u32) {
+        let plan = plan(&nodes, answer, Near { factor, slack_km: 200.0 }, sticky);
+        let map = compile(&plan, &world(&blocks), &cities);
+        let mut members: Vec<u16> = map.find(v4(asked)).0.entries().map(Entry::member).collect();
+        prop_assert!(map.find(v4(asked)).0.entries().next().is_some_and(Entry::begins_band));
+        members.sort_unstable();
+        prop_assert_eq!(members, (0..u16::try_from(nodes.len()).expect("few")).collect::<Vec<_>>());
+    }
+
+    /// Losing a node moves only its own clients.
+    #[test]
+    fn a_lost_node_moves_only_its_clients(units in prop::collection::vec((-90.0f64..90.0, -180.0f64..180.0), 1..30), lost in 0usize..5) {
+        let nodes = [(50.0, 8.0); 5];
+        let blocks: Vec<_> = (0u32..).zip(&units).map(|(i, (lat, lon))| (i << 24, 8, *lat, *lon)).collect();
+        let plan = plan(&nodes, Some(1), Near::default(), true);
+        let steering = steering(&plan, compile(&plan, &world(&blocks), &cities), Answer::Nodes(1), NoneLeft::NoData);
+        let mut up = [true; 5];
+        let before = |addr| steering.walk(v4(addr), &table(&[true; 5]), 0, &mut ()).members()[0];
+        up[lost] = false;
+        for block in blocks {
+            let after = steering.walk(v4(block.0), &table(&up), 0, &mut ()).members()[0];
+            prop_assert!(before(block.0) == after || usize::from(before(block.0)) == lost);
+        }
+    }
+}
+
+#[test]
+fn weights_hold_over_many_places() {
+    let mut plan = plan(&[(50.0, 8.0); 3], Some(1), Near::default(), true);
+    plan.members[0].weight = 200;
+    plan.members[2].weight = 0;
+    let blocks: Vec<_> = (0..4000u32)
+        .map(|i| (i << 20, 12, f64::from(i) / 50.0, f64::from(i % 90)))
+        .collect();
+    let steering = steering(
+        &plan,
+        compile(&plan, &world(&blocks), &cities),
+        Answer::Nodes(1),
+        NoneLeft::NoData,
+    );
+    let mut given = [0; 3];
+    for block in &blocks {
+        given[usize::from(
+            steering
+                .walk(v4(block.0), &table(&[true; 3]), 0, &mut ())
+                .members()[0],
+        )] += 1;
+    }
+    // Two thirds of 4,000 with a standard deviation of 30.
+    assert!((2517..=2817).contains(&given[0]), "{given:?}");
+    assert_eq!(given[2], 0, "weight 0 is a spare");
+    let spare = steering.walk(v4(0), &table(&[false, false, true]), 0, &mut ());
+    assert_eq!(spare.members(), [2]);
+}
+
+#[test]
+fn without_stickiness_nodes_are_drawn_by_weight() {
+    let mut plan = plan(
+        &[(50.0, 8.0), (50.0, 8.1), (50.0, 8.2), (0.0, 100.0)],
+        Some(2),
+        Near::default(),
+        false,
+    );
+    plan.members[0].weight = 300;
+    let world = world(&[(0, 0, 50.0, 8.0)]);
+    let steering = steering(
+        &plan,
+        compile(&plan, &world, &cities),
+        Answer::Nodes(1),
+        NoneLeft::NoData,
+    );
+    let mut given = [0; 4];
+    for draw in 0..10_000u64 {
+        let choice = steering.walk(
+            v4(1),
+            &table(&[true; 4]),
+            draw.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+            &mut (),
+        );
+        assert_eq!(choice.members().len(), 1);
+        given[usize::from(choice.members()[0])] += 1;
+    }
+    assert!((5850..=6150).contains(&given[0]), "{given:?}");
+    assert!((1880..=2120).contains(&given[1]), "{given:?}");
+    assert_eq!(given[3], 0, "the far one is not in the band");
+}
+
+#[test]
+fn an_answer_is_not_filled_up_from_afar() {
+    let plan = plan(
+        &[(50.0, 8.0), (50.1, 8.0), (35.0, 139.0), (35.1, 139.0)],
+        Some(2),
+        Near::default(),
+        true,
+    );
+    let world = world(&[(0, 0, 50.0, 8.0)]);
+    let steering = steering(
+        &plan,
+        compile(&plan, &world, &cities),
+        Answer::Nodes(2),
+        NoneLeft::NoData,
+    );
+    let given = |up: [bool; 4]| {
+        let mut members = steering
+            .walk(v4(1), &table(&up), 0, &mut ())
+            .members()
+            .to_vec();
+        members.sort_unstable();
+        members
+    };
+    assert_eq!(given([true; 4]), [0, 1]);
+    assert_eq!(given([false, true, true, true]), [1]);
+    assert_eq!(given([false, false, true, true]), [2, 3]);
+}
+
+#[test]
+fn countries_are_ranked_by_where_their_people_live() {
+    let plan = plan(&[(35.0, 139.0), (50.0, 8.0)], Some(1), BAND_OF_ONE, true);
+    let net = Prefix::holding(IpAddr::from([10, 0, 0, 0]), 8);
+    let world = World::build(
+        &[],
+        &[Override {
+            net,
+            at: None,
+            country: Country::new("de"),
+        }],
+    )
+    .expect("no database");
+    let map = compile(&plan, &world, &cities);
+    assert_eq!(
+        map.find(v4(0x0a00_0001))
+            .0
+            .entries()
+            .next()
+            .map(Entry::member),
+        Some(1)
+    );
+}
+
+#[test]
+fn nobody_left() {
+    let plan = plan(
+        &[(50.0, 8.0), (51.0, 8.0), (35.0, 139.0)],
+        Some(1),
+        BAND_OF_ONE,
+        true,
+    );
+    let world = world(&[(0, 0, 50.0, 8.0)]);
+    let map = compile(&plan, &world, &cities);
+    let words = [10, 30, 20]
+        .map(|last| Word::new(false, STEADY, last))
+        .to_vec();
+    let given = |none| {
+        let choice = steering(&plan, map.clone(), Answer::Nodes(1), none).walk(
+            v4(1),
+            &Table::new(words.clone()),
+            0,
+            &mut (),
+        );
+        (choice.members().to_vec(), choice.outcome)
+    };
+    assert_eq!(given(NoneLeft::LeastBad), (vec![1], Outcome::FailOpen));
+    assert_eq!(given(NoneLeft::Nearest), (vec![0], Outcome::FailOpen));
+    assert_eq!(given(NoneLeft::All), (vec![0, 1, 2], Outcome::FailOpen));
+    assert_eq!(given(NoneLeft::NoData), (vec![], Outcome::NoData));
+    assert_eq!(given(NoneLeft::ServFail), (vec![], Outcome::ServFail));
+}
