@@ -1,5 +1,6 @@
 //! Names and records: what an operator's zone files say.
 
+pub mod file;
 mod name;
 mod record;
 pub mod rtype;
@@ -7,4 +8,5 @@ mod tree;
 
 pub use name::{MAX_LABEL, MAX_NAME, Name, NameError, escape, labels};
 pub use record::{Data, Record};
+pub use rtype::RecordType;
 pub use tree::{Lookup, NameKey, NodeId, PoolUse, Rrset, Zone};
