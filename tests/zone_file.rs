@@ -2,6 +2,14 @@
 //! and NSD give it. Both serve the zone on loopback, kdig transfers it in the form of RFC 3597 (dig calls
 //! an IPSECKEY without a key malformed).
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a test: it may fail, says what it skips, and waits for other programs by the clock"
+)]
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{Read, Write};

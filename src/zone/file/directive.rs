@@ -28,7 +28,7 @@ impl Reader<'_> {
         } else {
             let word = name.show();
             let problem = Problem::new(name.span, format!("unknown directive \"{word}\""));
-            return Err(problem.suggest(&word, DIRECTIVES));
+            return Err(problem.suggest(word, || DIRECTIVES.to_vec()));
         }
         Ok(None)
     }

@@ -1,7 +1,7 @@
 //! Master files (RFC 1035 5): read, with everything they include, and checked as a zone.
 //!
-//! A file is cut into tokens that borrow from its text ([`token`]); an entry is a directive ([`directive`]) or a record
-//! ([`record`]), whose data go to wire form by a table ([`rdata`]). After an error reading goes on with the next entry, so
+//! A file is cut into tokens that borrow from its text (`token`); an entry is a directive (`directive`) or a record
+//! (`record`), whose data go to wire form by a table (`rdata`). After an error reading goes on with the next entry, so
 //! that one load shows them all.
 
 mod check;

@@ -1,14 +1,21 @@
 //! What is wrong with one entry: carried up to where the entry was begun, then reported.
 
-use crate::diagnostic::{Diagnostics, Span, nearest};
+use crate::diagnostic::{Diagnostics, Span};
 use crate::zone::NameError;
+
+/// The words that would have been right.
+pub(super) type Known = fn() -> Vec<&'static str>;
+
+/// So many findings get a suggestion: no more are shown, and a file of the wrong kind may have a million.
+const SUGGESTIONS: usize = 100;
 
 /// One error of one entry.
 #[derive(Debug)]
 pub(super) struct Problem {
     span: Span,
     message: String,
-    note: Option<(Option<Span>, String)>,
+    notes: Vec<(Option<Span>, String)>,
+    near: Option<(String, Known)>,
     /// A parenthesis without an end: where the entry ends is not known.
     pub(super) loses_parenthesis: bool,
 }
@@ -18,7 +25,8 @@ impl Problem {
         Self {
             span,
             message: message.into(),
-            note: None,
+            notes: Vec::new(),
+            near: None,
             loses_parenthesis: false,
         }
     }
@@ -29,22 +37,20 @@ impl Problem {
     }
 
     pub(super) fn note(mut self, text: impl Into<String>) -> Self {
-        self.note = Some((None, text.into()));
+        self.notes.push((None, text.into()));
         self
     }
 
     /// A note that shows another place.
     pub(super) fn at(mut self, span: Span, text: impl Into<String>) -> Self {
-        self.note = Some((Some(span), text.into()));
+        self.notes.push((Some(span), text.into()));
         self
     }
 
-    /// Notes the nearest known word, if one is near.
-    pub(super) fn suggest<'a>(self, word: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
-        match nearest(word, known) {
-            Some(near) => self.note(format!("did you mean \"{near}\"?")),
-            None => self,
-        }
+    /// Will note the nearest of the known words, if one is near.
+    pub(super) fn suggest(mut self, word: String, known: Known) -> Self {
+        self.near = Some((word, known));
+        self
     }
 
     pub(super) fn losing_parenthesis(mut self) -> Self {
@@ -54,11 +60,11 @@ impl Problem {
 
     /// Puts it among the findings.
     pub(super) fn report(self, found: &mut Diagnostics) {
+        let near = self.near.filter(|_| found.list.len() < SUGGESTIONS);
         let diagnostic = found.error(self.span, self.message);
-        match self.note {
-            Some((Some(span), text)) => diagnostic.note_at(span, text),
-            Some((None, text)) => diagnostic.note(text),
-            None => diagnostic,
-        };
+        if let Some((word, known)) = near {
+            diagnostic.suggest(&word, known());
+        }
+        diagnostic.notes.extend(self.notes);
     }
 }

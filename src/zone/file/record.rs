@@ -187,25 +187,26 @@ fn kind(token: Token<'_>) -> Result<Kind, Problem> {
         None => {
             let word = token.show();
             let problem = Problem::new(token.span, format!("unknown record type \"{word}\""));
-            Err(problem.suggest(&word, RecordType::mnemonics().chain(["POOL", "IN"])))
+            Err(problem.suggest(word, || {
+                RecordType::mnemonics().chain(["POOL", "IN"]).collect()
+            }))
         }
     }
 }
 
-/// A type in the first column was most likely meant as one.
+/// A type in the first column was most likely meant as one, if it is in capitals: `a` is a fine owner.
 fn forgotten_blank(problem: Problem, owner: Option<Token<'_>>) -> Problem {
-    match owner {
-        Some(token)
-            if token.is("IN") || token.is("POOL") || RecordType::named(token.text).is_some() =>
-        {
-            let note = format!(
-                "\"{}\" in the first column is an owner: a blank is missing before it?",
-                token.show()
-            );
-            problem.note(note)
-        }
-        _ => problem,
+    let word = owner.map(|token| token.text).unwrap_or_default();
+    let meant = word == b"IN"
+        || word == b"POOL"
+        || RecordType::mnemonics().any(|known| known.as_bytes() == word);
+    if !meant {
+        return problem;
     }
+    let word = String::from_utf8_lossy(word);
+    problem.note(format!(
+        "\"{word}\" in the first column is an owner: is a blank missing before it?"
+    ))
 }
 
 /// `MAX` or `MAX/MIN`.

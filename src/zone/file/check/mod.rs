@@ -9,14 +9,14 @@ mod targets;
 
 use std::collections::HashSet;
 
-use self::order::Sorted;
+use self::order::{Sorted, push_key};
 use self::targets::targets;
 use crate::diagnostic::Diagnostics;
 use crate::zone::{Data, Name, Record, RecordType, rtype};
 
 /// Checks the zone `origin`; `pools` are the names of the pools there are. Gives the records back in canonical order of
 /// their owners (RFC 4034 6.1), then by type with pools last, as they were written otherwise; without records outside
-/// the zone, without duplicates, and each RRset with one TTL, that of its first record.
+/// the zone, without duplicates, and each RRset with one TTL, its smallest (RFC 2181 5.2).
 pub fn check(
     origin: &Name,
     records: Vec<Record>,
@@ -112,12 +112,24 @@ impl Zone<'_> {
     }
 
     fn walk(&self, found: &mut Diagnostics) {
+        let mut doubled = Vec::new();
+        push_key(self.origin, &Name::root(), &mut doubled);
         let mut cut: Option<Above<'_>> = None;
         let mut dname: Option<Above<'_>> = None;
         for (key, group) in self.sorted.groups() {
             cut = cut.filter(|above| key.starts_with(above.key));
             dname = dname.filter(|above| key.starts_with(above.key));
             self.group(key.is_empty(), group, found);
+            if let Some(record) = group
+                .first()
+                .filter(|_| !doubled.is_empty() && key.starts_with(&doubled))
+            {
+                let message = format!(
+                    "{} has the zone's name twice: is a dot missing at its end?",
+                    record.owner
+                );
+                found.warning(record.span, message);
+            }
             if let Some(above) = &dname {
                 below_dname(group, above.record, found);
             }

@@ -147,10 +147,7 @@ fn is_inside(record: &Record, origin: &Name, found: &mut Diagnostics) -> bool {
             Data::Pool { .. } => "POOL".to_owned(),
         };
         let message = format!("{} {what} is outside the zone {origin}", record.owner);
-        let problem = found.error(record.span, message);
-        if origin.wire().len() > 1 && record.owner.wire().ends_with(origin.wire()) {
-            problem.note("is a dot missing?");
-        }
+        found.error(record.span, message);
     }
     inside
 }

@@ -1,7 +1,7 @@
 //! RDATA from its presentation form to wire form, and the check of RDATA that was given in wire form (RFC 3597).
 //!
-//! One table, [`layout`], says which fields a type has. Each kind of field knows how to be read ([`text`]) and how to be
-//! checked ([`wire`]); the kinds with a grammar of their own have a file.
+//! One table, `layout`, says which fields a type has. Each kind of field knows how to be read (`text`) and how to be
+//! checked (`wire`); the kinds with a grammar of their own have a file.
 
 mod apl;
 mod bitmap;

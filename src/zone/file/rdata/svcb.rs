@@ -100,7 +100,7 @@ fn param<'t>(token: Token<'t>) -> Result<Param<'t>, Problem> {
     let Some(key) = key(name).filter(|_| !token.quoted) else {
         let word = String::from_utf8_lossy(&name[..name.len().min(40)]).into_owned();
         let problem = Problem::new(token.span, format!("unknown parameter \"{word}\""));
-        return Err(problem.suggest(&word, KEYS.iter().map(|(name, _)| *name)));
+        return Err(problem.suggest(word, || KEYS.iter().map(|(name, _)| *name).collect()));
     };
     let value = match value {
         None => Vec::new(),

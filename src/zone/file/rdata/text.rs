@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::number::{Duration, duration, number};
 use super::{Field, Slot, apl, bitmap, encoding, hip, ipseckey, loc, svcb, timestamp, wire, wks};
-use crate::zone::file::problem::Problem;
+use crate::zone::file::problem::{Known, Problem};
 use crate::zone::file::token::{Lexer, Token};
 use crate::zone::rtype::RecordType;
 use crate::zone::{Name, escape};
@@ -217,7 +217,7 @@ pub(super) fn rtype(token: Token<'_>) -> Result<RecordType, Problem> {
     RecordType::named(token.text).ok_or_else(|| {
         let word = token.show();
         Problem::new(token.span, format!("unknown record type \"{word}\""))
-            .suggest(&word, RecordType::mnemonics())
+            .suggest(word, || RecordType::mnemonics().collect())
     })
 }
 
@@ -256,21 +256,29 @@ const CERT_TYPES: &[(&str, u16)] = &[
 ];
 
 fn algorithm(token: Token<'_>, what: &str) -> Result<u8, Problem> {
-    match mnemonic(token, ALGORITHMS)? {
+    match mnemonic(token, ALGORITHMS, || {
+        ALGORITHMS.iter().map(|(word, _)| *word).collect()
+    })? {
         Some(value) => Ok(value),
         None => u8_field(token, what),
     }
 }
 
 fn cert_type(token: Token<'_>, what: &str) -> Result<u16, Problem> {
-    match mnemonic(token, CERT_TYPES)? {
+    match mnemonic(token, CERT_TYPES, || {
+        CERT_TYPES.iter().map(|(word, _)| *word).collect()
+    })? {
         Some(value) => Ok(value),
         None => u16_field(token, what),
     }
 }
 
 /// The value of a word of `known`; none where the text is a number.
-fn mnemonic<T: Copy>(token: Token<'_>, known: &[(&str, T)]) -> Result<Option<T>, Problem> {
+fn mnemonic<T: Copy>(
+    token: Token<'_>,
+    known: &[(&str, T)],
+    names: Known,
+) -> Result<Option<T>, Problem> {
     if token.text.first().is_none_or(u8::is_ascii_digit) {
         return Ok(None);
     }
@@ -282,7 +290,7 @@ fn mnemonic<T: Copy>(token: Token<'_>, known: &[(&str, T)]) -> Result<Option<T>,
                 token.span,
                 format!("\"{word}\" is neither a number nor a known name"),
             );
-            Err(problem.suggest(&word, known.iter().map(|(word, _)| *word)))
+            Err(problem.suggest(word, names))
         }
     }
 }
@@ -313,7 +321,7 @@ fn ilnp64(token: Token<'_>, out: &mut Vec<u8>) -> Result<(), Problem> {
     let parts: Option<Vec<u16>> = token.text.split(|&b| b == b':').map(hex_group).collect();
     match parts {
         Some(parts) if parts.len() == 4 => {
-            out.extend(parts.iter().flat_map(|part| part.to_be_bytes()))
+            out.extend(parts.iter().flat_map(|part| part.to_be_bytes()));
         }
         _ => {
             let message = format!(
