@@ -1,11 +1,19 @@
 //! Where clients and nodes are.
 
 mod database;
+mod gazetteer;
+mod overrides;
+mod place;
 mod point;
 mod ranges;
 mod world;
 
 pub use database::{Database, Error};
+pub use gazetteer::{
+    continent, country_cities, country_named, is_country, km_to_country, nearest_city,
+};
+pub use overrides::Override;
+pub use place::{Site, likely_country, resolve};
 pub use point::{Country, EARTH_RADIUS_KM, Point, chord_to_km, squared_chord};
 pub use ranges::{Builder, Range, Ranges, paint};
-pub use world::{CARRIER, Override, Place, PlaceId, PlaceSource, UNKNOWN, World};
+pub use world::{CARRIER, Place, PlaceId, PlaceSource, UNKNOWN, World};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use super::database::{self, Database};
-use super::{Country, Point, Ranges, paint};
+use super::{Country, Override, Point, Ranges, paint};
 use crate::prefix::{CARRIERS, Client, Key, Prefix};
 
 /// Where every address is, at the grain of /24 and /56: resolvers send no more (RFC 7871 11.1), and finer ranges would only narrow scopes.
@@ -41,17 +41,6 @@ pub enum PlaceSource {
     Country,
     /// Nobody.
     Unknown,
-}
-
-/// An operator's correction: all of `net` is here.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Override {
-    /// The block.
-    pub net: Prefix,
-    /// Where it is.
-    pub at: Option<Point>,
-    /// The country it is in.
-    pub country: Option<Country>,
 }
 
 /// The place of addresses that nothing is known of.

@@ -1,0 +1,217 @@
+//! The tables of airports, cities and countries that ship with the program, and look-ups in them.
+
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use super::{Country, Point, chord_to_km, squared_chord};
+
+/// An airport or a metropolitan area, as IATA codes them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Airport {
+    /// Three capital letters.
+    pub(super) code: &'static str,
+    pub(super) point: Point,
+    pub(super) country: Country,
+    /// The city it serves, or its own name.
+    pub(super) city: &'static str,
+}
+
+/// A city.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct City {
+    pub(super) country: Country,
+    pub(super) name: &'static str,
+    pub(super) point: Point,
+    pub(super) population: u32,
+    unit: [f64; 3],
+}
+
+impl City {
+    /// `London, GB`.
+    pub(super) fn label(&self) -> String {
+        format!("{}, {}", self.name, self.country)
+    }
+}
+
+/// By code.
+pub(super) static AIRPORTS: LazyLock<Vec<Airport>> =
+    LazyLock::new(|| rows(include_str!("../../geoip/airports.tsv"), airport));
+
+/// By country, the biggest first.
+pub(super) static CITIES: LazyLock<Vec<City>> =
+    LazyLock::new(|| rows(include_str!("../../geoip/cities.tsv"), city));
+
+/// Code, continent and name; by code.
+static COUNTRIES: LazyLock<Vec<(Country, &'static str, &'static str)>> =
+    LazyLock::new(|| rows(include_str!("../../geoip/countries.tsv"), country));
+
+/// So many cities stand for a country in [`country_cities`].
+const LARGEST: usize = 40;
+
+/// The larger cities of a country, at most 40, with their population; the biggest first.
+pub fn country_cities(country: Country) -> impl Iterator<Item = (Point, u32)> {
+    cities_of(country)
+        .iter()
+        .take(LARGEST)
+        .map(|c| (c.point, c.population))
+}
+
+/// Whether ISO 3166-1 knows this country. XK, which GeoIP databases give Kosovo, counts as known.
+#[must_use]
+pub fn is_country(country: Country) -> bool {
+    of_country(country).is_some()
+}
+
+/// The country's continent: `AF`, `AN`, `AS`, `EU`, `NA`, `OC` or `SA`.
+#[must_use]
+pub fn continent(country: Country) -> Option<&'static str> {
+    of_country(country).map(|row| row.1)
+}
+
+/// The country of this English name, in any case.
+#[must_use]
+pub fn country_named(name: &str) -> Option<Country> {
+    COUNTRIES
+        .iter()
+        .find(|row| row.2.eq_ignore_ascii_case(name.trim()))
+        .map(|row| row.0)
+}
+
+/// The listed city (15,000 people and more) nearest to a point, as `London, GB`, and its distance in km.
+#[must_use]
+pub fn nearest_city(point: Point) -> Option<(String, f64)> {
+    nearest_among(&CITIES, point).map(|(city, km)| (city.label(), km))
+}
+
+/// The distance in km to the nearest listed city of a country; none where no city of it is listed.
+#[must_use]
+pub fn km_to_country(point: Point, country: Country) -> Option<f64> {
+    nearest_among(cities_of(country), point).map(|(_, km)| km)
+}
+
+/// All listed cities of a country, the biggest first.
+pub(super) fn cities_of(country: Country) -> &'static [City] {
+    let start = CITIES.partition_point(|c| c.country < country);
+    let end = CITIES.partition_point(|c| c.country <= country);
+    CITIES.get(Range { start, end }).unwrap_or_default()
+}
+
+fn nearest_among(cities: &[City], point: Point) -> Option<(&City, f64)> {
+    let here = point.unit();
+    let near = cities
+        .iter()
+        .map(|c| (c, squared_chord(here, c.unit)))
+        .min_by(|a, b| a.1.total_cmp(&b.1));
+    near.map(|(city, chord)| (city, chord_to_km(chord)))
+}
+
+fn of_country(country: Country) -> Option<&'static (Country, &'static str, &'static str)> {
+    COUNTRIES.iter().find(|row| row.0 == country)
+}
+
+/// The rows of a table; `#` starts a comment line. Our own files: a test sees to it that no line is left out.
+fn rows<T>(text: &'static str, read: fn(&[&'static str]) -> Option<T>) -> Vec<T> {
+    let lines = text.lines().filter(|l| !l.starts_with('#'));
+    lines
+        .filter_map(|l| read(&l.split('\t').collect::<Vec<_>>()))
+        .collect()
+}
+
+fn airport(row: &[&'static str]) -> Option<Airport> {
+    let [code, lat, lon, country, city] = row else {
+        return None;
+    };
+    Some(Airport {
+        code,
+        point: point(lat, lon)?,
+        country: Country::new(country)?,
+        city,
+    })
+}
+
+fn city(row: &[&'static str]) -> Option<City> {
+    let [country, name, lat, lon, population] = row else {
+        return None;
+    };
+    let point = point(lat, lon)?;
+    let population = population.parse().ok()?;
+    Some(City {
+        country: Country::new(country)?,
+        name,
+        point,
+        population,
+        unit: point.unit(),
+    })
+}
+
+fn country(row: &[&'static str]) -> Option<(Country, &'static str, &'static str)> {
+    let [code, continent, name] = row else {
+        return None;
+    };
+    Some((Country::new(code)?, continent, name))
+}
+
+fn point(lat: &str, lon: &str) -> Option<Point> {
+    Point::new(lat.parse().ok()?, lon.parse().ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(text: &str) -> usize {
+        text.lines().filter(|l| !l.starts_with('#')).count()
+    }
+
+    #[test]
+    fn every_line_of_the_tables_is_read() {
+        assert_eq!(
+            AIRPORTS.len(),
+            lines(include_str!("../../geoip/airports.tsv"))
+        );
+        assert_eq!(CITIES.len(), lines(include_str!("../../geoip/cities.tsv")));
+        assert_eq!(
+            COUNTRIES.len(),
+            lines(include_str!("../../geoip/countries.tsv"))
+        );
+        assert!(AIRPORTS.len() > 5000 && CITIES.len() > 10_000 && COUNTRIES.len() > 240);
+    }
+
+    #[test]
+    fn the_tables_are_sorted_as_the_look_ups_need() {
+        assert!(AIRPORTS.is_sorted_by(|a, b| a.code < b.code));
+        let key = |c: &City| (c.country, std::cmp::Reverse(c.population));
+        assert!(CITIES.is_sorted_by_key(key));
+    }
+
+    #[test]
+    fn countries_and_their_cities() {
+        let gb = Country::new("gb").unwrap();
+        assert!(is_country(gb) && !is_country(Country::new("XX").unwrap()));
+        assert_eq!(continent(gb), Some("EU"));
+        assert_eq!(country_named("united kingdom"), Some(gb));
+        let cities: Vec<_> = country_cities(gb).collect();
+        assert_eq!(cities.len(), 40);
+        assert!(cities[0].1 > 5_000_000 && cities.is_sorted_by(|a, b| a.1 >= b.1));
+        assert_eq!(country_cities(Country::new("XX").unwrap()).count(), 0);
+    }
+
+    #[test]
+    fn the_nearest_city() {
+        let (label, km) = nearest_city(Point {
+            lat: 51.51,
+            lon: -0.13,
+        })
+        .unwrap();
+        assert!(label.ends_with(", GB") && km < 5.0, "{label} {km}");
+        let km = km_to_country(
+            Point {
+                lat: 51.51,
+                lon: -0.13,
+            },
+            Country::new("JP").unwrap(),
+        )
+        .unwrap();
+        assert!((8500.0..9800.0).contains(&km), "{km}");
+    }
+}
