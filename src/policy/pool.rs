@@ -12,8 +12,12 @@ pub struct Node {
     pub name: String,
     /// Where it stands; none: where the GeoIP database puts its first address.
     pub at: Option<Point>,
-    /// The country it stands in, if stated.
+    /// The country it stands in: as stated, else that of the airport or city it was placed at.
     pub country: Option<Country>,
+    /// Whom to ask about it.
+    pub admin: Option<String>,
+    /// Words that pools choose it by.
+    pub tags: Vec<String>,
     /// Its share among nodes that are about equally near; 0 is a spare.
     pub weight: u32,
     /// Its addresses, each probed and judged apart.
@@ -25,7 +29,7 @@ pub struct Node {
 pub struct Pool {
     /// Its name in files and messages.
     pub name: String,
-    /// Indices of its nodes, in the order of the files.
+    /// Indices of its nodes, each once, in the order that the pool lists them; those of a tag in the order of the files.
     pub nodes: Vec<usize>,
     /// Indices of its probes; an address is in service when all of them say so. None: always in service.
     pub probes: Vec<usize>,

@@ -1,0 +1,93 @@
+//! `expect = { … }`: what an HTTP answer must be.
+
+use super::table::{Keys, Table, Value};
+use crate::diagnostic::Diagnostics;
+use crate::health::Expect;
+
+static EXPECT: Keys = Keys {
+    known: &["status", "body"],
+    later: &["header", "size", "hash"],
+};
+
+/// A redirect is no proof of health: what it leads to is not asked, so 2xx alone is good unless told otherwise.
+pub(super) const GOOD: (u16, u16) = (200, 299);
+
+/// The `expect` of a probe.
+pub(super) fn read(table: &Table<'_>, found: &mut Diagnostics) -> Expect {
+    let inner = table
+        .get("expect")
+        .and_then(|v| v.table(v.span(), &EXPECT, found));
+    let status = inner
+        .and_then(|t| t.get("status"))
+        .and_then(|v| statuses(&v, found));
+    let body = inner
+        .and_then(|t| t.get("body"))
+        .and_then(|v| body(&v, found));
+    Expect {
+        status: status.unwrap_or_else(|| vec![GOOD]),
+        body,
+    }
+}
+
+/// One status or a list of them.
+fn statuses(value: &Value<'_>, found: &mut Diagnostics) -> Option<Vec<(u16, u16)>> {
+    let items = if value.is_list() {
+        value.items(found)?
+    } else {
+        vec![*value]
+    };
+    if items.is_empty() {
+        value.error("no status would be good", found);
+    }
+    let mut out = Vec::new();
+    for item in &items {
+        match status(item) {
+            Some(range) if out.contains(&range) => {}
+            Some(range) => out.push(range),
+            None => {
+                item.error(
+                    "no status: write 200, \"2xx\" or \"200-299\", within 100 to 599",
+                    found,
+                );
+            }
+        }
+    }
+    (!out.is_empty()).then_some(out)
+}
+
+fn status(value: &Value<'_>) -> Option<(u16, u16)> {
+    if let Some(number) = value.as_integer() {
+        let number = u16::try_from(number).ok()?;
+        return (100..=599).contains(&number).then_some((number, number));
+    }
+    let text = value.as_text()?;
+    if let [class @ b'1'..=b'5', b'x' | b'X', b'x' | b'X'] = text.as_bytes() {
+        let first = u16::from(class - b'0') * 100;
+        return Some((first, first + 99));
+    }
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let code = |t: &str| {
+        t.parse()
+            .ok()
+            .filter(|n: &u16| t.len() == 3 && (100..=599).contains(n))
+    };
+    let (first, last) = (code(first)?, code(last)?);
+    (first <= last).then_some((first, last))
+}
+
+fn body(value: &Value<'_>, found: &mut Diagnostics) -> Option<regex::Regex> {
+    match regex::Regex::new(value.text(found)?) {
+        Ok(regex) => Some(regex),
+        Err(e) => {
+            // The last line says what; those before draw the expression, which is shown anyway.
+            let text = e.to_string();
+            let reason = text
+                .lines()
+                .last()
+                .unwrap_or_default()
+                .trim_start_matches("error: ");
+            value.error(format!("no regular expression: {reason}"), found);
+            None
+        }
+    }
+}

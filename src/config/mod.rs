@@ -1,0 +1,169 @@
+//! What the operator wrote, checked and turned into what the rest of the program works with.
+//!
+//! A file becomes tables with positions ([`document`]), those are read key by key ([`table`]), and each kind of table
+//! has a file of its own here that says which keys it has, what they mean and what they are by default. All errors of
+//! all files are told in one go.
+
+mod document;
+mod expect;
+mod files;
+mod location;
+mod network;
+mod node;
+mod pool;
+mod probe;
+mod server;
+mod show;
+mod table;
+mod unit;
+mod warn;
+mod zones;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::diagnostic::{Diagnostics, Sources, Span};
+use crate::geo::Override;
+use crate::health::Probe;
+use crate::policy::{Node, Pool};
+use crate::zone::Name;
+
+pub use server::{Limits, Server};
+pub use show::show;
+
+/// All that `nearmost.toml` and the folders beside it say. Pools, nodes and probes refer to each other by index.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where we listen and who we are.
+    pub server: Server,
+    /// Bounds on what clients may use.
+    pub limits: Limits,
+    /// Databases and corrections of them.
+    pub geo: Geo,
+    /// The zones: those of `nearmost.toml` in its order, then those of the folder by name.
+    pub zones: Vec<Zone>,
+    /// The pools: those of `nearmost.toml` in its order, then those of the folder by name.
+    pub pools: Vec<Pool>,
+    /// The nodes, in the same order.
+    pub nodes: Vec<Node>,
+    /// The probes, in the same order; after them those that pools define in shorthand, named as it is written.
+    pub probes: Vec<Probe>,
+}
+
+/// What is known of where clients are.
+#[derive(Clone, Debug, Default)]
+pub struct Geo {
+    /// GeoIP databases and where they are named. None: the small one that ships with the program.
+    pub databases: Vec<(PathBuf, Span)>,
+    /// Corrections, each network once.
+    pub overrides: Vec<Override>,
+}
+
+/// A zone that we are authoritative for.
+#[derive(Clone, Debug)]
+pub struct Zone {
+    /// Its name. A zone file may say otherwise with its `$ORIGIN`.
+    pub name: Name,
+    /// Where it is defined; none for a file found in the folder.
+    pub span: Option<Span>,
+    /// Where its records come from.
+    pub source: ZoneSource,
+}
+
+/// Where a zone's records come from.
+#[derive(Clone, Debug)]
+pub enum ZoneSource {
+    /// A master file.
+    File(PathBuf),
+    /// Made: an SOA and NS records at its top, and names that lead to pools.
+    Made {
+        /// Its name servers; the first is the SOA's MNAME. At least one.
+        ns: Vec<Name>,
+        /// Names and the pools behind them: owner, index of the pool, where the pool is named.
+        pools: Vec<(Name, usize, Span)>,
+        /// Seconds: the TTL while all is steady, and what it never falls below.
+        ttl: (u32, u32),
+    },
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            udp_size: 1232,
+            tcp_connections: 1000,
+            tcp_per_client: 64,
+            tcp_idle: Duration::from_secs(10),
+            tcp_total: Duration::from_secs(120),
+        }
+    }
+}
+
+/// Reads `nearmost.toml` and the folders `zones`, `pools`, `nodes` and `probes` beside it.
+///
+/// What is wrong goes to `found`, sorted by place. With errors in it the value is only good for finding more of them: whatever
+/// was wrong has its default there, or is left out. None if `path` itself cannot be read.
+pub fn read(path: &Path, sources: &mut Sources, found: &mut Diagnostics) -> Option<Config> {
+    let found_files = files::Found::with_folders(path, sources, found)?;
+    Some(assemble(&found_files, sources, found))
+}
+
+/// Reads one text as [`read`] would read it at `path`, without the folders.
+pub fn read_text(
+    path: &Path,
+    text: &str,
+    sources: &mut Sources,
+    found: &mut Diagnostics,
+) -> Config {
+    let found_files = files::Found::alone(path, text, sources);
+    assemble(&found_files, sources, found)
+}
+
+/// Builds the domain's values, nodes and probes first because pools name them, then zones, which name pools.
+fn assemble(listed: &files::Found, sources: &Sources, found: &mut Diagnostics) -> Config {
+    let files = files::Files::parse(listed, sources, found);
+    let from = found.list.len();
+    let top = files.top(found);
+    let node_tables = files.definitions(&top, files::Kind::Node, found);
+    let probe_tables = files.definitions(&top, files::Kind::Probe, found);
+    let pool_tables = files.definitions(&top, files::Kind::Pool, found);
+    let nodes: Vec<Node> = node_tables.iter().map(|d| node::read(d, found)).collect();
+    let probes: Vec<Probe> = probe_tables.iter().map(|d| probe::read(d, found)).collect();
+    let mut known = pool::Known {
+        nodes: &nodes,
+        probes,
+        whole: files.whole(),
+    };
+    let pools: Vec<Pool> = pool_tables
+        .iter()
+        .map(|d| pool::read(d, &mut known, found))
+        .collect();
+    let probes = known.probes;
+    let zones = zones::read(&files, &top, &pools, found);
+    let (server, limits) = server::read(&top, found);
+    let geo = network::read(&top, found);
+    let config = Config {
+        server,
+        limits,
+        geo,
+        zones,
+        pools,
+        nodes,
+        probes,
+    };
+    files.drop_consequences(from, found);
+    if found.errors() == 0 {
+        // Half of a configuration would give wrong warnings.
+        let spans =
+            |definitions: &[files::Definition<'_>]| definitions.iter().map(|d| d.span).collect();
+        let at = warn::Places {
+            nodes: spans(&node_tables),
+            pools: spans(&pool_tables),
+            probes: spans(&probe_tables),
+        };
+        warn::look(&config, &at, found);
+    }
+    found
+        .list
+        .sort_by_key(|d| d.span.map_or((u32::MAX, 0), |s| (s.file, s.start)));
+    config
+}

@@ -1,0 +1,131 @@
+//! `[geo]`: databases, and networks that are elsewhere than those say.
+
+use std::collections::HashMap;
+
+use super::Geo;
+use super::location;
+use super::table::{Keys, Table, Value};
+use crate::diagnostic::{Diagnostics, Span};
+use crate::geo::Override;
+use crate::prefix::{CARRIERS, Prefix};
+
+static GEO: Keys = Keys {
+    known: &["databases", "override"],
+    later: &["latency", "asn", "reload"],
+};
+
+static OVERRIDE: Keys = Keys {
+    known: &["net", "at", "country"],
+    later: &["asn"],
+};
+
+/// Maps are compiled at this grain for IPv6.
+const NARROWEST_V6: u8 = 64;
+
+/// Reads the table.
+pub(super) fn read(top: &Table<'_>, found: &mut Diagnostics) -> Geo {
+    let table = top
+        .get("geo")
+        .and_then(|v| v.table(top.key_span("geo")?, &GEO, found));
+    let Some(table) = table else {
+        return Geo::default();
+    };
+    let mut geo = Geo::default();
+    for value in table
+        .get("databases")
+        .and_then(|v| v.items(found))
+        .unwrap_or_default()
+    {
+        let Some(path) = value.path(found) else {
+            continue;
+        };
+        match geo.databases.iter().find(|d| d.0 == path) {
+            Some((_, first)) => {
+                let first = *first;
+                value
+                    .error("this database is listed twice", found)
+                    .note_at(first, "first here");
+            }
+            None => geo.databases.push((path, value.span())),
+        }
+    }
+    let mut seen = HashMap::new();
+    for value in table
+        .get("override")
+        .and_then(|v| v.items(found))
+        .unwrap_or_default()
+    {
+        geo.overrides.extend(override_of(&value, &mut seen, found));
+    }
+    geo
+}
+
+fn override_of(
+    value: &Value<'_>,
+    seen: &mut HashMap<Prefix, Span>,
+    found: &mut Diagnostics,
+) -> Option<Override> {
+    let table = value.table(value.span(), &OVERRIDE, found)?;
+    let (at, country) = location::read(&table, found);
+    if table.get("at").is_none() && table.get("country").is_none() {
+        table.missing("an override needs \"at\" or \"country\"".to_owned(), found);
+    }
+    let Some(net) = table.get("net") else {
+        table.missing("an override needs \"net\"".to_owned(), found);
+        return None;
+    };
+    let prefix = network(&net, found)?;
+    if let Some(first) = seen.insert(prefix, net.span()) {
+        net.error(format!("{prefix} is overridden twice"), found)
+            .note_at(first, "first here");
+    }
+    (at.is_some() || country.is_some()).then_some(Override {
+        net: prefix,
+        at,
+        country,
+    })
+}
+
+/// `ADDRESS/LENGTH`; an IPv4 address alone is a network of its own.
+fn network(value: &Value<'_>, found: &mut Diagnostics) -> Option<Prefix> {
+    let text = value.text(found)?;
+    let (addr, len) = text
+        .split_once('/')
+        .map_or((text, None), |(a, l)| (a, Some(l)));
+    let Ok(addr) = addr.parse::<std::net::IpAddr>() else {
+        value
+            .error(format!("\"{text}\" is no network"), found)
+            .note("write \"203.0.113.0/24\" or \"2001:db8::/32\"");
+        return None;
+    };
+    let bits = if addr.is_ipv4() { 32 } else { 128 };
+    let len = len.map_or(Some(bits), |l| l.parse().ok().filter(|l| *l <= bits));
+    let Some(len) = len else {
+        value.error(format!("the length of a prefix is from 0 to {bits}"), found);
+        return None;
+    };
+    let prefix = Prefix::holding(addr, len);
+    if addr.is_ipv6() && len > NARROWEST_V6 {
+        let wide = Prefix::holding(addr, NARROWEST_V6);
+        value
+            .error("IPv6 networks are told apart down to /64", found)
+            .note(format!("did you mean \"{wide}\"?"));
+    } else if prefix.addr != addr {
+        value
+            .error(
+                format!("{addr} is not the first address of its network"),
+                found,
+            )
+            .note(format!("did you mean \"{prefix}\"?"));
+    } else if CARRIERS.iter().any(|c| c.contains(addr) && len >= c.len) {
+        value
+            .error(
+                "such addresses are looked up as the IPv4 address inside",
+                found,
+            )
+            .note("override that network");
+    } else {
+        return Some(prefix);
+    }
+    None
+}

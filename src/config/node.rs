@@ -1,0 +1,135 @@
+//! `[node.NAME]`: one mirror machine or site.
+
+use std::net::IpAddr;
+
+use super::files::{Definition, name_problem};
+use super::location;
+use super::table::{Keys, Value};
+use crate::diagnostic::{Diagnostics, Span};
+use crate::policy::Node;
+
+/// The keys of a node.
+pub(super) static KEYS: Keys = Keys {
+    known: &["at", "country", "admin", "tags", "weight", "ip"],
+    later: &[
+        "capacity", "tier", "host", "bias", "address", "limit", "shadow",
+    ],
+};
+
+/// A node's weight unless it says otherwise.
+const WEIGHT: u32 = 100;
+/// The largest weight: room for a capacity in Mbit/s.
+const HEAVIEST: u32 = 1_000_000;
+
+/// Reads a node.
+pub(super) fn read(definition: &Definition<'_>, found: &mut Diagnostics) -> Node {
+    let Definition { name, table, .. } = definition;
+    let (at, country) = location::read(table, found);
+    let addresses = match table.get("ip") {
+        Some(value) => addresses(&value, found),
+        None => {
+            // With `host`, that key's own error says it all.
+            if table.key_span("host").is_none()
+                && let Some(error) = table.missing(format!("node \"{name}\" has no address"), found)
+            {
+                error.note("add a line such as ip = [\"192.0.2.1\"]");
+            }
+            Vec::new()
+        }
+    };
+    Node {
+        name: (*name).to_owned(),
+        at,
+        country,
+        admin: table
+            .get("admin")
+            .and_then(|v| v.text(found))
+            .map(str::to_owned),
+        tags: table
+            .get("tags")
+            .map(|v| tags(&v, found))
+            .unwrap_or_default(),
+        weight: table
+            .get("weight")
+            .and_then(|v| v.whole(0..=HEAVIEST, found))
+            .unwrap_or(WEIGHT),
+        addresses,
+    }
+}
+
+fn tags(value: &Value<'_>, found: &mut Diagnostics) -> Vec<String> {
+    let mut out = Vec::new();
+    for (tag, span) in value.texts(found).unwrap_or_default() {
+        if let Some(problem) = name_problem(tag) {
+            found.error(span, format!("a tag {problem}"));
+        }
+        if !out.iter().any(|t| t == tag) {
+            out.push(tag.to_owned());
+        }
+    }
+    out
+}
+
+fn addresses(value: &Value<'_>, found: &mut Diagnostics) -> Vec<IpAddr> {
+    let Some(texts) = value.texts(found) else {
+        return Vec::new();
+    };
+    if value.is_list() && value.items(found).is_some_and(|i| i.is_empty()) {
+        value.error("the list of addresses is empty", found);
+    }
+    let mut out: Vec<(IpAddr, Span)> = Vec::new();
+    for (text, span) in texts {
+        let Some(ip) = address(text, span, found) else {
+            continue;
+        };
+        match out.iter().find(|(known, _)| *known == ip) {
+            Some((_, first)) => {
+                let first = *first;
+                found
+                    .error(span, format!("{ip} is listed twice"))
+                    .note_at(first, "first here");
+            }
+            None => out.push((ip, span)),
+        }
+    }
+    out.into_iter().map(|(ip, _)| ip).collect()
+}
+
+/// An address that clients can be sent to.
+fn address(text: &str, span: Span, found: &mut Diagnostics) -> Option<IpAddr> {
+    let Ok(ip) = text.parse::<IpAddr>() else {
+        let error = found.error(span, format!("\"{text}\" is no IP address"));
+        if text.contains('/') {
+            error.note("a node has single addresses, not networks");
+        } else if text.parse::<std::net::SocketAddr>().is_ok() {
+            error.note("a port belongs to the probe, not to the address");
+        } else if text.ends_with(|c: char| c.is_ascii_alphabetic()) && text.contains('.') {
+            error.note("names that are resolved are not yet supported by this version");
+        }
+        return None;
+    };
+    if let Some(problem) = unusable(ip) {
+        found.error(span, format!("{ip} {problem}"));
+        return None;
+    }
+    Some(ip)
+}
+
+/// Why nobody can be sent to an address, as the rest of a sentence.
+fn unusable(ip: IpAddr) -> Option<String> {
+    let text = match ip {
+        _ if ip.is_unspecified() => "means no address at all",
+        _ if ip.is_multicast() => "is a multicast address",
+        IpAddr::V4(a) if a.is_broadcast() => "is the broadcast address",
+        IpAddr::V4(a) if a.octets()[0] == 0 => "is in 0.0.0.0/8, which is no host's",
+        IpAddr::V4(a) if a.is_link_local() => "is link-local: no client reaches it",
+        IpAddr::V6(a) if a.is_unicast_link_local() => "is link-local: no client reaches it",
+        IpAddr::V6(a) => {
+            return a
+                .to_ipv4_mapped()
+                .map(|v4| format!("is an IPv4 address: write \"{v4}\""));
+        }
+        IpAddr::V4(_) => return None,
+    };
+    Some(text.to_owned())
+}

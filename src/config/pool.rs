@@ -1,0 +1,313 @@
+//! `[pool.NAME]`: a set of nodes and the policy that chooses among them.
+
+use super::files::Definition;
+use super::table::{Keys, Value, not_yet};
+use super::{probe, unit};
+use crate::diagnostic::{Diagnostics, Span};
+use crate::health::Probe;
+use crate::policy::{Answer, Near, Node, NoneLeft, Pool, UnknownClient};
+
+/// The keys of a pool.
+pub(super) static KEYS: Keys = Keys {
+    known: &[
+        "nodes",
+        "probe",
+        "probes",
+        "answer",
+        "near",
+        "prefer",
+        "sticky",
+        "none",
+        "unknown_client",
+    ],
+    later: &[
+        "rules",
+        "max_share",
+        "low",
+        "keep",
+        "consistent",
+        "spread",
+        "require",
+        "shadow",
+        "warn_cert",
+        "max_lag",
+        "soft_lag",
+        "canaries",
+    ],
+};
+
+/// What `none` can be.
+pub(super) const NONE: [(&str, NoneLeft); 5] = [
+    ("least-bad", NoneLeft::LeastBad),
+    ("all", NoneLeft::All),
+    ("nearest", NoneLeft::Nearest),
+    ("nodata", NoneLeft::NoData),
+    ("servfail", NoneLeft::ServFail),
+];
+
+const PREFER: &str = "distance";
+const LATER_PREFER: [&str; 5] = ["network", "asn", "country", "continent", "order"];
+
+/// An answer of more nodes would not fit the packets that are sent.
+const MOST_NODES: u8 = 32;
+
+/// What pools refer to by name.
+pub(super) struct Known<'a> {
+    pub(super) nodes: &'a [Node],
+    /// Those defined, and after them those that pools gave in shorthand.
+    pub(super) probes: Vec<Probe>,
+    /// False if a definition may have been lost to a syntax error: unknown names are not complained of then.
+    pub(super) whole: bool,
+}
+
+/// Reads a pool.
+pub(super) fn read(
+    definition: &Definition<'_>,
+    known: &mut Known<'_>,
+    found: &mut Diagnostics,
+) -> Pool {
+    let Definition { name, table, .. } = definition;
+    let all: Vec<usize> = (0..known.nodes.len()).collect();
+    let nodes = match table.get("nodes") {
+        Some(value) => select(&value, &all, known, found),
+        None => {
+            if all.is_empty() && known.whole {
+                table.missing(
+                    format!("pool \"{name}\" has no nodes: none is defined"),
+                    found,
+                );
+            }
+            all
+        }
+    };
+    let probes = match (table.get("probe"), table.get("probes")) {
+        (Some(_), Some(both)) => {
+            both.error(
+                "\"probe\" and \"probes\" are given: keep one of them",
+                found,
+            );
+            Vec::new()
+        }
+        (Some(one), None) => {
+            let one = one
+                .text(found)
+                .and_then(|text| probe_named(text, one.span(), known, found));
+            one.into_iter().collect()
+        }
+        (None, Some(list)) => probe_list(&list, known, found),
+        (None, None) => Vec::new(),
+    };
+    if let Some(value) = table.get("prefer") {
+        check_prefer(&value, found);
+    }
+    Pool {
+        name: (*name).to_owned(),
+        probes,
+        answer: table
+            .get("answer")
+            .and_then(|v| answer(&v, found))
+            .unwrap_or(Answer::Nodes(1)),
+        near: table
+            .get("near")
+            .and_then(|v| near(&v, found))
+            .unwrap_or_default(),
+        sticky: table
+            .get("sticky")
+            .and_then(|v| v.truth(found))
+            .unwrap_or(true),
+        none: table
+            .get("none")
+            .and_then(|v| none_left(&v, found))
+            .unwrap_or(NoneLeft::LeastBad),
+        unknown: table
+            .get("unknown_client")
+            .and_then(|v| unknown(&v, &nodes, known, found))
+            .unwrap_or(UnknownClient::Server),
+        nodes,
+    }
+}
+
+/// The nodes that a list of names, `tag:x` and `*` means, each once; `among` are those it may mean.
+fn select(
+    value: &Value<'_>,
+    among: &[usize],
+    known: &Known<'_>,
+    found: &mut Diagnostics,
+) -> Vec<usize> {
+    let Some(texts) = value.texts(found) else {
+        return Vec::new();
+    };
+    if value.items(found).is_some_and(|i| i.is_empty()) {
+        value
+            .error("the list of nodes is empty", found)
+            .note("\"*\" means all");
+    }
+    let mut out: Vec<usize> = Vec::new();
+    for (text, span) in texts {
+        let meant = matching(text, span, known, found);
+        if !meant.is_empty() && !meant.iter().any(|i| among.contains(i)) {
+            found.error(span, format!("\"{text}\" means no node of this pool"));
+        }
+        for index in meant {
+            if among.contains(&index) && !out.contains(&index) {
+                out.push(index);
+            }
+        }
+    }
+    out
+}
+
+fn matching(text: &str, span: Span, known: &Known<'_>, found: &mut Diagnostics) -> Vec<usize> {
+    let those = |test: &dyn Fn(&Node) -> bool| {
+        let nodes = known.nodes.iter().enumerate();
+        nodes
+            .filter(|(_, n)| test(n))
+            .map(|(i, _)| i)
+            .collect::<Vec<_>>()
+    };
+    if text.starts_with("tier:") {
+        found.error(span, not_yet(text));
+        return Vec::new();
+    }
+    let (out, problem) = match text.strip_prefix("tag:") {
+        _ if text == "*" => (those(&|_| true), "there is no node".to_owned()),
+        Some(tag) => (
+            those(&|n| n.tags.iter().any(|t| t == tag)),
+            format!("no node has the tag \"{tag}\""),
+        ),
+        None => (
+            those(&|n| n.name == text),
+            format!("there is no node \"{text}\""),
+        ),
+    };
+    if out.is_empty() && known.whole {
+        let tags = known
+            .nodes
+            .iter()
+            .flat_map(|n| &n.tags)
+            .map(|t| format!("tag:{t}"));
+        let mut words: Vec<String> = known
+            .nodes
+            .iter()
+            .map(|n| n.name.clone())
+            .chain(tags)
+            .collect();
+        words.sort_by_key(|w| w.starts_with("tag:") != text.starts_with("tag:"));
+        found
+            .error(span, problem)
+            .suggest(text, words.iter().map(String::as_str));
+    }
+    out
+}
+
+fn probe_list(value: &Value<'_>, known: &mut Known<'_>, found: &mut Diagnostics) -> Vec<usize> {
+    let mut out = Vec::new();
+    for (text, span) in value.texts(found).unwrap_or_default() {
+        match probe_named(text, span, known, found) {
+            Some(index) if !out.contains(&index) => out.push(index),
+            _ => {}
+        }
+    }
+    out
+}
+
+/// The index of a probe that is defined, or that its shorthand defines now.
+fn probe_named(
+    text: &str,
+    span: Span,
+    known: &mut Known<'_>,
+    found: &mut Diagnostics,
+) -> Option<usize> {
+    let defined = |name: &str| known.probes.iter().position(|p| p.name == name);
+    if let Some(index) = defined(text) {
+        return Some(index);
+    }
+    if let Some(made) = probe::shorthand(text, span, found) {
+        let made = made?;
+        return defined(&made.name).or_else(|| {
+            known.probes.push(made);
+            Some(known.probes.len() - 1)
+        });
+    }
+    if known.whole {
+        found
+            .error(span, format!("there is no probe \"{text}\""))
+            .suggest(text, known.probes.iter().map(|p| p.name.as_str()))
+            .note("write the name of a [probe.NAME], or kind[:port][/path] such as \"https:/lastupdate\"");
+    }
+    None
+}
+
+fn answer(value: &Value<'_>, found: &mut Diagnostics) -> Option<Answer> {
+    match value.as_text() {
+        Some("all") => Some(Answer::All),
+        Some(_) => {
+            value.error("\"answer\" must be a number of nodes or \"all\"", found);
+            None
+        }
+        None => value.whole(1..=MOST_NODES, found).map(Answer::Nodes),
+    }
+}
+
+fn near(value: &Value<'_>, found: &mut Diagnostics) -> Option<Near> {
+    let near = unit::near(value.text(found)?);
+    near.map_err(|problem| value.error(problem, found).severity)
+        .ok()
+}
+
+/// Distance is all that there is yet.
+fn check_prefer(value: &Value<'_>, found: &mut Diagnostics) {
+    for (word, span) in value.texts(found).unwrap_or_default() {
+        if LATER_PREFER.contains(&word) {
+            found.error(span, not_yet(word));
+        } else if word != PREFER {
+            let error = found.error(
+                span,
+                format!("\"{word}\" is nothing that nodes can be preferred by"),
+            );
+            error.suggest(word, [PREFER].into_iter().chain(LATER_PREFER));
+        }
+    }
+}
+
+fn none_left(value: &Value<'_>, found: &mut Diagnostics) -> Option<NoneLeft> {
+    let text = value.text(found)?;
+    let word = NONE.iter().find(|n| n.0 == text).map(|n| n.1);
+    if word.is_none() {
+        if text.starts_with("cname:") {
+            value.error(not_yet("cname:"), found);
+        } else {
+            let words = NONE.map(|n| n.0);
+            let error = value.error(
+                format!("\"{text}\" is no policy for when no node is left"),
+                found,
+            );
+            error
+                .suggest(text, words)
+                .note(format!("it is one of {}", words.join(", ")));
+        }
+    }
+    word
+}
+
+fn unknown(
+    value: &Value<'_>,
+    nodes: &[usize],
+    known: &Known<'_>,
+    found: &mut Diagnostics,
+) -> Option<UnknownClient> {
+    match value.as_text() {
+        Some("server") => Some(UnknownClient::Server),
+        Some(text) => {
+            let error = value.error(
+                "\"unknown_client\" must be \"server\" or a list of nodes",
+                found,
+            );
+            if known.nodes.iter().any(|n| n.name == text) {
+                error.note(format!("did you mean [\"{text}\"]?"));
+            }
+            None
+        }
+        None => Some(UnknownClient::Nodes(select(value, nodes, known, found))),
+    }
+}

@@ -1,0 +1,235 @@
+//! `[server]` and `[limits]`: where we listen, who we are, and what clients may use.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::location;
+use super::table::{Keys, Table, Value};
+use super::unit;
+use crate::diagnostic::{Diagnostics, Span};
+use crate::geo::Point;
+
+static SERVER: Keys = Keys {
+    known: &["listen", "at", "state", "control", "nsid", "workers"],
+    later: &["user", "log"],
+};
+
+static LIMITS: Keys = Keys {
+    known: &[
+        "udp_size",
+        "tcp_connections",
+        "tcp_per_client",
+        "tcp_idle",
+        "tcp_total",
+    ],
+    later: &["rate", "slip"],
+};
+
+/// The port of the DNS.
+const PORT: u16 = 53;
+/// Where we listen unless told: a port that needs no rights, for trying out.
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 5300);
+/// `sun_path` of unix(7) less its final zero.
+const SOCKET_PATH: usize = 107;
+/// An NSID has no limit of its own (RFC 5001); this leaves the answer room.
+const NSID: usize = 128;
+
+/// Where we listen and who we are.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Server {
+    /// UDP and TCP. Default 127.0.0.1:5300; port 53 unless given.
+    pub listen: Vec<SocketAddr>,
+    /// Where this name server stands.
+    pub at: Option<Point>,
+    /// The folder for forced states and history; none: they are not kept.
+    pub state: Option<PathBuf>,
+    /// The control socket. Default: `control.sock` in the state folder, else `nearmost.sock` beside `nearmost.toml`.
+    pub control: PathBuf,
+    /// The octets that RFC 5001 has us say who we are with.
+    pub nsid: Option<Vec<u8>>,
+    /// Threads that answer UDP; none: as many as fit the machine.
+    pub workers: Option<usize>,
+}
+
+/// Bounds on what clients may use.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// Octets: the largest answer over UDP. Default 1232, 512 to 4096.
+    pub udp_size: u16,
+    /// TCP connections at one time. Default 1000.
+    pub tcp_connections: usize,
+    /// TCP connections of one client address at one time. Default 64.
+    pub tcp_per_client: usize,
+    /// A connection with no question for so long is closed. Default 10 s.
+    pub tcp_idle: Duration,
+    /// A connection is closed after so long in any case. Default 120 s.
+    pub tcp_total: Duration,
+}
+
+/// Reads both tables.
+pub(super) fn read(top: &Table<'_>, found: &mut Diagnostics) -> (Server, Limits) {
+    let mut inner = |key, keys| {
+        top.get(key)
+            .and_then(|v| v.table(top.key_span(key)?, keys, found))
+    };
+    let (server_table, limits_table) = (inner("server", &SERVER), inner("limits", &LIMITS));
+    let limits = limits_table.map(|t| limits(&t, found)).unwrap_or_default();
+    let get = |key| server_table.and_then(|t| t.get(key));
+    let state = get("state").and_then(|v| v.path(found));
+    let control = get("control").and_then(|v| control(&v, found));
+    let control = control.unwrap_or_else(|| match &state {
+        Some(state) => state.join("control.sock"),
+        None => top.file.folder.join("nearmost.sock"),
+    });
+    let server = Server {
+        listen: get("listen").map_or_else(|| vec![LISTEN], |v| listen(&v, found)),
+        at: get("at").and_then(|v| location::at(&v, found)).map(|p| p.0),
+        state,
+        control,
+        nsid: get("nsid").and_then(|v| nsid(&v, found)),
+        workers: get("workers")
+            .and_then(|v| v.whole(1..=1024u16, found))
+            .map(usize::from),
+    };
+    (server, limits)
+}
+
+fn listen(value: &Value<'_>, found: &mut Diagnostics) -> Vec<SocketAddr> {
+    let Some(texts) = value.texts(found) else {
+        return Vec::new();
+    };
+    if value.items(found).is_some_and(|i| i.is_empty()) {
+        value.error("the list of addresses is empty", found);
+    }
+    let mut out: Vec<(SocketAddr, Span)> = Vec::new();
+    for (text, span) in texts {
+        let Some(address) = listen_address(text) else {
+            found
+                .error(span, format!("\"{text}\" is no address to listen on"))
+                .note("write \"192.0.2.53\", \"192.0.2.53:5353\", \"2001:db8::53\" or \"[2001:db8::53]:5353\"");
+            continue;
+        };
+        match out.iter().find(|(known, _)| *known == address) {
+            Some((_, first)) => {
+                let first = *first;
+                found
+                    .error(span, format!("{address} is listed twice"))
+                    .note_at(first, "first here");
+            }
+            None => out.push((address, span)),
+        }
+    }
+    out.into_iter().map(|(address, _)| address).collect()
+}
+
+fn listen_address(text: &str) -> Option<SocketAddr> {
+    if let Ok(address) = text.parse() {
+        return Some(address);
+    }
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|t| t.strip_suffix(']'))
+        .filter(|t| t.contains(':'))
+        .unwrap_or(text);
+    Some(SocketAddr::new(bare.parse().ok()?, PORT))
+}
+
+fn control(value: &Value<'_>, found: &mut Diagnostics) -> Option<PathBuf> {
+    let path = value.path(found)?;
+    if path.as_os_str().len() > SOCKET_PATH {
+        value.error(
+            format!("a socket's path has at most {SOCKET_PATH} octets"),
+            found,
+        );
+    }
+    Some(path)
+}
+
+/// Text, or octets as `0x…`.
+fn nsid(value: &Value<'_>, found: &mut Diagnostics) -> Option<Vec<u8>> {
+    let text = value.text(found)?;
+    let octets = match text.strip_prefix("0x") {
+        Some(digits) => hex(digits),
+        None => Some(text.as_bytes().to_vec()),
+    };
+    let Some(octets) = octets else {
+        value.error(
+            "\"nsid\" must have two hexadecimal digits for each octet",
+            found,
+        );
+        return None;
+    };
+    if octets.is_empty() || octets.len() > NSID {
+        value.error(format!("\"nsid\" must have 1 to {NSID} octets"), found);
+        return None;
+    }
+    Some(octets)
+}
+
+fn hex(digits: &str) -> Option<Vec<u8>> {
+    let digit = |c: &u8| {
+        char::from(*c)
+            .to_digit(16)
+            .and_then(|d| u8::try_from(d).ok())
+    };
+    let pair = |pair: &[u8]| match pair {
+        [high, low] => Some(digit(high)? << 4 | digit(low)?),
+        _ => None,
+    };
+    digits.as_bytes().chunks(2).map(pair).collect()
+}
+
+fn limits(table: &Table<'_>, found: &mut Diagnostics) -> Limits {
+    let usual = Limits::default();
+    let second = Duration::from_secs(1);
+    let udp_size = table
+        .get("udp_size")
+        .and_then(|v| v.octets(512..=4096, found));
+    let mut count = |key| {
+        table
+            .get(key)
+            .and_then(|v| v.whole(1..=1_000_000u32, found))
+            .map(|n| n as usize)
+    };
+    let (tcp_connections, tcp_per_client) = (count("tcp_connections"), count("tcp_per_client"));
+    let mut time = |key| {
+        table
+            .get(key)
+            .and_then(|v| v.duration(second..=second * 86_400, found))
+    };
+    let (tcp_idle, tcp_total) = (time("tcp_idle"), time("tcp_total"));
+    let tcp_connections = tcp_connections.unwrap_or(usual.tcp_connections);
+    let limits = Limits {
+        udp_size: udp_size
+            .and_then(|n| u16::try_from(n).ok())
+            .unwrap_or(usual.udp_size),
+        tcp_connections,
+        tcp_per_client: tcp_per_client.unwrap_or(usual.tcp_per_client.min(tcp_connections)),
+        tcp_idle: tcp_idle.unwrap_or(tcp_total.unwrap_or(usual.tcp_idle).min(usual.tcp_idle)),
+        tcp_total: tcp_total.unwrap_or(tcp_idle.unwrap_or(usual.tcp_total).max(usual.tcp_total)),
+    };
+    if let Some(value) = table
+        .get("tcp_per_client")
+        .filter(|_| limits.tcp_per_client > limits.tcp_connections)
+    {
+        value.error(
+            format!(
+                "one client cannot have more than all {} connections",
+                limits.tcp_connections
+            ),
+            found,
+        );
+    }
+    if let Some(value) = table
+        .get("tcp_idle")
+        .filter(|_| limits.tcp_idle > limits.tcp_total)
+    {
+        let total = unit::duration_text(limits.tcp_total);
+        value.error(
+            format!("\"tcp_idle\" is longer than \"tcp_total\", {total}"),
+            found,
+        );
+    }
+    limits
+}

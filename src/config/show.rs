@@ -1,0 +1,305 @@
+//! The configuration as it was understood, as a `nearmost.toml` that means the same.
+
+use std::fmt::{Display, Write as _};
+use std::path::Path;
+
+use super::{Config, Geo, Limits, Server, Zone, ZoneSource, pool, unit};
+use crate::geo::{Point, nearest_city};
+use crate::health::{Expect, Kind, Probe};
+use crate::policy::{Answer, Node, Pool, UnknownClient};
+use crate::zone::Name;
+
+/// Text of one `nearmost.toml` that reads back as this very configuration, with all defaults and places as numbers.
+/// Paths in it are absolute.
+#[must_use]
+pub fn show(config: &Config) -> String {
+    let mut out = Text(String::new());
+    out.line("# The configuration as nearmost understands it.");
+    server(&mut out, &config.server);
+    limits(&mut out, &config.limits);
+    geo(&mut out, &config.geo);
+    for zone in &config.zones {
+        show_zone(&mut out, zone, &config.pools);
+    }
+    for pool in &config.pools {
+        show_pool(&mut out, pool, config);
+    }
+    for node in &config.nodes {
+        show_node(&mut out, node);
+    }
+    for probe in config.probes.iter().filter(|p| !is_shorthand(p)) {
+        show_probe(&mut out, probe);
+    }
+    out.0
+}
+
+/// Lines of TOML.
+struct Text(String);
+
+impl Text {
+    fn line(&mut self, line: impl Display) {
+        let _ = writeln!(self.0, "{line}");
+    }
+
+    fn table(&mut self, header: impl Display) {
+        let _ = writeln!(self.0, "\n{header}");
+    }
+
+    fn value(&mut self, key: &str, value: impl Display) {
+        let _ = writeln!(self.0, "{key} = {value}");
+    }
+
+    fn place(&mut self, at: Point) {
+        let near = nearest_city(at)
+            .map(|(city, km)| format!("  # {km:.0} km from {city}"))
+            .unwrap_or_default();
+        self.value("at", format!("[{}, {}]{near}", at.lat, at.lon));
+    }
+}
+
+fn server(out: &mut Text, server: &Server) {
+    out.table("[server]");
+    out.value(
+        "listen",
+        list(server.listen.iter().map(|a| quote(&a.to_string()))),
+    );
+    match server.at {
+        Some(at) => out.place(at),
+        None => out.line("# at: not stated"),
+    }
+    match &server.state {
+        Some(state) => out.value("state", path(state)),
+        None => out.line("# state: none, so forced states and history end with the process"),
+    }
+    out.value("control", path(&server.control));
+    if let Some(nsid) = &server.nsid {
+        let hex: String = nsid.iter().map(|o| format!("{o:02x}")).collect();
+        let text = std::str::from_utf8(nsid)
+            .ok()
+            .filter(|t| !t.starts_with("0x") && !t.chars().any(char::is_control));
+        out.value("nsid", text.map_or_else(|| format!("\"0x{hex}\""), quote));
+    }
+    match server.workers {
+        Some(workers) => out.value("workers", workers),
+        None => out.line("# workers: as many as fit the machine"),
+    }
+}
+
+fn limits(out: &mut Text, limits: &Limits) {
+    out.table("[limits]");
+    out.value("udp_size", format!("\"{}B\"", limits.udp_size));
+    out.value("tcp_connections", limits.tcp_connections);
+    out.value("tcp_per_client", limits.tcp_per_client);
+    out.value("tcp_idle", quote(&unit::duration_text(limits.tcp_idle)));
+    out.value("tcp_total", quote(&unit::duration_text(limits.tcp_total)));
+}
+
+fn geo(out: &mut Text, geo: &Geo) {
+    out.table("[geo]");
+    if geo.databases.is_empty() {
+        out.line("# databases: none given, so the small one that ships with nearmost");
+    } else {
+        out.value("databases", list(geo.databases.iter().map(|d| path(&d.0))));
+    }
+    for row in &geo.overrides {
+        out.table("[[geo.override]]");
+        out.value("net", quote(&row.net.to_string()));
+        if let Some(at) = row.at {
+            out.place(at);
+        }
+        if let Some(country) = row.country {
+            out.value("country", quote(country.code()));
+        }
+    }
+}
+
+fn show_zone(out: &mut Text, zone: &Zone, pools: &[Pool]) {
+    out.table(format!("[zone.{}]", name(&zone.name)));
+    match &zone.source {
+        ZoneSource::File(file) => out.value("file", path(file)),
+        ZoneSource::Made {
+            ns,
+            pools: owners,
+            ttl,
+        } => {
+            out.value("ns", list(ns.iter().map(name)));
+            let pool_of = |index: &usize| quote(pools.get(*index).map_or("", |p| &p.name));
+            let entries = owners.iter().map(|(owner, pool, _)| {
+                format!("{} = {}", quote(&owner.to_string()), pool_of(pool))
+            });
+            out.value(
+                "pools",
+                format!("{{ {} }}", entries.collect::<Vec<_>>().join(", ")),
+            );
+            out.value("ttl", format!("\"{}/{}\"", ttl.0, ttl.1));
+        }
+    }
+}
+
+fn show_pool(out: &mut Text, pool: &Pool, config: &Config) {
+    let nodes = |indices: &[usize]| {
+        list(
+            indices
+                .iter()
+                .filter_map(|i| config.nodes.get(*i))
+                .map(|n| quote(&n.name)),
+        )
+    };
+    let probes: Vec<&Probe> = pool
+        .probes
+        .iter()
+        .filter_map(|i| config.probes.get(*i))
+        .collect();
+    out.table(format!("[pool.{}]", key(&pool.name)));
+    out.value("nodes", nodes(&pool.nodes));
+    out.value("probes", list(probes.iter().map(|p| quote(&p.name))));
+    for probe in probes.iter().filter(|p| is_shorthand(p)) {
+        out.line(format!("# {}: {}", probe.name, in_words(probe)));
+    }
+    match pool.answer {
+        Answer::Nodes(nodes) => out.value("answer", nodes),
+        Answer::All => out.value("answer", "\"all\""),
+    }
+    out.value("near", quote(&pool.near.to_string()));
+    out.value("prefer", "[\"distance\"]");
+    out.value("sticky", pool.sticky);
+    let none = pool::NONE
+        .iter()
+        .find(|n| n.1 == pool.none)
+        .map_or("", |n| n.0);
+    out.value("none", quote(none));
+    match &pool.unknown {
+        UnknownClient::Server => out.value("unknown_client", "\"server\""),
+        UnknownClient::Nodes(indices) => out.value("unknown_client", nodes(indices)),
+    }
+}
+
+fn show_node(out: &mut Text, node: &Node) {
+    out.table(format!("[node.{}]", key(&node.name)));
+    match node.at {
+        Some(at) => out.place(at),
+        None => out.line("# at: where the GeoIP database puts its first address"),
+    }
+    if let Some(country) = node.country {
+        out.value("country", quote(country.code()));
+    }
+    if let Some(admin) = &node.admin {
+        out.value("admin", quote(admin));
+    }
+    out.value("tags", list(node.tags.iter().map(|t| quote(t))));
+    out.value("weight", node.weight);
+    out.value(
+        "ip",
+        list(node.addresses.iter().map(|a| quote(&a.to_string()))),
+    );
+}
+
+fn show_probe(out: &mut Text, probe: &Probe) {
+    out.table(format!("[probe.{}]", key(&probe.name)));
+    out.value("kind", quote(probe.kind.word()));
+    out.value("port", probe.port);
+    if let Kind::Http {
+        path: at,
+        expect,
+        ca,
+        ..
+    } = &probe.kind
+    {
+        out.value("path", quote(at));
+        match &probe.host {
+            Some(host) => out.value("host", quote(host)),
+            None => out.line("# host: the first name of the pool"),
+        }
+        out.value("expect", expect_text(expect));
+        if let Some(ca) = ca {
+            out.value("ca", path(ca));
+        }
+    }
+    out.value("every", quote(&unit::duration_text(probe.every)));
+    out.value("timeout", quote(&unit::duration_text(probe.timeout)));
+    out.value("down", probe.down);
+    out.value("ok", probe.ok);
+    out.value("up", probe.up);
+}
+
+fn expect_text(expect: &Expect) -> String {
+    let status = list(expect.status.iter().map(|s| quote(&status_text(*s))));
+    let body = expect
+        .body
+        .as_ref()
+        .map(|b| format!(", body = {}", quote(b.as_str())))
+        .unwrap_or_default();
+    format!("{{ status = {status}{body} }}")
+}
+
+fn status_text((first, last): (u16, u16)) -> String {
+    match (first, last) {
+        _ if first == last => first.to_string(),
+        _ if first % 100 == 0 && last == first + 99 => format!("{}xx", first / 100),
+        _ => format!("{first}-{last}"),
+    }
+}
+
+/// Whether a pool defined it: the names of tables hold neither a colon nor a slash.
+fn is_shorthand(probe: &Probe) -> bool {
+    probe.name.contains([':', '/'])
+}
+
+/// A probe in shorthand, with what it does not say.
+fn in_words(probe: &Probe) -> String {
+    let path = match &probe.kind {
+        Kind::Http { path, expect, .. } => {
+            let status: Vec<String> = expect.status.iter().map(|s| status_text(*s)).collect();
+            format!(" {path} for {}", status.join(", "))
+        }
+        Kind::Tcp => String::new(),
+    };
+    let [every, timeout] = [probe.every, probe.timeout].map(unit::duration_text);
+    let Probe {
+        port, down, ok, up, ..
+    } = probe;
+    format!("port {port}{path} every {every}, timeout {timeout}, down {down}, ok {ok}, up {up}")
+}
+
+fn list(items: impl Iterator<Item = String>) -> String {
+    format!("[{}]", items.collect::<Vec<_>>().join(", "))
+}
+
+fn path(path: &Path) -> String {
+    quote(&path.to_string_lossy())
+}
+
+/// A name without its final dot, as people write it.
+fn name(name: &Name) -> String {
+    let text = name.to_string();
+    quote(
+        text.strip_suffix('.')
+            .filter(|t| !t.is_empty())
+            .unwrap_or(&text),
+    )
+}
+
+/// A TOML key, bare where it can be.
+fn key(text: &str) -> String {
+    let bare = !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    if bare { text.to_owned() } else { quote(text) }
+}
+
+/// A TOML basic string.
+fn quote(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            c if c.is_control() => {
+                let _ = write!(out, "\\u{:04X}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
