@@ -9,6 +9,7 @@ pub mod health;
 pub mod metrics;
 pub mod policy;
 pub mod prefix;
+pub mod probe;
 pub mod server;
 pub mod snapshot;
 pub mod wire;

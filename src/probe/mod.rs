@@ -1,0 +1,166 @@
+//! Running the checks: what is done to each address, when, and what is said about it.
+
+mod http;
+mod schedule;
+mod tcp;
+mod words;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::Sender;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
+
+use crate::health::{Check, Kind, Outcome};
+
+pub use self::schedule::FIRST_ROUND;
+use self::schedule::{Turns, keep_running};
+use self::words::Phase;
+
+/// Runs checks for ever, each on its own: a node that hangs delays nobody. Dropping it stops all.
+#[derive(Debug)]
+pub struct Prober {
+    _tasks: JoinSet<()>,
+}
+
+impl Prober {
+    /// Starts the checks on `runtime`; results go to `results` with the number of their check, none is lost while
+    /// somebody takes them. Every check has its first result [`FIRST_ROUND`] and its timeout after this call.
+    ///
+    /// # Errors
+    ///
+    /// When a check cannot be prepared; then nothing has been started.
+    pub fn start(
+        checks: &[Check],
+        runtime: &Handle,
+        results: &Sender<(usize, Outcome)>,
+    ) -> Result<Self, Error> {
+        let prepared = prepare(checks)?;
+        let (count, started) = (prepared.len(), Instant::now());
+        let mut tasks = JoinSet::new();
+        for (number, (check, prepared)) in checks.iter().zip(prepared).enumerate() {
+            let turns = Turns::new(number, count, check.probe.every);
+            let prepared = Arc::new(prepared);
+            let run = move || {
+                let prepared = Arc::clone(&prepared);
+                async move { prepared.run().await }
+            };
+            tasks.spawn_on(keep_running(turns, started, results.clone(), run), runtime);
+        }
+        Ok(Self { _tasks: tasks })
+    }
+}
+
+/// A check that is ready to run: files are read, roots are shared.
+#[derive(Debug)]
+pub struct Prepared {
+    timeout: Duration,
+    node: SocketAddr,
+    what: What,
+}
+
+#[derive(Debug)]
+enum What {
+    Tcp,
+    Http(Box<http::Page>),
+}
+
+/// Makes checks ready to run, in their order. Roots are read here, each file once; HTTPS checks with the same roots
+/// share them.
+///
+/// # Errors
+///
+/// When a file of roots cannot be used, this machine has no roots and an HTTPS check needs them, or a host cannot
+/// be asked for.
+pub fn prepare(checks: &[Check]) -> Result<Vec<Prepared>, Error> {
+    let mut clients = http::Clients::default();
+    checks
+        .iter()
+        .map(|check| {
+            let probe = &check.probe;
+            let node = SocketAddr::new(check.address, probe.port);
+            let what = match &probe.kind {
+                Kind::Tcp => What::Tcp,
+                Kind::Http {
+                    tls,
+                    path,
+                    expect,
+                    ca,
+                } => {
+                    let page =
+                        http::Page::new(&mut clients, check, *tls, path, expect, ca.as_deref())
+                            .map_err(|problem| Error {
+                                probe: probe.name.clone(),
+                                problem,
+                            })?;
+                    What::Http(Box::new(page))
+                }
+            };
+            Ok(Prepared {
+                timeout: probe.timeout,
+                node,
+                what,
+            })
+        })
+        .collect()
+}
+
+impl Prepared {
+    /// Runs the check once; it takes no longer than the probe's timeout.
+    pub async fn run(&self) -> Outcome {
+        let started = Instant::now();
+        let result = match &self.what {
+            What::Tcp => timeout(self.timeout, tcp::connect(self.node))
+                .await
+                .unwrap_or_else(|_| Err(words::timed_out(self.timeout, Phase::Connecting))),
+            What::Http(page) => page.fetch(self.node, self.timeout).await,
+        };
+        Outcome {
+            result: result.map_err(|error| words::line(&error)),
+            latency: started.elapsed(),
+        }
+    }
+}
+
+/// Why a probe cannot run at all.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Error {
+    /// The probe's name.
+    pub probe: String,
+    /// What is wrong with it.
+    pub problem: Problem,
+}
+
+/// What is wrong with a probe.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// A file of roots: its path, and why it cannot be used.
+    Ca(PathBuf, String),
+    /// This machine has no roots; the errors met while looking for them.
+    NoRoots(String),
+    /// The host or path cannot be part of a request.
+    Host(String),
+    /// The HTTP client itself, in its own words.
+    Client(String),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "probe {:?}: ", self.probe)?;
+        match &self.problem {
+            Problem::Ca(file, why) => write!(f, "CA file {}: {why}", file.display()),
+            Problem::NoRoots(why) => write!(
+                f,
+                "this machine has no root certificates{why}; install them (package ca-certificates) or name a file with `ca`"
+            ),
+            Problem::Host(why) | Problem::Client(why) => f.write_str(why),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
