@@ -131,6 +131,20 @@ async fn a_good_page_is_asked_for_with_its_name() {
 }
 
 #[tokio::test]
+async fn ipv6() {
+    let node = Node::start("[::1]:0", Does::ok()).await;
+    assert_eq!(run(check(&node, http(None))).await, Ok(()));
+    let mut by_address = check(&node, http(None));
+    by_address.host = "::1".into();
+    assert_eq!(run(by_address).await, Ok(()));
+    let port = node.address.port();
+    let host = format!("\r\nhost: [::1]:{port}\r\n");
+    let question = node.questions()[1].to_ascii_lowercase();
+    assert!(question.contains(&host), "{question}");
+    assert_eq!(run(check(&node, Kind::Tcp)).await, Ok(()));
+}
+
+#[tokio::test]
 async fn a_node_that_changes() {
     let node = Node::start("127.0.1.3:0", Does::Flap).await;
     let prepared = prepare(&[check(&node, http(None))]).unwrap();

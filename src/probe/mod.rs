@@ -9,18 +9,16 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::Sender;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
-use crate::health::{Check, Kind, Outcome};
+use crate::health::{Check, Kind, Outcome, Probe};
 
 pub use self::schedule::FIRST_ROUND;
 use self::schedule::{Turns, keep_running};
-use self::words::Phase;
 
 /// Runs checks for ever, each on its own: a node that hangs delays nobody. Dropping it stops all.
 #[derive(Debug)]
@@ -59,15 +57,10 @@ impl Prober {
 /// A check that is ready to run: files are read, roots are shared.
 #[derive(Debug)]
 pub struct Prepared {
-    timeout: Duration,
+    probe: Arc<Probe>,
     node: SocketAddr,
-    what: What,
-}
-
-#[derive(Debug)]
-enum What {
-    Tcp,
-    Http(Box<http::Page>),
+    /// What is fetched; none if a connection is all.
+    page: Option<http::Page>,
 }
 
 /// Makes checks ready to run, in their order. Roots are read here, each file once; HTTPS checks with the same roots
@@ -83,28 +76,19 @@ pub fn prepare(checks: &[Check]) -> Result<Vec<Prepared>, Error> {
         .iter()
         .map(|check| {
             let probe = &check.probe;
-            let node = SocketAddr::new(check.address, probe.port);
-            let what = match &probe.kind {
-                Kind::Tcp => What::Tcp,
-                Kind::Http {
-                    tls,
-                    path,
-                    expect,
-                    ca,
-                } => {
-                    let page =
-                        http::Page::new(&mut clients, check, *tls, path, expect, ca.as_deref())
-                            .map_err(|problem| Error {
-                                probe: probe.name.clone(),
-                                problem,
-                            })?;
-                    What::Http(Box::new(page))
+            let page = match &probe.kind {
+                Kind::Tcp => Ok(None),
+                Kind::Http { tls, path, ca, .. } => {
+                    clients.page(check, *tls, path, ca.as_deref()).map(Some)
                 }
             };
             Ok(Prepared {
-                timeout: probe.timeout,
-                node,
-                what,
+                probe: Arc::clone(probe),
+                node: SocketAddr::new(check.address, probe.port),
+                page: page.map_err(|problem| Error {
+                    probe: probe.name.clone(),
+                    problem,
+                })?,
             })
         })
         .collect()
@@ -113,12 +97,12 @@ pub fn prepare(checks: &[Check]) -> Result<Vec<Prepared>, Error> {
 impl Prepared {
     /// Runs the check once; it takes no longer than the probe's timeout.
     pub async fn run(&self) -> Outcome {
-        let started = Instant::now();
-        let result = match &self.what {
-            What::Tcp => timeout(self.timeout, tcp::connect(self.node))
-                .await
-                .unwrap_or_else(|_| Err(words::timed_out(self.timeout, Phase::Connecting))),
-            What::Http(page) => page.fetch(self.node, self.timeout).await,
+        let (started, patience) = (Instant::now(), self.probe.timeout);
+        let result = match (&self.probe.kind, &self.page) {
+            (Kind::Http { expect, .. }, Some(page)) => {
+                page.fetch(self.node, patience, expect).await
+            }
+            _ => tcp::connect(self.node, patience).await,
         };
         Outcome {
             result: result.map_err(|error| words::line(&error)),

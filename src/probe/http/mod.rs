@@ -27,39 +27,27 @@ use crate::health::{Check, Expect};
 /// As much of a body is looked at.
 const BODY: usize = 64 * 1024;
 
-/// A page to fetch, and what it must be.
+/// A page to fetch.
 #[derive(Debug)]
 pub(super) struct Page {
     client: Client,
     url: Url,
-    expect: Expect,
 }
 
 impl Page {
-    /// The page at `path` under the check's host.
-    pub(super) fn new(
-        clients: &mut Clients,
-        check: &Check,
-        tls: bool,
-        path: &str,
+    /// Fetches it from `node`, whatever the host's addresses may be, and looks whether it is what is expected.
+    pub(super) async fn fetch(
+        &self,
+        node: SocketAddr,
+        patience: Duration,
         expect: &Expect,
-        ca: Option<&Path>,
-    ) -> Result<Self, Problem> {
-        Ok(Self {
-            client: clients.with(tls, ca)?,
-            url: url(check, tls, path)?,
-            expect: expect.clone(),
-        })
-    }
-
-    /// Fetches it from `node`, whatever the host's addresses may be, and looks at it.
-    pub(super) async fn fetch(&self, node: SocketAddr, patience: Duration) -> Result<(), String> {
+    ) -> Result<(), String> {
         let run = Run {
             node,
             phase: Cell::new(Phase::Connecting),
         };
         let fetched = async {
-            let result = timeout(patience, self.ask()).await;
+            let result = timeout(patience, self.ask(expect)).await;
             let phase = RUN.with(|run| run.phase.get());
             match result {
                 Ok(Ok(verdict)) => verdict,
@@ -70,13 +58,14 @@ impl Page {
         RUN.scope(run, fetched).await
     }
 
-    async fn ask(&self) -> Result<Result<(), String>, reqwest::Error> {
+    /// The verdict on the answer; an error if there is none.
+    async fn ask(&self, expect: &Expect) -> Result<Result<(), String>, reqwest::Error> {
         let response = self.client.get(self.url.clone()).send().await?;
         entered(Phase::Reading);
-        if let Err(why) = self.judge_status(&response) {
+        if let Err(why) = judge_status(&response, &expect.status) {
             return Ok(Err(why));
         }
-        let Some(pattern) = &self.expect.body else {
+        let Some(pattern) = &expect.body else {
             return Ok(Ok(()));
         };
         let (body, whole) = beginning(response).await?;
@@ -90,23 +79,27 @@ impl Page {
         };
         Ok(Err(format!("{seen} not match /{pattern}/")))
     }
+}
 
-    fn judge_status(&self, response: &Response) -> Result<(), String> {
-        let status = response.status().as_u16();
-        let good = |&(low, high): &(u16, u16)| (low..=high).contains(&status);
-        if self.expect.status.iter().any(good) {
-            return Ok(());
-        }
-        // It stands last, as a node may send one of any length.
-        let elsewhere = match response.headers().get(header::LOCATION) {
-            Some(to) if response.status().is_redirection() => {
-                format!(" (redirects to {})", String::from_utf8_lossy(to.as_bytes()))
-            }
-            _ => String::new(),
-        };
-        let expected = expected(&self.expect.status);
-        Err(format!("status {status}, expected {expected}{elsewhere}"))
+fn judge_status(response: &Response, good: &[(u16, u16)]) -> Result<(), String> {
+    let status = response.status().as_u16();
+    if good
+        .iter()
+        .any(|&(low, high)| (low..=high).contains(&status))
+    {
+        return Ok(());
     }
+    // It stands last, as a node may send one of any length.
+    let elsewhere = match response.headers().get(header::LOCATION) {
+        Some(to) if response.status().is_redirection() => {
+            format!(" (redirects to {})", String::from_utf8_lossy(to.as_bytes()))
+        }
+        _ => String::new(),
+    };
+    Err(format!(
+        "status {status}, expected {}{elsewhere}",
+        expected(good)
+    ))
 }
 
 /// The body's first 64 KiB, and whether that is all of it.
@@ -144,6 +137,20 @@ pub(super) struct Clients {
 }
 
 impl Clients {
+    /// The page at `path` under the check's host.
+    pub(super) fn page(
+        &mut self,
+        check: &Check,
+        tls: bool,
+        path: &str,
+        ca: Option<&Path>,
+    ) -> Result<Page, Problem> {
+        Ok(Page {
+            client: self.with(tls, ca)?,
+            url: url(check, tls, path)?,
+        })
+    }
+
     fn with(&mut self, tls: bool, ca: Option<&Path>) -> Result<Client, Problem> {
         let known = match ca {
             _ if !tls => self.plain.as_ref(),
