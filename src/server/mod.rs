@@ -1,5 +1,7 @@
-//! Sockets and their limits: what comes in goes to [`crate::answer::answer`], what it says goes out.
+//! Sockets and their limits: questions come in, [`crate::answer`] answers them, replies go out.
 
-mod udp;
-
-pub use udp::{bind as bind_udp, spawn as spawn_udp};
+mod connections;
+mod framing;
+mod stream;
+pub mod tcp;
+pub mod udp;

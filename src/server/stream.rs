@@ -1,0 +1,204 @@
+//! One connection: its messages are answered in the order they come, in one task, until one of the two sides has had enough.
+//!
+//! ```text
+//!   read -> take whole messages -> answer each -> write the replies together -> more in the inbox? -> read ...
+//!     |            |                                 |
+//!     |            +-- nonsense, panic: write, close +-- not taken in time: close
+//!     +-- end of stream, too slow, too old: close
+//! ```
+//!
+//! Nothing is read while replies wait to be written: who does not read is not read from. What a connection holds is one
+//! incomplete message and one batch of replies at most; between questions, no buffer at all.
+
+use std::cell::RefCell;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::io;
+use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::connections::Activity;
+use super::framing::{Inbox, Next};
+use super::tcp::Service;
+use crate::answer::{LONGEST, Outcome, Request, Transport, answer};
+use crate::metrics::Questions;
+
+/// Replies are written when there are this many octets of them; one more reply may follow.
+const BATCH: usize = 16 * 1024;
+/// Octets still read from a client that talks nonsense, so that the replies it has earned reach it.
+const FAREWELL: u64 = 64 * 1024;
+
+thread_local! {
+    /// Where replies are made.
+    static REPLY: RefCell<Vec<u8>> = RefCell::new(vec![0; LONGEST]);
+}
+
+/// One connection's side of the talk.
+pub(super) struct Talk<'s> {
+    service: &'s Service,
+    source: IpAddr,
+    activity: Activity,
+    inbox: Inbox,
+    /// Whole messages so far.
+    messages: u64,
+    draws: RandomState,
+}
+
+/// Why a batch of replies ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// There is no whole message left.
+    Drained,
+    /// It is large enough.
+    Full,
+    /// Nothing that follows can be answered.
+    Close,
+}
+
+impl<'s> Talk<'s> {
+    /// With the client at `source`.
+    pub(super) fn new(service: &'s Service, source: IpAddr, activity: Activity) -> Self {
+        Self {
+            service,
+            source: source.to_canonical(),
+            activity,
+            inbox: Inbox::default(),
+            messages: 0,
+            draws: RandomState::new(),
+        }
+    }
+
+    /// Answers until the client ends the stream, a deadline passes, or the stream breaks. To close is then enough:
+    /// everything received was answered and nothing is left unread, so replies on their way still arrive.
+    pub(super) async fn run(mut self, stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
+        let limits = &self.service.limits;
+        // The runtime's own clock: it is the one that wakes us.
+        let start = Instant::now();
+        let (end, mut deadline) = (start + limits.total, start + limits.idle);
+        while Instant::now() < end {
+            let (fresh, before) = (self.inbox.is_empty(), self.messages);
+            let filled = timeout_at(deadline.min(end), self.inbox.fill(stream)).await;
+            let Ok(Ok(1..)) = filled else { return };
+            if self.reply(stream).await == End::Close {
+                return;
+            }
+            // Octets of a message that has begun before buy no time.
+            if fresh || self.messages != before {
+                let idle = self.inbox.is_empty();
+                deadline = Instant::now() + if idle { limits.idle } else { limits.message };
+            }
+        }
+    }
+
+    /// Answers all whole messages of the inbox, [`End::Drained`] unless this is the end of the connection.
+    async fn reply(&mut self, stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> End {
+        loop {
+            let mut replies = Vec::new();
+            let end = self.batch(&mut replies);
+            if !replies.is_empty() {
+                let written = timeout(self.service.limits.write, stream.write_all(&replies)).await;
+                if !matches!(written, Ok(Ok(()))) {
+                    self.service.counters.send_errors.count();
+                    return End::Close;
+                }
+                self.activity.mark();
+            }
+            match end {
+                End::Drained => return end,
+                // Who asks a lot at once takes turns with the others.
+                End::Full => tokio::task::yield_now().await,
+                End::Close => {
+                    self.farewell(stream).await;
+                    return end;
+                }
+            }
+        }
+    }
+
+    /// Ends our half and reads a little more: to close with something unread would reset the connection, and the client
+    /// lose replies that are on their way.
+    async fn farewell(&self, stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
+        let rest = async {
+            stream.shutdown().await?;
+            tokio::io::copy(&mut stream.take(FAREWELL), &mut tokio::io::sink()).await
+        };
+        // Nothing depends on whether that went well.
+        let _: Result<io::Result<u64>, _> = timeout(self.service.limits.message, rest).await;
+    }
+
+    fn batch(&mut self, replies: &mut Vec<u8>) -> End {
+        let Service {
+            current, counters, ..
+        } = self.service;
+        let snapshot = current.load();
+        let table = snapshot.table.load();
+        REPLY.with_borrow_mut(|reply| {
+            while replies.len() < BATCH {
+                let packet = match self.inbox.take() {
+                    Next::Message(packet) => packet,
+                    Next::Incomplete => return End::Drained,
+                    Next::Nonsense => return End::Close,
+                };
+                self.messages += 1;
+                let request = Request {
+                    packet,
+                    source: self.source,
+                    transport: Transport::Tcp,
+                    draw: self.draws.hash_one(self.messages),
+                };
+                let answer = || answer(&snapshot, &table, request, reply);
+                let Some(outcome) = counted(counters, answer) else {
+                    return End::Close;
+                };
+                push(replies, reply.get(..outcome.len).unwrap_or_default());
+            }
+            End::Full
+        })
+    }
+}
+
+/// Answers one message; nothing if that panicked. What a panic leaves behind is only the buffer of the reply.
+fn counted(counters: &Questions, answer: impl FnOnce() -> Outcome) -> Option<Outcome> {
+    counters.received.count();
+    let Ok(outcome) = catch_unwind(AssertUnwindSafe(answer)) else {
+        counters.panics.count();
+        return None;
+    };
+    if outcome.len == 0 {
+        counters.silent.count();
+    } else {
+        counters.replied(outcome.rcode);
+    }
+    if outcome.truncated {
+        counters.truncated.count();
+    }
+    if outcome.none_left {
+        counters.none_left.count();
+    }
+    Some(outcome)
+}
+
+fn push(replies: &mut Vec<u8>, reply: &[u8]) {
+    let len = u16::try_from(reply.len()).expect("the buffer of replies is as long as the longest");
+    if len > 0 {
+        replies.extend_from_slice(&len.to_be_bytes());
+        replies.extend_from_slice(reply);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_counted_and_goes_no_further() {
+        let counters = Questions::default();
+        let outcome = counted(&counters, || panic!("as a test of what follows"));
+        assert_eq!(outcome, None);
+        assert_eq!((counters.received.get(), counters.panics.get()), (1, 1));
+        assert_eq!(counters.silent.get(), 0);
+    }
+}

@@ -1,0 +1,180 @@
+//! DNS over TCP (RFC 7766): accepts connections, keeps their number within limits, and hands each to a task of its own.
+
+use std::future::poll_fn;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::connections::Connections;
+use super::stream::Talk;
+use crate::metrics::Questions;
+use crate::snapshot::Current;
+
+/// What clients may take of us. No limit turns a client away: each closes connections.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Open connections in all, at least one. At the limit the one of use the longest ago is closed for the new one.
+    pub connections: usize,
+    /// Open connections of one client, an IPv4 address or an IPv6 /64, at least one. At the limit it loses its own.
+    pub per_client: usize,
+    /// Time between messages.
+    pub idle: Duration,
+    /// Time for a whole message after its first octet.
+    pub message: Duration,
+    /// Age at which a connection is closed, its replies written.
+    pub total: Duration,
+    /// Time for the client to take a batch of replies, at most 80 KiB.
+    pub write: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 2000,
+            per_client: 50,
+            idle: Duration::from_secs(10),
+            message: Duration::from_secs(5),
+            total: Duration::from_secs(300),
+            write: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What the connections share.
+pub(super) struct Service {
+    pub(super) current: Arc<Current>,
+    pub(super) limits: Limits,
+    pub(super) counters: Arc<Questions>,
+}
+
+/// Connections that may wait to be accepted; the system's own limit may be lower.
+const BACKLOG: i32 = 4096;
+/// Octets that the system keeps for a connection in each direction. It would go up to megabytes on its own, also for a
+/// client that does not read.
+const KERNEL_BUFFER: usize = 128 * 1024;
+/// Rest after the system could not give a connection.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Listens on an address; port 0 takes a free one. To be called within a runtime.
+///
+/// # Errors
+/// What the system says: no such address, in use, not permitted.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let kind = Type::STREAM.nonblocking().cloexec();
+    let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // Connections inherit both.
+    socket.set_send_buffer_size(KERNEL_BUFFER)?;
+    socket.set_recv_buffer_size(KERNEL_BUFFER)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Answers on all `listeners` until `stop`, then closes everything. The limits hold for all of them together.
+pub async fn serve(
+    listeners: Vec<TcpListener>,
+    current: Arc<Current>,
+    limits: Limits,
+    counters: Arc<Questions>,
+    stop: impl Future<Output = ()>,
+) {
+    let mut connections = Connections::new(limits.connections, limits.per_client);
+    let service = Arc::new(Service {
+        current,
+        limits,
+        counters,
+    });
+    let mut stop = pin!(stop);
+    let mut short = false;
+    for turn in 0.. {
+        tokio::select! {
+            biased;
+            () = &mut stop => return,
+            () = connections.ended() => {}
+            accepted = accept(&listeners, turn) => match accepted {
+                Ok((stream, peer)) => {
+                    short = false;
+                    admit(&service, &mut connections, stream, peer).await;
+                }
+                Err(error) if of_one_connection(&error) => tokio::task::yield_now().await,
+                Err(error) => {
+                    if !std::mem::replace(&mut short, true) {
+                        tracing::warn!(%error, "TCP connections cannot be accepted");
+                    }
+                    make_room(&service, &mut connections).await;
+                }
+            },
+        }
+    }
+}
+
+/// The next connection of any listener, each the first in its turn.
+async fn accept(listeners: &[TcpListener], turn: usize) -> io::Result<(TcpStream, SocketAddr)> {
+    poll_fn(|cx| {
+        let (before, from) = listeners.split_at(turn % listeners.len().max(1));
+        let ready = |listener: &TcpListener| match listener.poll_accept(cx) {
+            Poll::Ready(accepted) => Some(accepted),
+            Poll::Pending => None,
+        };
+        let accepted = from.iter().chain(before).find_map(ready);
+        accepted.map_or(Poll::Pending, Poll::Ready)
+    })
+    .await
+}
+
+async fn admit(
+    service: &Arc<Service>,
+    connections: &mut Connections,
+    mut stream: TcpStream,
+    peer: SocketAddr,
+) {
+    // Without it replies are only later.
+    let _: io::Result<()> = stream.set_nodelay(true);
+    service.counters.connections.count();
+    let evicted = connections.admit(peer.ip(), |activity| {
+        let service = service.clone();
+        async move {
+            Talk::new(&service, peer.ip(), activity)
+                .run(&mut stream)
+                .await;
+        }
+    });
+    if evicted {
+        service.counters.evicted.count();
+    }
+    // The new connection's task comes first: what is already there of its question is read before others can push it out.
+    tokio::task::yield_now().await;
+}
+
+/// What happened to one connection before it was accepted says nothing of the next.
+fn of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionAborted
+            | ErrorKind::ConnectionReset
+            | ErrorKind::HostUnreachable
+            | ErrorKind::Interrupted
+            | ErrorKind::NetworkDown
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::TimedOut
+    )
+}
+
+/// The system is short of something, most likely of file descriptors: one connection gives back what it has, and a moment
+/// passes, as the error would come again at once.
+async fn make_room(service: &Service, connections: &mut Connections) {
+    if connections.evict() {
+        service.counters.evicted.count();
+    }
+    tokio::time::sleep(PAUSE).await;
+}
