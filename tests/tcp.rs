@@ -5,13 +5,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use nearmost::diagnostic::Span;
 use nearmost::geo::World;
 use nearmost::health::Table;
 use nearmost::metrics::Questions;
 use nearmost::server::tcp::{Limits, bind, serve};
-use nearmost::snapshot::{Current, Settings, Snapshot, Zones};
+use nearmost::snapshot::{Current, Settings, Snapshot, TableCell, Zones};
 use nearmost::zone::{Data, Name, Record, Zone, rtype};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -76,7 +75,7 @@ fn snapshot() -> Snapshot {
             udp_size: 1232,
             nsid: None,
         },
-        table: ArcSwap::from_pointee(Table::new(vec![])),
+        table: TableCell::new(Table::new(vec![])),
     }
 }
 

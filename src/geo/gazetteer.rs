@@ -56,6 +56,14 @@ pub fn country_cities(country: Country) -> impl Iterator<Item = (Point, u32)> {
         .map(|c| (c.point, c.population))
 }
 
+/// The thousand largest cities of the world, with their population: where clients are that nothing is known of.
+pub fn world_cities() -> impl Iterator<Item = (Point, u32)> {
+    let mut cities: Vec<&City> = CITIES.iter().collect();
+    cities.sort_by_key(|c| std::cmp::Reverse(c.population));
+    cities.truncate(1000);
+    cities.into_iter().map(|c| (c.point, c.population))
+}
+
 /// Whether ISO 3166-1 knows this country. XK, which GeoIP databases give Kosovo, counts as known.
 #[must_use]
 pub fn is_country(country: Country) -> bool {

@@ -10,7 +10,7 @@ mod world;
 
 pub use database::{Database, Error};
 pub use gazetteer::{
-    continent, country_cities, country_named, is_country, km_to_country, nearest_city,
+    continent, country_cities, country_named, is_country, km_to_country, nearest_city, world_cities,
 };
 pub use overrides::Override;
 pub use place::{Site, likely_country, resolve};

@@ -102,3 +102,15 @@ pub enum UnknownClient {
     /// Given these nodes, by their indices, in this order.
     Nodes(Vec<usize>),
 }
+
+impl fmt::Display for NoneLeft {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::LeastBad => "least-bad",
+            Self::All => "all",
+            Self::Nearest => "nearest",
+            Self::NoData => "nodata",
+            Self::ServFail => "servfail",
+        })
+    }
+}

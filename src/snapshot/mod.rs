@@ -32,7 +32,30 @@ pub struct Snapshot {
     /// What all replies share.
     pub settings: Settings,
     /// The states of all slots of this generation.
-    pub table: ArcSwap<Table>,
+    pub table: TableCell,
+}
+
+/// The cell of a generation's health table: written by probers, read by queries without a lock.
+#[derive(Debug)]
+pub struct TableCell(ArcSwap<Table>);
+
+impl TableCell {
+    /// Starts with a table.
+    #[must_use]
+    pub fn new(table: Table) -> Self {
+        Self(ArcSwap::from_pointee(table))
+    }
+
+    /// The current table, for as long as the guard is held.
+    #[must_use]
+    pub fn load(&self) -> arc_swap::Guard<Arc<Table>> {
+        self.0.load()
+    }
+
+    /// Puts a table in the place of the current one.
+    pub fn publish(&self, table: Table) {
+        self.0.store(Arc::new(table));
+    }
 }
 
 /// What all replies share.

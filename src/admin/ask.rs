@@ -1,0 +1,86 @@
+//! The client's half: asks a running server over its control socket.
+
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Empty};
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum AskError {
+    /// Nobody listens, or not to us.
+    NotRunning(String),
+    /// The server says no: its own words.
+    Refused(String),
+    /// What came is no answer.
+    Broken(String),
+}
+
+impl fmt::Display for AskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotRunning(why) | Self::Refused(why) | Self::Broken(why) => f.write_str(why),
+        }
+    }
+}
+
+impl std::error::Error for AskError {}
+
+/// A server that takes longer is as good as not there.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Asks the server at `socket` for `path` and reads the JSON that it answers.
+///
+/// # Errors
+/// [`AskError`].
+pub async fn ask<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<T, AskError> {
+    let (status, body) = tokio::time::timeout(PATIENCE, get(socket, path))
+        .await
+        .map_err(|_| {
+            AskError::Broken(format!(
+                "no answer from {} in {} s",
+                socket.display(),
+                PATIENCE.as_secs()
+            ))
+        })??;
+    if status != 200 {
+        let error: Option<serde_json::Value> = serde_json::from_slice(&body).ok();
+        let words = error.as_ref().and_then(|e| e["error"].as_str());
+        return Err(AskError::Refused(
+            words.map_or_else(|| format!("status {status}"), str::to_owned),
+        ));
+    }
+    serde_json::from_slice(&body)
+        .map_err(|e| AskError::Broken(format!("the answer is not understood: {e}")))
+}
+
+async fn get(socket: &Path, path: &str) -> Result<(u16, Bytes), AskError> {
+    let stream = UnixStream::connect(socket).await.map_err(|e| {
+        AskError::NotRunning(format!("no server answers on {}: {e}", socket.display()))
+    })?;
+    let broken = |e: hyper::Error| AskError::Broken(e.to_string());
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(broken)?;
+    let driver = tokio::spawn(connection);
+    let request = Request::get(path)
+        .header("host", "nearmost")
+        .body(Empty::<Bytes>::new());
+    let request = request.map_err(|e| AskError::Broken(e.to_string()))?;
+    let response = sender.send_request(request).await.map_err(broken)?;
+    let status = response.status().as_u16();
+    let body = response
+        .into_body()
+        .collect()
+        .await
+        .map_err(broken)?
+        .to_bytes();
+    driver.abort();
+    Ok((status, body))
+}

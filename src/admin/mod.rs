@@ -1,0 +1,145 @@
+//! JSON over HTTP on a Unix socket: what the command line asks the running server.
+//!
+//! ```text
+//!   GET /v1/status                           the server, its zones and pools, what it counted
+//!   GET /v1/health                           every check: state, since when, why
+//!   GET /v1/explain?name=N&type=T&from=IP    what a client is answered, and why
+//!   GET /v1/geo?ip=IP                        where an address is, and who says so
+//! ```
+//! Errors are `{"error": "…"}` with a status of 4xx.
+
+mod ask;
+mod view;
+
+use std::io;
+use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::net::{UnixListener, UnixStream};
+
+pub use ask::{AskError, ask};
+pub use view::{
+    CheckLine, Explained, FamilyLine, Located, PoolLine, Status, ZoneLine, explain, locate,
+};
+
+use crate::control::Handle;
+use crate::zone::{Name, RecordType};
+
+/// Listens on the control socket, readable and writable for user and group, and answers until the runtime ends.
+///
+/// # Errors
+/// If the path is no socket of ours or another server answers on it.
+pub async fn serve(
+    path: &Path,
+    handle: Handle,
+) -> io::Result<impl Future<Output = io::Result<()>> + use<>> {
+    if UnixStream::connect(path).await.is_ok() {
+        return Err(io::Error::new(
+            io::ErrorKind::AddrInUse,
+            "another server answers on it",
+        ));
+    }
+    match std::fs::symlink_metadata(path) {
+        Ok(meta) if !std::os::unix::fs::FileTypeExt::is_socket(&meta.file_type()) => {
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "there is a file that is no socket",
+            ));
+        }
+        // A server that was killed left it behind.
+        Ok(_) => std::fs::remove_file(path)?,
+        Err(_) => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
+    let router = router(handle);
+    Ok(async move { axum::serve(listener, router).await })
+}
+
+fn router(handle: Handle) -> Router {
+    Router::new()
+        .route(
+            "/v1/status",
+            get(|State(handle): State<Handle>| async move { Json(Status::of(&handle)) }),
+        )
+        .route(
+            "/v1/health",
+            get(|State(handle): State<Handle>| async move { Json(CheckLine::all(&handle)) }),
+        )
+        .route("/v1/explain", get(explain_live))
+        .route("/v1/geo", get(geo_live))
+        .fallback(|| async { refuse(StatusCode::NOT_FOUND, "no such page") })
+        .with_state(handle)
+}
+
+fn refuse(status: StatusCode, why: &str) -> Response {
+    (status, Json(json!({ "error": why }))).into_response()
+}
+
+#[derive(Deserialize)]
+struct Question {
+    name: String,
+    #[serde(rename = "type")]
+    rtype: Option<String>,
+    from: IpAddr,
+}
+
+async fn explain_live(
+    State(handle): State<Handle>,
+    question: Result<Query<Question>, axum::extract::rejection::QueryRejection>,
+) -> Response {
+    let Query(question) = match question {
+        Ok(question) => question,
+        Err(why) => return refuse(StatusCode::BAD_REQUEST, &why.body_text()),
+    };
+    let name = match Name::absolute(&question.name) {
+        Ok(name) => name,
+        Err(why) => return refuse(StatusCode::BAD_REQUEST, &format!("name: {why}")),
+    };
+    let Ok(rtype) = question
+        .rtype
+        .as_deref()
+        .unwrap_or("A")
+        .parse::<RecordType>()
+    else {
+        return refuse(StatusCode::BAD_REQUEST, "type: no such record type");
+    };
+    let snapshot = handle.current().get();
+    let board = handle.board();
+    Json(explain(
+        &snapshot,
+        Some(&board),
+        &name,
+        rtype,
+        question.from,
+    ))
+    .into_response()
+}
+
+#[derive(Deserialize)]
+struct Where {
+    ip: IpAddr,
+}
+
+async fn geo_live(
+    State(handle): State<Handle>,
+    asked: Result<Query<Where>, axum::extract::rejection::QueryRejection>,
+) -> Response {
+    match asked {
+        Ok(Query(Where { ip })) => Json(locate(
+            &handle.current().load().world,
+            handle.databases(),
+            ip,
+        ))
+        .into_response(),
+        Err(why) => refuse(StatusCode::BAD_REQUEST, &why.body_text()),
+    }
+}

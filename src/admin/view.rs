@@ -1,0 +1,339 @@
+//! What the server tells about itself: the shapes of its JSON.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use hickory_proto::op::Message;
+use serde::{Deserialize, Serialize};
+
+use crate::answer::{self, Explanation};
+use crate::control::{Handle, cities};
+use crate::geo::{PlaceSource, World, nearest_city};
+use crate::health::{Board, State};
+use crate::metrics::Questions;
+use crate::prefix::{Client, Prefix};
+use crate::snapshot::{Family, Snapshot};
+use crate::zone::{Name, RecordType};
+
+/// The server as a whole. Times are seconds since 1970.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// The program's version.
+    pub version: String,
+    /// The current generation.
+    pub generation: u64,
+    /// The server's clock.
+    pub now: u64,
+    /// When it was started.
+    pub started: u64,
+    /// The file it was started from.
+    pub config: String,
+    /// Addresses, UDP and TCP.
+    pub listen: Vec<String>,
+    /// GeoIP databases in words.
+    pub databases: Vec<String>,
+    /// The zones.
+    pub zones: Vec<ZoneLine>,
+    /// The pools.
+    pub pools: Vec<PoolLine>,
+    /// What was counted since the start, by name; response codes as `rcode NOERROR`.
+    pub counters: BTreeMap<String, u64>,
+}
+
+/// A zone.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ZoneLine {
+    /// Its name.
+    pub zone: String,
+    /// The SOA's serial.
+    pub serial: u32,
+    /// How many names it has, empty non-terminals included.
+    pub names: usize,
+}
+
+/// A pool.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PoolLine {
+    /// Its name.
+    pub pool: String,
+    /// For IPv4.
+    pub v4: Option<FamilyLine>,
+    /// For IPv6.
+    pub v6: Option<FamilyLine>,
+}
+
+/// A pool's half for one family.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FamilyLine {
+    /// Nodes with addresses of the family.
+    pub nodes: usize,
+    /// Those with one in service.
+    pub in_service: usize,
+    /// What is answered with none: the policy's word.
+    pub none: String,
+    /// Ranges of client addresses, IPv4 and IPv6.
+    pub ranges: (usize, usize),
+    /// Distinct ordered lists.
+    pub lists: usize,
+}
+
+impl Status {
+    /// Gathers it all.
+    #[must_use]
+    pub fn of(handle: &Handle) -> Self {
+        let snapshot = handle.current().get();
+        let zone = |zone: &crate::zone::Zone| ZoneLine {
+            zone: zone.apex().to_string(),
+            serial: zone.serial().unwrap_or(0),
+            names: zone.len(),
+        };
+        Self {
+            version: env!("CARGO_PKG_VERSION").into(),
+            generation: snapshot.generation,
+            now: handle.now().as_secs(),
+            started: handle.started().as_secs(),
+            config: handle.config().display().to_string(),
+            listen: handle.listen().iter().map(ToString::to_string).collect(),
+            databases: handle.databases().to_vec(),
+            zones: snapshot.zones.list().iter().map(zone).collect(),
+            pools: snapshot
+                .pools
+                .iter()
+                .map(|pool| PoolLine::of(&snapshot, pool))
+                .collect(),
+            counters: counters(handle.counters().iter().map(AsRef::as_ref)),
+        }
+    }
+}
+
+impl PoolLine {
+    fn of(snapshot: &Snapshot, pool: &crate::snapshot::Pool) -> Self {
+        let table = snapshot.table.load();
+        let family = |Family { steering, .. }: &Family| {
+            let members = (0..).zip(&steering.members);
+            let (v4, v6, lists) = steering.map.size();
+            FamilyLine {
+                nodes: steering.members.len(),
+                in_service: members
+                    .filter(|(m, _)| steering.word(*m, &table).in_service())
+                    .count(),
+                none: steering.none.to_string(),
+                ranges: (v4, v6),
+                lists,
+            }
+        };
+        Self {
+            pool: pool.name.clone(),
+            v4: pool.v4.as_ref().map(family),
+            v6: pool.v6.as_ref().map(family),
+        }
+    }
+}
+
+fn counters<'a>(workers: impl Iterator<Item = &'a Questions>) -> BTreeMap<String, u64> {
+    let mut sums = BTreeMap::new();
+    for worker in workers {
+        let mut add = |name: String, n: u64| *sums.entry(name).or_insert(0) += n;
+        add("received".into(), worker.received.get());
+        add("silent".into(), worker.silent.get());
+        add("truncated".into(), worker.truncated.get());
+        add("no node in service".into(), worker.none_left.get());
+        add("send errors".into(), worker.send_errors.get());
+        add("panics".into(), worker.panics.get());
+        add("connections".into(), worker.connections.get());
+        add("connections evicted".into(), worker.evicted.get());
+        for (code, n) in (0u16..).zip(worker.codes()).filter(|(_, n)| *n > 0) {
+            add(format!("rcode {}", rcode(code)), n);
+        }
+    }
+    sums
+}
+
+/// The mnemonic of a response code.
+fn rcode(code: u16) -> String {
+    const NAMES: [&str; 7] = [
+        "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN",
+    ];
+    match code {
+        16 => "BADVERS".into(),
+        code => NAMES
+            .get(usize::from(code))
+            .map_or_else(|| code.to_string(), |n| (*n).into()),
+    }
+}
+
+/// A check and what it found. Times are seconds since 1970.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CheckLine {
+    /// The node.
+    pub node: String,
+    /// Its address.
+    pub address: IpAddr,
+    /// The probe.
+    pub probe: String,
+    /// The name asked for.
+    pub host: String,
+    /// Where the node stands.
+    pub place: String,
+    /// `up`, `down`, `unknown`.
+    pub state: String,
+    /// When the state was entered.
+    pub since: u64,
+    /// What the counters hold on the way to another state.
+    pub progress: Option<String>,
+    /// The newest error in the probe's own words.
+    pub last_error: Option<String>,
+    /// When it came.
+    pub last_error_at: Option<u64>,
+    /// Whether the newest check succeeded.
+    pub last_ok: Option<bool>,
+    /// How long the newest check took, milliseconds.
+    pub latency_ms: Option<f64>,
+    /// Seconds until the next check, give or take the jitter.
+    pub next: Option<u64>,
+}
+
+impl CheckLine {
+    /// All checks, in the order of nodes and addresses.
+    #[must_use]
+    pub fn all(handle: &Handle) -> Vec<Self> {
+        let (snapshot, board, now) = (handle.current().get(), handle.board(), handle.now());
+        let mut places: BTreeMap<&str, String> = BTreeMap::new();
+        for node in &snapshot.nodes {
+            let near = node
+                .at
+                .and_then(nearest_city)
+                .map_or_else(String::new, |(label, _)| label);
+            places.insert(&node.name, near);
+        }
+        let line = |(check, status): (&crate::health::Check, &crate::health::Status)| Self {
+            node: check.node.clone(),
+            address: check.address,
+            probe: check.probe.name.clone(),
+            host: check.host.clone(),
+            place: places.get(check.node.as_str()).cloned().unwrap_or_default(),
+            state: status.counter.state().word().into(),
+            since: status.since.as_secs(),
+            progress: status.counter.progress(check.probe.thresholds()),
+            last_error: status.last_error.as_ref().map(|(_, error)| error.clone()),
+            last_error_at: status.last_error.as_ref().map(|(at, _)| at.as_secs()),
+            last_ok: status
+                .last
+                .as_ref()
+                .map(|(_, outcome)| outcome.result.is_ok()),
+            latency_ms: status
+                .last
+                .as_ref()
+                .map(|(_, outcome)| outcome.latency.as_secs_f64() * 1000.0),
+            next: status
+                .last
+                .as_ref()
+                .map(|(at, _)| (*at + check.probe.every).saturating_sub(now).as_secs()),
+        };
+        board
+            .checks()
+            .iter()
+            .zip(board.statuses())
+            .map(line)
+            .collect()
+    }
+
+    /// Whether the address is out of service by this check.
+    #[must_use]
+    pub fn is_down(&self) -> bool {
+        self.state == State::Down.word()
+    }
+}
+
+/// An explanation, with the reply in text.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Explained {
+    /// The reasons.
+    #[serde(flatten)]
+    pub explanation: Explanation,
+    /// The type asked for, as text.
+    #[serde(rename = "type")]
+    pub rtype: String,
+    /// The response code as text.
+    pub status: String,
+    /// The records of the answer section in presentation form.
+    pub answer: Vec<String>,
+    /// The listed city nearest to the client.
+    pub near: Option<String>,
+}
+
+/// Explains what `client` is answered; without a board states are unknown and every address counts as in service.
+#[must_use]
+pub fn explain(
+    snapshot: &Snapshot,
+    board: Option<&Board>,
+    name: &Name,
+    rtype: RecordType,
+    client: IpAddr,
+) -> Explained {
+    let table = snapshot.table.load();
+    let explanation = answer::explain(snapshot, &table, board, (name, rtype.0), client, &cities);
+    let message = Message::from_vec(&explanation.reply).ok();
+    let answer = message
+        .map(|m| m.answers.iter().map(ToString::to_string).collect())
+        .unwrap_or_default();
+    let at = explanation
+        .pool
+        .as_ref()
+        .and_then(|p| p.at)
+        .and_then(|(lat, lon)| crate::geo::Point::new(lat, lon));
+    Explained {
+        rtype: rtype.to_string(),
+        status: rcode(explanation.rcode),
+        answer,
+        near: at.and_then(nearest_city).map(|(label, _)| label),
+        explanation,
+    }
+}
+
+/// Where an address is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Located {
+    /// The address asked for.
+    pub ip: IpAddr,
+    /// The address that was looked up.
+    pub looked_up: IpAddr,
+    /// `override`, `city`, `country` or `unknown`.
+    pub source: String,
+    /// Degrees north and east, if a point is known.
+    pub at: Option<(f64, f64)>,
+    /// The country, if known.
+    pub country: Option<String>,
+    /// The listed city nearest to the point, and how far it is, km.
+    pub near: Option<(String, f64)>,
+    /// The widest block around the address of which this holds.
+    pub block: String,
+    /// Whether an ECS option with this address counts.
+    pub routable: bool,
+    /// The databases in use.
+    pub databases: Vec<String>,
+}
+
+/// Says where an address is and who says so.
+#[must_use]
+pub fn locate(world: &World, databases: &[String], ip: IpAddr) -> Located {
+    let client = Client::of(ip);
+    let (place, len) = world.locate(client);
+    let source = match place.source {
+        PlaceSource::Override(_) => "override",
+        PlaceSource::City => "city",
+        PlaceSource::Country => "country",
+        PlaceSource::Unknown => "unknown",
+    };
+    Located {
+        ip,
+        looked_up: client.addr(),
+        source: source.into(),
+        at: place.point.map(|p| (p.lat, p.lon)),
+        country: place.country.map(|c| c.to_string()),
+        near: place.point.and_then(nearest_city),
+        block: Prefix::holding(ip, len).to_string(),
+        routable: crate::prefix::is_routable(ip),
+        databases: databases.to_vec(),
+    }
+}

@@ -1,0 +1,57 @@
+//! `check`: what is wrong with the files, as a good compiler says it.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::{Stop, complain, config_path, print, verdict};
+use crate::config;
+use crate::control::{Loaded, build, load};
+
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    /// Print the configuration as it is understood, defaults and places included
+    #[arg(long)]
+    show: bool,
+}
+
+impl Check {
+    pub(super) fn run(&self, config: Option<&Path>) -> Result<ExitCode, Stop> {
+        let path = config_path(config)?;
+        let Loaded {
+            sources,
+            found,
+            parts,
+        } = load(&path);
+        complain(&sources, &found);
+        let Some(parts) = parts else {
+            return Err(Stop::configuration(verdict(&found)));
+        };
+        let now = crate::clock::Clock::start().now();
+        let generation =
+            build(&parts, 1, now).map_err(|errors| Stop::configuration(errors.join("\n")))?;
+        if self.show {
+            print(&config::show(&parts.config));
+            return Ok(ExitCode::SUCCESS);
+        }
+        let names: usize = generation
+            .snapshot
+            .zones
+            .list()
+            .iter()
+            .map(crate::zone::Zone::len)
+            .sum();
+        let parts = &parts.config;
+        print(&format!(
+            "{} is good: {} zones with {names} names, {} pools, {} nodes, {} probes; {}\n",
+            path.display(),
+            parts.zones.len(),
+            parts.pools.len(),
+            parts.nodes.len(),
+            parts.probes.len(),
+            verdict(&found),
+        ));
+        Ok(ExitCode::SUCCESS)
+    }
+}

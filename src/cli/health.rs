@@ -1,0 +1,90 @@
+//! `health`: what is thought of every node, since when, and why.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::table::table;
+use super::{Format, NO, Stop, ago, ask, print, print_json};
+use crate::admin::{CheckLine, Status};
+
+#[derive(Debug, Args)]
+pub(super) struct Health {
+    /// Show these nodes only
+    nodes: Vec<String>,
+    #[command(flatten)]
+    format: Format,
+}
+
+impl Health {
+    pub(super) fn run(&self, config: Option<&Path>) -> Result<ExitCode, Stop> {
+        let mut checks: Vec<CheckLine> = ask(config, "/v1/health")?;
+        if let Some(unknown) = self
+            .nodes
+            .iter()
+            .find(|n| checks.iter().all(|c| c.node != **n))
+        {
+            let mut message = format!("no node \"{unknown}\" is checked");
+            let known = checks.iter().map(|c| c.node.as_str());
+            if let Some(near) = crate::diagnostic::nearest(unknown, known) {
+                message += &format!(": did you mean \"{near}\"?");
+            }
+            return Err(Stop { message, code: 2 });
+        }
+        checks.retain(|c| self.nodes.is_empty() || self.nodes.contains(&c.node));
+        if self.format.json {
+            print_json(&checks);
+        } else {
+            let status: Status = ask(config, "/v1/status")?;
+            print(&text(&checks, status.now));
+        }
+        Ok(if checks.iter().any(CheckLine::is_down) {
+            ExitCode::from(NO)
+        } else {
+            ExitCode::SUCCESS
+        })
+    }
+}
+
+fn text(checks: &[CheckLine], now: u64) -> String {
+    let rows = checks.iter().map(|c| {
+        let since = |at: u64| ago(now.saturating_sub(at));
+        let error = match (&c.last_error, c.last_error_at) {
+            (Some(error), Some(at)) if c.last_ok == Some(true) => {
+                format!("{error} ({} ago)", since(at))
+            }
+            (Some(error), _) => error.clone(),
+            _ => "-".into(),
+        };
+        let error = c
+            .progress
+            .as_ref()
+            .map_or(error.clone(), |p| format!("{error}; {p}"));
+        vec![
+            c.node.clone(),
+            c.place.clone(),
+            c.address.to_string(),
+            c.probe.clone(),
+            c.state.clone(),
+            since(c.since),
+            c.latency_ms.map_or("-".into(), |ms| format!("{ms:.1} ms")),
+            c.next.map_or("-".into(), |s| format!("{s} s")),
+            error,
+        ]
+    });
+    table(
+        &[
+            "node",
+            "near",
+            "address",
+            "probe",
+            "state",
+            "since",
+            "took",
+            "next",
+            "last error",
+        ],
+        rows,
+    )
+}

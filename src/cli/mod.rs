@@ -1,0 +1,203 @@
+//! The command line: one file per verb.
+//!
+//! Exit codes: 0 fine, 1 the answer is "no" or "unhealthy" or there is none, 2 usage, 78 bad configuration.
+
+mod check;
+mod demo;
+mod explain;
+mod geo;
+mod health;
+mod serve;
+mod status;
+mod table;
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::admin;
+use crate::config;
+use crate::control::{Loaded, Parts, load};
+use crate::diagnostic::{Diagnostics, Sources};
+
+/// An authoritative DNS server that sends every client to the nearest healthy mirror, and can say why.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, after_help = EXIT_CODES)]
+struct Arguments {
+    /// The configuration [default: ./nearmost.toml, then /etc/nearmost/nearmost.toml]
+    #[arg(short, long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 fine, 1 the answer is \"no\" or \"unhealthy\" or there is none, 2 usage, 78 bad configuration.";
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Answer questions
+    Serve(serve::Serve),
+    /// Try it: small mirrors on this machine, a server for them, and questions to ask it
+    Demo(demo::Demo),
+    /// Say what is wrong with the files
+    Check(check::Check),
+    /// Show the running server: zones, pools, counters
+    Status(status::StatusVerb),
+    /// Show what is thought of every node, since when, and why
+    Health(health::Health),
+    /// Show what a client is answered, and why
+    Explain(explain::Explain),
+    /// Show where an address is, and who says so
+    Geo(geo::Geo),
+}
+
+/// What all verbs that print a table take.
+#[derive(Clone, Copy, Debug, Args)]
+struct Format {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command line.
+#[must_use]
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    let config = arguments.config.as_deref();
+    let result = match arguments.verb {
+        Verb::Serve(verb) => verb.run(config),
+        Verb::Demo(verb) => verb.run(),
+        Verb::Check(verb) => verb.run(config),
+        Verb::Status(verb) => verb.run(config),
+        Verb::Health(verb) => verb.run(config),
+        Verb::Explain(verb) => verb.run(config),
+        Verb::Geo(verb) => verb.run(config),
+    };
+    match result {
+        Ok(code) => code,
+        Err(stop) => {
+            if !stop.message.is_empty() {
+                let _ = writeln!(std::io::stderr(), "{}", stop.message);
+            }
+            ExitCode::from(stop.code)
+        }
+    }
+}
+
+/// Why a verb ends early.
+struct Stop {
+    message: String,
+    code: u8,
+}
+
+/// The answer is no, or there is none.
+const NO: u8 = 1;
+/// sysexits.h: EX_CONFIG.
+const BAD_CONFIGURATION: u8 = 78;
+
+impl Stop {
+    fn no(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            code: NO,
+        }
+    }
+
+    fn configuration(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            code: BAD_CONFIGURATION,
+        }
+    }
+}
+
+/// The configuration's path: as told, else the first of the usual places that exists.
+fn config_path(told: Option<&Path>) -> Result<PathBuf, Stop> {
+    if let Some(path) = told {
+        return Ok(path.into());
+    }
+    let usual = ["nearmost.toml", "/etc/nearmost/nearmost.toml"].map(PathBuf::from);
+    usual.into_iter().find(|path| path.exists()).ok_or_else(|| {
+        Stop::configuration(
+            "there is no nearmost.toml here and none in /etc/nearmost: name one with -c FILE",
+        )
+    })
+}
+
+/// Loads everything or tells all that is wrong with it.
+fn load_parts(path: &Path) -> Result<Parts, Stop> {
+    let Loaded {
+        sources,
+        found,
+        parts,
+    } = load(path);
+    complain(&sources, &found);
+    parts.ok_or_else(|| Stop::configuration(verdict(&found)))
+}
+
+/// Prints errors and warnings.
+fn complain(sources: &Sources, found: &Diagnostics) {
+    let _ = write!(
+        std::io::stderr(),
+        "{}",
+        found.render(sources, colour(&std::io::stderr()))
+    );
+}
+
+/// `2 errors, 1 warning`.
+fn verdict(found: &Diagnostics) -> String {
+    let plural = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
+    format!(
+        "{}, {}",
+        plural(found.errors(), "error"),
+        plural(found.warnings(), "warning")
+    )
+}
+
+/// Whether to paint: on a terminal, unless `NO_COLOR` says no.
+fn colour(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+}
+
+/// Asks the running server of this configuration.
+fn ask<T: DeserializeOwned>(config: Option<&Path>, page: &str) -> Result<T, Stop> {
+    let path = config_path(config)?;
+    let (mut sources, mut found) = (Sources::default(), Diagnostics::default());
+    // A file that was broken after the server was started still says where its socket is.
+    let config = config::read(&path, &mut sources, &mut found);
+    let Some(config) = config else {
+        complain(&sources, &found);
+        return Err(Stop::configuration(verdict(&found)));
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(|e| Stop::no(e.to_string()))?;
+    runtime
+        .block_on(admin::ask(&config.server.control, page))
+        .map_err(|e| Stop::no(e.to_string()))
+}
+
+/// Prints text to standard output; a reader that has gone away is no error.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+fn print_json(value: &impl Serialize) {
+    let text = serde_json::to_string_pretty(value).unwrap_or_default();
+    print(&format!("{text}\n"));
+}
+
+/// How long ago, in at most two units: `3 m 20 s`.
+fn ago(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} m {} s", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{} h {} m", seconds / 3600, seconds / 60 % 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds / 3600 % 24),
+    }
+}

@@ -1,0 +1,77 @@
+//! `serve`: answer questions until told to stop.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::{Stop, colour, config_path, load_parts};
+use crate::admin;
+use crate::control::{Parts, Running, start};
+
+#[derive(Debug, Args)]
+pub(super) struct Serve {}
+
+impl Serve {
+    pub(super) fn run(&self, config: Option<&Path>) -> Result<ExitCode, Stop> {
+        log();
+        let path = config_path(config)?;
+        let parts = load_parts(&path)?;
+        let running = up(&path, &parts)?;
+        until_told(&running);
+        tracing::info!("stopping");
+        drop(running);
+        let _ = std::fs::remove_file(&parts.config.server.control);
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Log lines go to standard error.
+pub(super) fn log() {
+    let writer = std::io::stderr;
+    let _ = tracing_subscriber::fmt()
+        .with_writer(writer)
+        .with_target(false)
+        .with_ansi(colour(&writer()))
+        .try_init();
+}
+
+/// Starts the server and its control socket; returns once it answers.
+pub(super) fn up(path: &Path, parts: &Parts) -> Result<Running, Stop> {
+    if parts.config.geo.databases.is_empty() {
+        tracing::info!(
+            "no GeoIP database is configured: using the small one that ships with nearmost (IP Geolocation by DB-IP, https://db-ip.com)"
+        );
+    }
+    let running = start(path, parts).map_err(|e| Stop::no(e.to_string()))?;
+    let control = &parts.config.server.control;
+    let serving = running
+        .runtime()
+        .block_on(admin::serve(control, running.handle().clone()));
+    let serving =
+        serving.map_err(|e| Stop::no(format!("cannot listen on {}: {e}", control.display())))?;
+    running.runtime().spawn(async move {
+        if let Err(error) = serving.await {
+            tracing::error!("the control socket has failed: {error}");
+        }
+    });
+    for address in running.handle().listen() {
+        tracing::info!(
+            "answering on {address}, UDP and TCP; control socket {}",
+            control.display()
+        );
+    }
+    Ok(running)
+}
+
+/// Waits for SIGTERM or SIGINT.
+pub(super) fn until_told(running: &Running) {
+    use tokio::signal::unix::{SignalKind, signal};
+    running.runtime().block_on(async {
+        let term = signal(SignalKind::terminate());
+        let interrupt = signal(SignalKind::interrupt());
+        if let (Ok(mut term), Ok(mut interrupt)) = (term, interrupt) {
+            tokio::select! { _ = term.recv() => {}, _ = interrupt.recv() => {} }
+        }
+    });
+}

@@ -1,0 +1,79 @@
+//! `status`: the running server as a whole.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::table::table;
+use super::{Format, NO, Stop, ago, ask, print, print_json};
+use crate::admin::{FamilyLine, Status};
+
+#[derive(Debug, Args)]
+pub(super) struct StatusVerb {
+    #[command(flatten)]
+    format: Format,
+}
+
+impl StatusVerb {
+    pub(super) fn run(&self, config: Option<&Path>) -> Result<ExitCode, Stop> {
+        let status: Status = ask(config, "/v1/status")?;
+        if self.format.json {
+            print_json(&status);
+        } else {
+            print(&text(&status));
+        }
+        let empty = |f: &Option<FamilyLine>| f.as_ref().is_some_and(|f| f.in_service == 0);
+        let none_left = status.pools.iter().any(|p| empty(&p.v4) || empty(&p.v6));
+        Ok(if none_left {
+            ExitCode::from(NO)
+        } else {
+            ExitCode::SUCCESS
+        })
+    }
+}
+
+fn text(status: &Status) -> String {
+    let mut out = format!(
+        "nearmost {}, generation {}, up for {}\nconfiguration  {}\n",
+        status.version,
+        status.generation,
+        ago(status.now.saturating_sub(status.started)),
+        status.config
+    );
+    status
+        .listen
+        .iter()
+        .for_each(|a| out += &format!("answering on   {a}, UDP and TCP\n"));
+    status
+        .databases
+        .iter()
+        .for_each(|d| out += &format!("places from    {d}\n"));
+    let zones = status
+        .zones
+        .iter()
+        .map(|z| vec![z.zone.clone(), z.serial.to_string(), z.names.to_string()]);
+    out += &format!("\n{}", table(&["zone", "serial", "names"], zones));
+    let family = |f: &Option<FamilyLine>| match f {
+        None => "-".into(),
+        Some(f) if f.in_service == 0 => format!("0 of {}: {}", f.nodes, f.none),
+        Some(f) => format!("{} of {}", f.in_service, f.nodes),
+    };
+    let pools = status
+        .pools
+        .iter()
+        .map(|p| vec![p.pool.clone(), family(&p.v4), family(&p.v6)]);
+    out += &format!(
+        "\n{}",
+        table(
+            &["pool", "IPv4 nodes in service", "IPv6 nodes in service"],
+            pools
+        )
+    );
+    let counters = status
+        .counters
+        .iter()
+        .map(|(name, n)| vec![name.clone(), n.to_string()]);
+    out += &format!("\n{}", table(&["counted", "since the start"], counters));
+    out
+}

@@ -1,0 +1,301 @@
+//! Parts to a generation: zones to trees, pools to maps, addresses to checks and slots.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::load::Parts;
+use crate::config::Config;
+use crate::geo::{Country, Point, World, country_cities, world_cities};
+use crate::health::{Board, Check, Probe, Time};
+use crate::policy::{
+    Address, Answer, Map, Member, Node, Plan, PlanMember, Pool, Steering, Unknown, UnknownClient,
+    compile,
+};
+use crate::prefix::{Client, is_routable};
+use crate::snapshot::{Family, Pool as Asked, Settings, Snapshot, TableCell, Zones};
+use crate::zone::{Data, Zone};
+
+/// A generation and the board of its checks; nothing is known of any check yet.
+#[derive(Debug)]
+pub struct Generation {
+    /// What queries read.
+    pub snapshot: Snapshot,
+    /// What probers write.
+    pub board: Board,
+}
+
+/// Cities for clients of whom only the country is known; none: the whole world's.
+#[must_use]
+pub fn cities(country: Option<Country>) -> Vec<(Point, f64)> {
+    match country {
+        Some(country) => country_cities(country)
+            .map(|(at, people)| (at, f64::from(people)))
+            .collect(),
+        None => world_cities()
+            .map(|(at, people)| (at, f64::from(people)))
+            .collect(),
+    }
+}
+
+/// Builds a generation.
+///
+/// # Errors
+/// All that is wrong, in words: a database that breaks while it is walked, nodes whose place is not to be found.
+pub fn build(parts: &Parts, number: u64, now: Time) -> Result<Generation, Vec<String>> {
+    let config = &parts.config;
+    let world =
+        World::build(&parts.databases, &config.geo.overrides).map_err(|e| vec![e.to_string()])?;
+    let mut builder = Builder::new(config, &world);
+    let lost = builder.nodes.iter().filter(|node| node.at.is_none());
+    let lost: Vec<String> = lost
+        .map(|node| {
+            format!(
+                "node \"{}\" has no place: no database knows its addresses, so it needs `at`",
+                node.name
+            )
+        })
+        .collect();
+    if !lost.is_empty() {
+        return Err(lost);
+    }
+    let hosts = first_names(parts);
+    let pools: Vec<Asked> = config
+        .pools
+        .iter()
+        .map(|pool| builder.pool(pool, hosts.get(pool.name.as_str())))
+        .collect();
+    let board = Board::new(builder.checks, builder.slots, now);
+    let numbers: HashMap<&str, u32> = (0..)
+        .zip(&config.pools)
+        .map(|(n, p)| (p.name.as_str(), n))
+        .collect();
+    let zones = parts
+        .zones
+        .iter()
+        .map(|(name, records)| Zone::build(name, records, &numbers))
+        .collect();
+    let private = config
+        .geo
+        .overrides
+        .iter()
+        .map(|o| o.net)
+        .filter(|net| !is_routable(net.addr))
+        .collect();
+    let table = TableCell::new(board.table(now));
+    let snapshot = Snapshot {
+        generation: number,
+        zones: Zones::new(zones),
+        pools,
+        nodes: builder.nodes,
+        world,
+        private,
+        settings: Settings {
+            udp_size: config.limits.udp_size,
+            nsid: config.server.nsid.clone(),
+        },
+        table,
+    };
+    Ok(Generation { snapshot, board })
+}
+
+/// The first name of each pool, without the final dot: what its nodes are asked for.
+fn first_names(parts: &Parts) -> HashMap<&str, String> {
+    let mut names = HashMap::new();
+    for record in parts.zones.iter().flat_map(|(_, records)| records) {
+        if let Data::Pool { pool, .. } = &record.data {
+            names.entry(&**pool).or_insert_with(|| {
+                record
+                    .owner
+                    .to_string()
+                    .trim_end_matches('.')
+                    .to_lowercase()
+            });
+        }
+    }
+    names
+}
+
+struct Builder<'a> {
+    config: &'a Config,
+    world: &'a World,
+    nodes: Vec<Node>,
+    probes: Vec<Arc<Probe>>,
+    /// Plans and their maps: pools that mean the same share one.
+    maps: Vec<(Arc<Plan>, Arc<Map>)>,
+    checks: Vec<Check>,
+    /// Probe, address, host -> check.
+    check_numbers: HashMap<(usize, IpAddr, String), usize>,
+    slots: Vec<Vec<usize>>,
+    slot_numbers: HashMap<Vec<usize>, u32>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(config: &'a Config, world: &'a World) -> Self {
+        let mut nodes = config.nodes.clone();
+        for node in &mut nodes {
+            // A stated place wins over what the databases think of the addresses.
+            let located = || {
+                node.addresses
+                    .iter()
+                    .find_map(|a| world.locate(Client::of(*a)).0.point)
+            };
+            node.at = node.at.or_else(located);
+        }
+        let probes = config.probes.iter().cloned().map(Arc::new).collect();
+        Self {
+            config,
+            world,
+            nodes,
+            probes,
+            maps: Vec::new(),
+            checks: Vec::new(),
+            check_numbers: HashMap::new(),
+            slots: Vec::new(),
+            slot_numbers: HashMap::new(),
+        }
+    }
+
+    fn pool(&mut self, pool: &Pool, host: Option<&String>) -> Asked {
+        Asked {
+            name: pool.name.clone(),
+            v4: self.family(pool, host, true),
+            v6: self.family(pool, host, false),
+        }
+    }
+
+    fn family(&mut self, pool: &Pool, host: Option<&String>, v4: bool) -> Option<Family> {
+        let (mut members, mut addresses) = (Vec::new(), Vec::new());
+        for &number in &pool.nodes {
+            let first = count(addresses.len());
+            let own: Vec<IpAddr> = self.config.nodes[number]
+                .addresses
+                .iter()
+                .copied()
+                .filter(|a| a.is_ipv4() == v4)
+                .collect();
+            for ip in &own {
+                let slot = self.slot(pool, &self.config.nodes[number].name, *ip, host);
+                addresses.push(Address { slot, ip: *ip });
+            }
+            if let Some(own) = u16::try_from(own.len()).ok().filter(|n| *n > 0) {
+                let weight = self.config.nodes[number].weight;
+                members.push(Member {
+                    node: count(number),
+                    first,
+                    count: own,
+                    weight,
+                });
+            }
+        }
+        if members.is_empty() {
+            return None;
+        }
+        let (plan, map) = self.map(self.plan(pool, &members));
+        let steering = Steering {
+            map,
+            members,
+            addresses,
+            answer: pool.answer,
+            sticky: pool.sticky,
+            none: pool.none,
+        };
+        Some(Family { steering, plan })
+    }
+
+    fn plan(&self, pool: &Pool, members: &[Member]) -> Plan {
+        let member = |m: &Member| {
+            let node = &self.nodes[m.node as usize];
+            let at = node.at.expect("nodes without a place were refused");
+            PlanMember {
+                name: node.name.clone(),
+                at,
+                weight: m.weight,
+            }
+        };
+        let position = |node: &usize| members.iter().position(|m| m.node as usize == *node);
+        let unknown = match &pool.unknown {
+            UnknownClient::Server => self.config.server.at.map_or(Unknown::Anywhere, Unknown::At),
+            UnknownClient::Nodes(nodes) => {
+                let listed: Vec<u16> = nodes
+                    .iter()
+                    .filter_map(position)
+                    .filter_map(|p| u16::try_from(p).ok())
+                    .collect();
+                if listed.is_empty() {
+                    Unknown::Anywhere
+                } else {
+                    Unknown::Members(listed)
+                }
+            }
+        };
+        let answer = match pool.answer {
+            Answer::Nodes(n) => Some(n),
+            Answer::All => None,
+        };
+        let (near, sticky) = (pool.near, pool.sticky);
+        Plan {
+            members: members.iter().map(member).collect(),
+            answer,
+            near,
+            sticky,
+            unknown,
+        }
+    }
+
+    fn map(&mut self, plan: Plan) -> (Arc<Plan>, Arc<Map>) {
+        if let Some((plan, map)) = self.maps.iter().find(|(known, _)| **known == plan) {
+            return (Arc::clone(plan), Arc::clone(map));
+        }
+        let map = Arc::new(compile(&plan, self.world, &cities));
+        let plan = Arc::new(plan);
+        self.maps.push((Arc::clone(&plan), Arc::clone(&map)));
+        (plan, map)
+    }
+
+    /// The slot of an address in a pool: pools with the same probes and the same name share it.
+    fn slot(&mut self, pool: &Pool, node: &str, ip: IpAddr, host: Option<&String>) -> u32 {
+        let checks: Vec<usize> = pool
+            .probes
+            .iter()
+            .filter_map(|&p| self.check(p, node, ip, host))
+            .collect();
+        *self
+            .slot_numbers
+            .entry(checks)
+            .or_insert_with_key(|checks| {
+                self.slots.push(checks.clone());
+                count(self.slots.len() - 1)
+            })
+    }
+
+    /// The check of an address by a probe; none where there is no name to ask for, as nothing leads to the pool.
+    fn check(
+        &mut self,
+        number: usize,
+        node: &str,
+        ip: IpAddr,
+        host: Option<&String>,
+    ) -> Option<usize> {
+        let probe = &self.probes[number];
+        let host = probe.host.as_ref().or(host)?.clone();
+        Some(
+            *self
+                .check_numbers
+                .entry((number, ip, host.clone()))
+                .or_insert_with(|| {
+                    self.checks.push(Check {
+                        probe: Arc::clone(probe),
+                        address: ip,
+                        host,
+                        node: node.into(),
+                    });
+                    self.checks.len() - 1
+                }),
+        )
+    }
+}
+
+fn count(n: usize) -> u32 {
+    u32::try_from(n).expect("fewer nodes, addresses and checks than octets in a configuration")
+}

@@ -1,0 +1,131 @@
+//! Takes the probers' results, tells what changed, and publishes the table that follows.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+use crate::clock::Clock;
+use crate::health::{Board, Event, Outcome, State, Table};
+use crate::policy::Steering;
+use crate::probe::Prober;
+use crate::snapshot::{Current, Snapshot};
+
+/// Results that come within this time are published together.
+const TOGETHER: Duration = Duration::from_millis(50);
+/// Time alone changes words too: the first minute of a state ends.
+const AT_LEAST: Duration = Duration::from_secs(1);
+
+/// Runs until the prober ends. `first_round` is told once when all checks have a result.
+pub(super) async fn collect(
+    prober: Prober,
+    mut results: mpsc::Receiver<(usize, Outcome)>,
+    current: Arc<Current>,
+    board: Arc<Mutex<Board>>,
+    clock: Clock,
+    first_round: std::sync::mpsc::Sender<()>,
+) {
+    let mut first_round = Some(first_round);
+    let mut publisher = Publisher {
+        current,
+        board,
+        clock,
+        none_left: HashSet::new(),
+    };
+    let mut due = Instant::now() + AT_LEAST;
+    loop {
+        tokio::select! {
+            result = results.recv() => {
+                let Some((check, outcome)) = result else { break };
+                publisher.observe(check, outcome);
+                due = due.min(Instant::now() + TOGETHER);
+            }
+            () = sleep_until(due) => {
+                if publisher.publish() && let Some(first_round) = first_round.take() {
+                    let _ = first_round.send(());
+                }
+                due = Instant::now() + AT_LEAST;
+            }
+        }
+    }
+    drop(prober);
+}
+
+struct Publisher {
+    current: Arc<Current>,
+    board: Arc<Mutex<Board>>,
+    clock: Clock,
+    /// Pools without a node in service, as they were told last.
+    none_left: HashSet<(usize, bool)>,
+}
+
+impl Publisher {
+    fn observe(&self, check: usize, outcome: Outcome) {
+        let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(event) = board.observe(check, outcome, self.clock.now()) {
+            tell(&board, &event);
+        }
+    }
+
+    /// Publishes the table if it changed; whether all checks have a result.
+    fn publish(&mut self) -> bool {
+        let (table, all_checked) = {
+            let board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+            (board.table(self.clock.now()), board.all_checked())
+        };
+        let snapshot = self.current.get();
+        if **snapshot.table.load() != table {
+            snapshot.table.publish(table);
+        }
+        if all_checked {
+            self.tell_pools(&snapshot);
+        }
+        all_checked
+    }
+
+    /// Says once when a pool has no node in service any more, and once when it has.
+    fn tell_pools(&mut self, snapshot: &Snapshot) {
+        let table = snapshot.table.load();
+        for (number, pool) in snapshot.pools.iter().enumerate() {
+            for (family, v4) in [(&pool.v4, true), (&pool.v6, false)] {
+                let Some(family) = family else { continue };
+                let word = if v4 { "IPv4" } else { "IPv6" };
+                if any_in_service(&family.steering, &table) {
+                    if self.none_left.remove(&(number, v4)) {
+                        tracing::info!(
+                            "pool {}: there are {word} nodes in service again",
+                            pool.name
+                        );
+                    }
+                } else if self.none_left.insert((number, v4)) {
+                    tracing::warn!(
+                        "pool {}: no {word} node is in service: {:?}",
+                        pool.name,
+                        family.steering.none
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Whether a pool has any node in service.
+pub(super) fn any_in_service(steering: &Steering, table: &Table) -> bool {
+    steering
+        .addresses
+        .iter()
+        .any(|address| table.word(address.slot).in_service())
+}
+
+/// The line that an operator finds in the log in the morning.
+fn tell(board: &Board, event: &Event) {
+    let check = &board.checks()[event.check];
+    let (node, address, probe) = (&check.node, check.address, &check.probe.name);
+    let (from, to) = (event.from.word(), event.to.word());
+    match event.to {
+        State::Up => tracing::info!("{node} {address} {from} -> {to}: {probe}: {}", event.why),
+        _ => tracing::warn!("{node} {address} {from} -> {to}: {probe}: {}", event.why),
+    }
+}

@@ -1,0 +1,10 @@
+//! Keeps the running server true to its files: builds generations, runs probers, publishes what they find.
+
+mod build;
+mod collect;
+mod load;
+mod run;
+
+pub use build::{Generation, build, cities};
+pub use load::{Loaded, Parts, load, load_text};
+pub use run::{Handle, Running, StartError, describe, start};

@@ -1,0 +1,339 @@
+//! A running server: sockets bound, probers started, the first round waited for, then questions answered.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::{mpsc, watch};
+
+use super::build::{Generation, build};
+use super::collect::collect;
+use super::load::Parts;
+use crate::clock::Clock;
+use crate::health::{Board, Time};
+use crate::metrics::Questions;
+use crate::probe::Prober;
+use crate::server::{tcp, udp};
+use crate::snapshot::Current;
+
+/// A running server. Dropping it stops it.
+#[derive(Debug)]
+pub struct Running {
+    handle: Handle,
+    stop: Arc<AtomicBool>,
+    stopping: watch::Sender<bool>,
+    workers: Vec<JoinHandle<()>>,
+    /// TCP and the control socket.
+    runtime: Option<Runtime>,
+    /// Probes have a runtime of their own: a thousand nodes that hang must not delay an answer.
+    probing: Option<Runtime>,
+}
+
+/// What others may ask of a running server.
+#[derive(Clone, Debug)]
+pub struct Handle(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    current: Arc<Current>,
+    board: Arc<Mutex<Board>>,
+    clock: Clock,
+    started: Time,
+    config: PathBuf,
+    listen: Vec<SocketAddr>,
+    databases: Vec<String>,
+    counters: Vec<Arc<Questions>>,
+}
+
+impl Handle {
+    /// The current generation.
+    #[must_use]
+    pub fn current(&self) -> &Current {
+        &self.0.current
+    }
+
+    /// The board. Whoever holds it holds up the probers' results, never an answer.
+    #[must_use]
+    pub fn board(&self) -> MutexGuard<'_, Board> {
+        // A panic elsewhere leaves a board that is as good as before its last result.
+        self.0.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Time since 1970.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.0.clock.now()
+    }
+
+    /// When the server was started.
+    #[must_use]
+    pub fn started(&self) -> Time {
+        self.0.started
+    }
+
+    /// The file it was started from.
+    #[must_use]
+    pub fn config(&self) -> &Path {
+        &self.0.config
+    }
+
+    /// The addresses that it answers on, UDP and TCP.
+    #[must_use]
+    pub fn listen(&self) -> &[SocketAddr] {
+        &self.0.listen
+    }
+
+    /// The databases in use, in words.
+    #[must_use]
+    pub fn databases(&self) -> &[String] {
+        &self.0.databases
+    }
+
+    /// The counters of all workers.
+    #[must_use]
+    pub fn counters(&self) -> &[Arc<Questions>] {
+        &self.0.counters
+    }
+}
+
+/// Why a server does not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// A generation cannot be built.
+    Build(String),
+    /// An address cannot be listened on.
+    Listen(SocketAddr, &'static str, io::Error),
+    /// The system lacks something: threads, a certificate store.
+    System(String),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Build(why) | Self::System(why) => f.write_str(why),
+            Self::Listen(address, protocol, why) => {
+                write!(f, "cannot listen on {address} ({protocol}): {why}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// Starts a server and returns once it answers: after the first round of all probes.
+///
+/// # Errors
+/// [`StartError`]; nothing is left running.
+pub fn start(path: &Path, parts: &Parts) -> Result<Running, StartError> {
+    let clock = Clock::start();
+    let Generation { snapshot, board } =
+        build(parts, 1, clock.now()).map_err(|errors| StartError::Build(errors.join("\n")))?;
+    let workers = parts.config.server.workers.unwrap_or_else(cores);
+    let system = |e: io::Error| StartError::System(e.to_string());
+    let probing = runtime("probe", 1).map_err(system)?;
+    let runtime = runtime("server", cores()).map_err(system)?;
+    let sockets = {
+        let _inside = runtime.enter();
+        let bind = |address: &SocketAddr| Sockets::bind(*address, workers);
+        parts
+            .config
+            .server
+            .listen
+            .iter()
+            .map(bind)
+            .collect::<Result<Vec<_>, _>>()?
+    };
+    // One for each UDP socket, and one for all of TCP.
+    let counters = (0..=sockets.iter().map(|s| s.udp.len()).sum())
+        .map(|_| Arc::default())
+        .collect();
+    let handle = Handle(Arc::new(Shared {
+        current: Arc::new(Current::new(snapshot)),
+        board: Arc::new(Mutex::new(board)),
+        clock,
+        started: clock.now(),
+        config: path.into(),
+        listen: sockets.iter().map(|s| s.address).collect(),
+        databases: parts.databases.iter().map(describe).collect(),
+        counters,
+    }));
+    let (stopping, stopped) = watch::channel(false);
+    let mut running = Running {
+        handle,
+        stop: Arc::default(),
+        stopping,
+        workers: Vec::new(),
+        runtime: Some(runtime),
+        probing: Some(probing),
+    };
+    running.probe()?;
+    running
+        .serve(sockets, stopped, tcp_limits(parts))
+        .map_err(system)?;
+    Ok(running)
+}
+
+/// The sockets of one address.
+struct Sockets {
+    address: SocketAddr,
+    udp: Vec<UdpSocket>,
+    tcp: TcpListener,
+}
+
+impl Sockets {
+    fn bind(address: SocketAddr, workers: usize) -> Result<Self, StartError> {
+        let tcp = tcp::bind(address).map_err(|e| StartError::Listen(address, "TCP", e))?;
+        // Port 0 means any, but the same for all.
+        let address = tcp
+            .local_addr()
+            .map_err(|e| StartError::Listen(address, "TCP", e))?;
+        let udp = (0..workers.max(1))
+            .map(|_| udp::bind(address))
+            .collect::<io::Result<_>>();
+        Ok(Self {
+            address,
+            udp: udp.map_err(|e| StartError::Listen(address, "UDP", e))?,
+            tcp,
+        })
+    }
+}
+
+fn tcp_limits(parts: &Parts) -> tcp::Limits {
+    let limits = &parts.config.limits;
+    tcp::Limits {
+        connections: limits.tcp_connections,
+        per_client: limits.tcp_per_client,
+        idle: limits.tcp_idle,
+        total: limits.tcp_total,
+        ..tcp::Limits::default()
+    }
+}
+
+fn runtime(name: &str, threads: usize) -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .thread_name(name)
+        .enable_all()
+        .build()
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// A database in words: its file, what it is, and when it was made.
+#[must_use]
+pub fn describe(database: &crate::geo::Database) -> String {
+    let built = database
+        .built()
+        .map(|t| t.duration_since(std::time::UNIX_EPOCH).unwrap_or_default());
+    let date = built.map_or("at an unknown time".into(), |t| {
+        crate::clock::utc(t)[..10].to_owned()
+    });
+    format!("{} ({}, made {date})", database.name(), database.kind())
+}
+
+impl Running {
+    /// What others may ask of it.
+    #[must_use]
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// The runtime of connections, for the control socket.
+    #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "taken only by drop")]
+    pub fn runtime(&self) -> &Runtime {
+        self.runtime.as_ref().expect("taken only by drop")
+    }
+
+    /// Starts the probers and waits for their first round, or until the slowest of it must have timed out.
+    fn probe(&mut self) -> Result<(), StartError> {
+        let Some(probing) = &self.probing else {
+            return Ok(());
+        };
+        let shared = &self.handle.0;
+        let checks = self.handle.board().checks().to_vec();
+        let longest = checks
+            .iter()
+            .map(|c| c.probe.timeout)
+            .max()
+            .unwrap_or_default();
+        let (results, received) = mpsc::channel(1024);
+        let prober = Prober::start(&checks, probing.handle(), &results)
+            .map_err(|e| StartError::System(e.to_string()))?;
+        let (first_round, done) = std::sync::mpsc::channel();
+        let (current, board) = (Arc::clone(&shared.current), Arc::clone(&shared.board));
+        probing.spawn(collect(
+            prober,
+            received,
+            current,
+            board,
+            shared.clock,
+            first_round,
+        ));
+        if !checks.is_empty() {
+            tracing::info!("waiting for the first round of {} checks", checks.len());
+            // An error means the collector is gone or late; what it has found so far is what there is.
+            let _ = done.recv_timeout(longest + GRACE);
+        }
+        Ok(())
+    }
+
+    fn serve(
+        &mut self,
+        sockets: Vec<Sockets>,
+        stopped: watch::Receiver<bool>,
+        limits: tcp::Limits,
+    ) -> io::Result<()> {
+        let shared = Arc::clone(&self.handle.0);
+        let mut counters = shared.counters.iter().map(Arc::clone);
+        let mut listeners = Vec::new();
+        for Sockets { udp, tcp, .. } in sockets {
+            listeners.push(tcp);
+            for socket in udp {
+                let (current, stop) = (Arc::clone(&shared.current), Arc::clone(&self.stop));
+                let (counters, number) = (counters.next().unwrap_or_default(), self.workers.len());
+                self.workers
+                    .push(udp::spawn(socket, current, counters, stop, number)?);
+            }
+        }
+        let (current, counters) = (
+            Arc::clone(&shared.current),
+            counters.next().unwrap_or_default(),
+        );
+        let mut stopped = stopped;
+        let stop = async move {
+            let _ = stopped.wait_for(|stop| *stop).await;
+        };
+        self.runtime()
+            .spawn(tcp::serve(listeners, current, limits, counters, stop));
+        Ok(())
+    }
+}
+
+/// What the first round may take beyond the longest timeout.
+const GRACE: Duration = Duration::from_secs(2);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let _ = self.stopping.send(true);
+        for worker in self.workers.drain(..) {
+            let _ = worker.join();
+        }
+        for runtime in [self.runtime.take(), self.probing.take()]
+            .into_iter()
+            .flatten()
+        {
+            runtime.shutdown_timeout(Duration::from_secs(1));
+        }
+    }
+}
