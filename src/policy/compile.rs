@@ -169,10 +169,12 @@ impl<'a> Compiler<'a> {
 
     /// The mean distance over the people of some cities.
     fn from_cities(&self, cities: &[(Point, f64)], unit: u64) -> View {
-        let people: f64 = cities.iter().map(|c| c.1).sum();
+        // Of some places no population is known; with all weights 0 there would be no mean.
+        let weight = |people: f64| people.max(1.0);
+        let people: f64 = cities.iter().map(|c| weight(c.1)).sum();
         let places: Vec<([f64; 3], f64)> = cities
             .iter()
-            .map(|(at, n)| (at.unit(), n / people))
+            .map(|(at, n)| (at.unit(), weight(*n) / people))
             .collect();
         let mean = |there: &[f64; 3]| {
             places
@@ -285,7 +287,7 @@ impl<'a> Compiler<'a> {
     }
 }
 
-/// Takes the nearest of those left and all that are about as near; both keep their order.
+/// Takes the nearest of those left and all that are about as near; both keep their order. At least one is taken.
 fn take_band(left: &mut Vec<u16>, view: &View, near: Near) -> Vec<u16> {
     let km = |member: &u16| view.km[usize::from(*member)];
     let nearest = left.iter().map(km).fold(f64::INFINITY, f64::min);

@@ -293,6 +293,25 @@ fn countries_are_ranked_by_where_their_people_live() {
 }
 
 #[test]
+fn cities_without_a_population_count_alike() {
+    let plan = plan(&[(35.0, 139.0), (50.0, 8.0)], Some(1), BAND_OF_ONE, true);
+    let nobody = |_| {
+        vec![(
+            Point {
+                lat: 50.0,
+                lon: 8.0,
+            },
+            0.0,
+        )]
+    };
+    let map = compile(&plan, &world(&[]), &nobody);
+    assert_eq!(
+        map.find(v4(0)).0.entries().next().map(Entry::member),
+        Some(1)
+    );
+}
+
+#[test]
 fn nobody_left() {
     let plan = plan(
         &[(50.0, 8.0), (51.0, 8.0), (35.0, 139.0)],
