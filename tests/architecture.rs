@@ -23,7 +23,15 @@ const DOORS: [(&str, &[&str]); 12] = [
     ("axum", &["admin", "cli/demo.rs"]),
     ("clap", &["cli"]),
     ("comfy_table", &["cli/table.rs"]),
-    ("hashbrown", &["zone/tree.rs", "snapshot"]),
+    (
+        "hashbrown",
+        &[
+            "zone/tree.rs",
+            "snapshot",
+            "geo/database.rs",
+            "geo/world.rs",
+        ],
+    ),
     ("hickory_proto", &["admin/view.rs", "zone/file"]),
     ("hyper", &["admin/ask.rs", "probe/http"]),
     ("maxminddb", &["geo/database.rs"]),

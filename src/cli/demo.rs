@@ -51,7 +51,7 @@ impl Demo {
                 mirrors.push(Mirror::start(&node.name, SocketAddr::new(*ip, port))?);
             }
         }
-        let running = up(&path, &parts)?;
+        let running = up(&path, parts)?;
         print(&introduction(&path, &mirrors, running.handle().listen()));
         until_told(&running);
         Ok(ExitCode::SUCCESS)

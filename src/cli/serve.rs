@@ -17,11 +17,12 @@ impl Serve {
         log();
         let path = config_path(config)?;
         let parts = load_parts(&path)?;
-        let running = up(&path, &parts)?;
+        let control = parts.config.server.control.clone();
+        let running = up(&path, parts)?;
         until_told(&running);
         tracing::info!("stopping");
         drop(running);
-        let _ = std::fs::remove_file(&parts.config.server.control);
+        let _ = std::fs::remove_file(control);
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -37,17 +38,17 @@ pub(super) fn log() {
 }
 
 /// Starts the server and its control socket; returns once it answers.
-pub(super) fn up(path: &Path, parts: &Parts) -> Result<Running, Stop> {
+pub(super) fn up(path: &Path, parts: Parts) -> Result<Running, Stop> {
     if parts.config.geo.databases.is_empty() {
         tracing::info!(
             "no GeoIP database is configured: using the small one that ships with nearmost (IP Geolocation by DB-IP, https://db-ip.com)"
         );
     }
+    let control = parts.config.server.control.clone();
     let running = start(path, parts).map_err(|e| Stop::no(e.to_string()))?;
-    let control = &parts.config.server.control;
     let serving = running
         .runtime()
-        .block_on(admin::serve(control, running.handle().clone()));
+        .block_on(admin::serve(&control, running.handle().clone()));
     let serving =
         serving.map_err(|e| Stop::no(format!("cannot listen on {}: {e}", control.display())))?;
     running.runtime().spawn(async move {

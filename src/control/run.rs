@@ -17,6 +17,7 @@ use super::build::{Generation, build};
 use super::collect::collect;
 use super::load::Parts;
 use crate::clock::Clock;
+use crate::config::Limits;
 use crate::health::{Board, Time};
 use crate::metrics::Questions;
 use crate::probe::Prober;
@@ -127,23 +128,26 @@ impl fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
-/// Starts a server and returns once it answers: after the first round of all probes.
+/// Starts a server and returns once it answers: after the first round of all probes. Databases and records are let go
+/// as soon as the generation is built: they are larger than all that is kept.
 ///
 /// # Errors
 /// [`StartError`]; nothing is left running.
-pub fn start(path: &Path, parts: &Parts) -> Result<Running, StartError> {
+pub fn start(path: &Path, parts: Parts) -> Result<Running, StartError> {
     let clock = Clock::start();
     let Generation { snapshot, board } =
-        build(parts, 1, clock.now()).map_err(|errors| StartError::Build(errors.join("\n")))?;
-    let workers = parts.config.server.workers.unwrap_or_else(cores);
+        build(&parts, 1, clock.now()).map_err(|errors| StartError::Build(errors.join("\n")))?;
+    let databases = parts.databases.iter().map(describe).collect();
+    let config = parts.config;
+    drop((parts.databases, parts.zones));
+    let workers = config.server.workers.unwrap_or_else(cores);
     let system = |e: io::Error| StartError::System(e.to_string());
     let probing = runtime("probe", 1).map_err(system)?;
     let runtime = runtime("server", cores()).map_err(system)?;
     let sockets = {
         let _inside = runtime.enter();
         let bind = |address: &SocketAddr| Sockets::bind(*address, workers);
-        parts
-            .config
+        config
             .server
             .listen
             .iter()
@@ -161,7 +165,7 @@ pub fn start(path: &Path, parts: &Parts) -> Result<Running, StartError> {
         started: clock.now(),
         config: path.into(),
         listen: sockets.iter().map(|s| s.address).collect(),
-        databases: parts.databases.iter().map(describe).collect(),
+        databases,
         counters,
     }));
     let (stopping, stopped) = watch::channel(false);
@@ -175,7 +179,7 @@ pub fn start(path: &Path, parts: &Parts) -> Result<Running, StartError> {
     };
     running.probe()?;
     running
-        .serve(sockets, stopped, tcp_limits(parts))
+        .serve(sockets, stopped, tcp_limits(&config.limits))
         .map_err(system)?;
     Ok(running)
 }
@@ -205,8 +209,7 @@ impl Sockets {
     }
 }
 
-fn tcp_limits(parts: &Parts) -> tcp::Limits {
-    let limits = &parts.config.limits;
+fn tcp_limits(limits: &Limits) -> tcp::Limits {
     tcp::Limits {
         connections: limits.tcp_connections,
         per_client: limits.tcp_per_client,

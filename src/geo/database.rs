@@ -1,12 +1,12 @@
 //! GeoIP databases in MaxMind's format: read once, walked once, never asked per query.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::SystemTime;
 
+use hashbrown::HashMap;
 use maxminddb::{PathElement, Reader, WithinOptions, path};
 use serde::Deserialize;
 use serde::de::IgnoredAny;

@@ -1,7 +1,8 @@
 //! The whole address space cut into places: databases one below the other, overrides painted over them.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
+
+use hashbrown::HashMap;
 
 use super::database::{self, Database};
 use super::{Country, Override, Point, Ranges, paint};
@@ -153,7 +154,7 @@ impl Default for Places {
         // UNKNOWN and CARRIER; a record that says nothing gets the number of UNKNOWN.
         Self {
             list: vec![nowhere, nowhere],
-            numbers: HashMap::from([((None, None, PlaceSource::Unknown), UNKNOWN)]),
+            numbers: HashMap::from_iter([((None, None, PlaceSource::Unknown), UNKNOWN)]),
         }
     }
 }
