@@ -12,10 +12,12 @@
 
 use std::cell::RefCell;
 use std::collections::hash_map::RandomState;
+use std::future::ready;
 use std::hash::BuildHasher;
 use std::io;
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -95,25 +97,47 @@ impl<'s> Talk<'s> {
 
     /// Answers all whole messages of the inbox, [`End::Drained`] unless this is the end of the connection.
     async fn reply(&mut self, stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> End {
+        let mut written = false;
         loop {
             let mut replies = Vec::new();
             let end = self.batch(&mut replies);
             if !replies.is_empty() {
-                let written = timeout(self.service.limits.write, stream.write_all(&replies)).await;
-                if !matches!(written, Ok(Ok(()))) {
+                if self.write(stream, &replies).await.is_err() {
                     self.service.counters.send_errors.count();
                     return End::Close;
                 }
-                self.activity.mark();
+                written = true;
             }
             match end {
-                End::Drained => return end,
+                End::Drained => {
+                    if written {
+                        self.activity.mark();
+                    }
+                    return end;
+                }
                 // Who asks a lot at once takes turns with the others.
                 End::Full => tokio::task::yield_now().await,
                 End::Close => {
                     self.farewell(stream).await;
                     return end;
                 }
+            }
+        }
+    }
+
+    /// Nearly always the system takes all at once.
+    async fn write(
+        &self,
+        stream: &mut (impl AsyncWrite + Unpin),
+        replies: &[u8],
+    ) -> io::Result<()> {
+        let mut write = pin!(stream.write_all(replies));
+        tokio::select! {
+            biased;
+            written = &mut write => written,
+            () = ready(()) => {
+                self.activity.stalled();
+                timeout(self.service.limits.write, write).await?
             }
         }
     }
