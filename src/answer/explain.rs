@@ -9,7 +9,7 @@ use super::{Asker, LONGEST, Request, Transport, answer};
 use crate::geo::{Place, PlaceSource};
 use crate::health::{Board, STEADY, State, Table};
 use crate::policy::{Cities, Entry, Outcome, Steering, Verdict, Witness, distances};
-use crate::snapshot::{Family, Snapshot};
+use crate::snapshot::{Family, Pool, Snapshot};
 use crate::wire::Query;
 use crate::zone::{Name, PoolUse};
 
@@ -64,10 +64,10 @@ pub struct PoolPart {
 pub struct NodeLine {
     /// Its name.
     pub node: String,
-    /// Place in the list, from 1.
-    pub rank: usize,
-    /// Distance from the client; of country-only clients the mean.
-    pub km: f64,
+    /// Place in the list, from 1; none for a node without addresses of the family.
+    pub rank: Option<usize>,
+    /// Distance from the client, of country-only clients the mean; none for a node that is in no list.
+    pub km: Option<f64>,
     /// `up`, `down`, `unknown` or `unprobed`.
     pub state: String,
     /// Whether it is in the answer.
@@ -101,7 +101,7 @@ pub fn explain(
     let asker = Query::parse(&packet).map(|q| Asker::of(&q, client, snapshot));
     let part = outcome.pool.zip(asker.ok()).and_then(|(used, asker)| {
         let family = family(snapshot, used.pool, qtype)?;
-        let pool = &snapshot.pools[used.pool as usize].name;
+        let pool = &snapshot.pools[used.pool as usize];
         Some(
             Explainer {
                 snapshot,
@@ -182,14 +182,14 @@ impl Witness for Seen {
 }
 
 impl Explainer<'_> {
-    fn part(&self, pool: &str, cities: Cities<'_>) -> PoolPart {
+    fn part(&self, pool: &Pool, cities: Cities<'_>) -> PoolPart {
         let steering = &self.family.steering;
         let mut seen = Seen::default();
         let choice = steering.walk(self.asker.client, self.table, 0, &mut seen);
         let (place, _) = self.snapshot.world.locate(self.asker.client);
         let km = distances(&self.family.plan, &place, cities);
         let given = |member: u16| choice.members().contains(&member);
-        let nodes = (1..).zip(seen.0).map(|(rank, (entry, verdict))| {
+        let ranked = (1..).zip(seen.0).map(|(rank, (entry, verdict))| {
             let member = entry.member();
             let verdict = match verdict {
                 Verdict::Out if given(member) => Verdict::GivenThoughOut,
@@ -198,20 +198,42 @@ impl Explainer<'_> {
             };
             self.line(member, rank, km[usize::from(member)], verdict)
         });
+        let nodes = ranked.chain(self.without_addresses(pool)).collect();
         let (source, override_number) = source(&place);
         PoolPart {
-            pool: pool.into(),
+            pool: pool.name.clone(),
             at: place.point.map(|p| (p.lat, p.lon)),
             country: place.country.map(|c| c.to_string()),
             source: source.into(),
             override_number,
-            nodes: nodes.collect(),
+            nodes,
             none_left: none_left(choice.outcome),
             ttl: ttl(self.used, choice.ttl_cap),
             ttl_why: self.ttl_why(choice.ttl_cap, choice.outcome),
             scope: if self.asker.by_ecs { choice.scope } else { 0 },
             range: steering.map.range(self.asker.client),
         }
+    }
+
+    /// The pool's nodes that this family's questions never lead to.
+    fn without_addresses<'s>(&'s self, pool: &'s Pool) -> impl Iterator<Item = NodeLine> + 's {
+        let members = &self.family.steering.members;
+        let missing = |node: &&u32| members.iter().all(|m| m.node != **node);
+        let v4 = self
+            .family
+            .steering
+            .addresses
+            .first()
+            .is_some_and(|a| a.ip.is_ipv4());
+        pool.nodes.iter().filter(missing).map(move |node| NodeLine {
+            node: self.snapshot.nodes[*node as usize].name.clone(),
+            rank: None,
+            km: None,
+            state: "-".into(),
+            given: false,
+            reason: format!("has no IPv{} address", if v4 { 4 } else { 6 }),
+            addresses: Vec::new(),
+        })
     }
 
     fn line(&self, member: u16, rank: usize, km: f64, verdict: Verdict) -> NodeLine {
@@ -230,8 +252,8 @@ impl Explainer<'_> {
         };
         NodeLine {
             node: node.name.clone(),
-            rank,
-            km,
+            rank: Some(rank),
+            km: Some(km),
             state,
             given: matches!(verdict, Verdict::Given | Verdict::GivenThoughOut),
             reason,

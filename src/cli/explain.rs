@@ -122,9 +122,9 @@ fn text(explained: &Explained, offline: bool) -> String {
             let mark = if n.given { "->" } else { "" };
             let row = [
                 mark,
-                &n.rank.to_string(),
+                &n.rank.map_or("-".into(), |rank| rank.to_string()),
                 &n.node,
-                &format!("{:.0}", n.km),
+                &n.km.map_or("-".into(), |km| format!("{km:.0}")),
                 &n.state,
                 &n.reason,
                 &addresses.join(" "),

@@ -159,6 +159,7 @@ impl<'a> Builder<'a> {
     fn pool(&mut self, pool: &Pool, host: Option<&String>) -> Asked {
         Asked {
             name: pool.name.clone(),
+            nodes: pool.nodes.iter().map(|n| count(*n)).collect(),
             v4: self.family(pool, host, true),
             v6: self.family(pool, host, false),
         }

@@ -82,7 +82,13 @@ fn zones(
             found.error(zone.span, format!("zone \"{name}\" is defined twice"));
             continue;
         }
-        let records = file::check(&name, records, &pools, found);
+        // What a made zone lacks after an error in its table follows from that error.
+        let followup = found.errors() > 0 && matches!(zone.source, ZoneSource::Made { .. });
+        let records = if followup {
+            records
+        } else {
+            file::check(&name, records, &pools, found)
+        };
         zones.push((name, records));
     }
     zones

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use super::{Country, Point, chord_to_km, squared_chord};
+use super::{Country, EARTH_RADIUS_KM, Point, chord_to_km, squared_chord};
 
 /// An airport or a metropolitan area, as IATA codes them.
 #[derive(Clone, Copy, Debug)]
@@ -85,10 +85,20 @@ pub fn country_named(name: &str) -> Option<Country> {
         .map(|row| row.0)
 }
 
-/// The listed city (15,000 people and more) nearest to a point, as `London, GB`, and its distance in km.
+/// The city that people would name for a point, as `London, GB`, and its distance in km: the largest listed one within
+/// 30 km (its quarters are listed too), else the nearest.
 #[must_use]
 pub fn nearest_city(point: Point) -> Option<(String, f64)> {
-    nearest_among(&CITIES, point).map(|(city, km)| (city.label(), km))
+    let here = point.unit();
+    let km = |c: &City| chord_to_km(squared_chord(here, c.unit));
+    let largest = CITIES
+        .iter()
+        .filter(|c| km(c) < 30.0)
+        .max_by_key(|c| c.population);
+    let named = largest
+        .map(|c| (c, km(c)))
+        .or_else(|| nearest_among(&CITIES, point));
+    named.map(|(city, km)| (city.label(), km))
 }
 
 /// The distance in km to the nearest listed city of a country; none where no city of it is listed.

@@ -72,6 +72,8 @@ pub struct Settings {
 pub struct Pool {
     /// Its name in files and messages.
     pub name: String,
+    /// Its nodes, by their numbers; only for people.
+    pub nodes: Vec<u32>,
     /// For questions of type A; none without IPv4 addresses.
     pub v4: Option<Family>,
     /// For questions of type AAAA; none without IPv6 addresses.
