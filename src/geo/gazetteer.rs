@@ -90,15 +90,16 @@ pub fn country_named(name: &str) -> Option<Country> {
 #[must_use]
 pub fn nearest_city(point: Point) -> Option<(String, f64)> {
     let here = point.unit();
-    let km = |c: &City| chord_to_km(squared_chord(here, c.unit));
-    let largest = CITIES
+    // Over so short a way the chord is as long as the arc.
+    let limit = (30.0 / EARTH_RADIUS_KM).powi(2);
+    let around = CITIES
         .iter()
-        .filter(|c| km(c) < 30.0)
-        .max_by_key(|c| c.population);
-    let named = largest
-        .map(|c| (c, km(c)))
-        .or_else(|| nearest_among(&CITIES, point));
-    named.map(|(city, km)| (city.label(), km))
+        .filter(|c| squared_chord(here, c.unit) < limit);
+    let largest = around.max_by_key(|c| c.population);
+    let named = largest.map(|c| (c, chord_to_km(squared_chord(here, c.unit))));
+    named
+        .or_else(|| nearest_among(&CITIES, point))
+        .map(|(city, km)| (city.label(), km))
 }
 
 /// The distance in km to the nearest listed city of a country; none where no city of it is listed.
