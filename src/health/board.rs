@@ -179,10 +179,10 @@ impl Board {
         let (status, probe) = (&self.statuses[check], &self.checks[check].probe);
         let state = status.counter.state();
         let cap = match (state, status.counter.moving(probe.thresholds())) {
-            // Recovering: anything may come, so the least.
+            // New in its state or recovering: anything may come, so the least.
+            _ if now < status.since + FIRST_MINUTE => 0,
             (State::Unknown | State::Down, Some(_)) => 0,
             (State::Up, Some(needed)) => seconds(probe.every * needed),
-            _ if now < status.since + FIRST_MINUTE => 0,
             _ => STEADY,
         };
         // What is up now was in service last: only those that are out are told apart by when.
