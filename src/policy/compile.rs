@@ -50,6 +50,9 @@ pub type Cities<'a> = &'a dyn Fn(Option<Country>) -> Vec<(Point, f64)>;
 #[must_use]
 pub fn compile(plan: &Plan, world: &World, cities: Cities<'_>) -> Map {
     let mut compiler = Compiler::new(plan, cities);
+    if plan.answer.is_some() {
+        compiler.lists.tails = compiler.tails();
+    }
     let of_place: Vec<ListId> = (0..)
         .zip(world.places())
         .map(|(id, place)| compiler.list_of(id, place))
@@ -188,7 +191,8 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// The first members for a view, band by band: enough for an answer with two of them out.
+    /// The first members for a view, band by band: enough for an answer with two of them out, and of a band that is begun as many as
+    /// may stand together, so that answers are filled from it and `explain` does not call its members farther.
     fn head(&self, view: &View) -> Vec<Entry> {
         let wanted = usize::from(self.plan.answer.unwrap_or(1)) + 2;
         let mut left: Vec<u16> = (0..).zip(&self.plan.members).map(|(m, _)| m).collect();
@@ -197,7 +201,7 @@ impl<'a> Compiler<'a> {
             let mut band = take_band(&mut left, view, self.plan.near);
             if self.plan.sticky {
                 self.rendezvous(&mut band, view.unit);
-                band.truncate(wanted - head.len());
+                band.truncate(LONGEST_BAND.max(wanted - head.len()));
             }
             head.extend(
                 (0..)
@@ -228,7 +232,17 @@ impl<'a> Compiler<'a> {
         });
     }
 
-    fn number(&mut self, head: Vec<Entry>) -> ListId {
+    /// The number of the list that begins with `head`. Heads that tell no more than their first member's tail are cut to that member:
+    /// equal lists are to have one number, as scopes reach as far as a number does.
+    fn number(&mut self, mut head: Vec<Entry>) -> ListId {
+        if let Some((first, rest)) = head.split_first()
+            && let Some(tail) = self.lists.tails.get(usize::from(first.member()))
+        {
+            let (told, more) = tail.split_at(rest.len());
+            if rest == told && more.first().is_none_or(|entry| entry.begins_band()) {
+                head.truncate(1);
+            }
+        }
         if let Some(id) = self.known.get(&head) {
             return *id;
         }
@@ -245,21 +259,15 @@ impl<'a> Compiler<'a> {
         count(self.lists.ends.len() - 1)
     }
 
-    fn finish(self) -> Lists {
-        let mut lists = self.lists.clone();
-        let complete = |list: &usize| *list >= self.plan.members.len();
-        let mut start = 0;
-        let lengths = lists
-            .ends
-            .iter()
-            .map(|&end| end as usize - std::mem::replace(&mut start, end as usize));
-        if !lengths.into_iter().all(|len| complete(&len)) {
-            lists.tails = (0..self.plan.members.len())
-                .map(|anchor| self.tail(anchor))
-                .collect();
-        }
-        lists.heads.shrink_to_fit();
-        lists
+    fn finish(mut self) -> Lists {
+        self.lists.heads.shrink_to_fit();
+        self.lists
+    }
+
+    fn tails(&self) -> Vec<Box<[Entry]>> {
+        (0..self.plan.members.len())
+            .map(|anchor| self.tail(anchor))
+            .collect()
     }
 
     /// All others as seen from a member.
@@ -286,6 +294,9 @@ impl<'a> Compiler<'a> {
         tail.into()
     }
 }
+
+/// Of a longer band only so many are in a head; a list of the whole world's places stays below a few MB.
+const LONGEST_BAND: usize = 32;
 
 /// Takes the nearest of those left and all that are about as near; both keep their order. At least one is taken.
 fn take_band(left: &mut Vec<u16>, view: &View, near: Near) -> Vec<u16> {

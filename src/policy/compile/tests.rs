@@ -268,6 +268,57 @@ fn an_answer_is_not_filled_up_from_afar() {
     assert_eq!(given([false, false, true, true]), [2, 3]);
 }
 
+/// "All addresses of an answer come from the band when the band has enough" (SPEC 3.6), however many of it are out.
+#[test]
+fn an_answer_is_filled_up_from_its_band() {
+    let mut places = vec![(50.0, 8.0); 12];
+    places.push((35.0, 139.0));
+    let plan = plan(&places, Some(2), Near::default(), true);
+    let map = compile(&plan, &world(&[(0, 0, 50.0, 8.0)]), &cities);
+    let steering = steering(&plan, map, Answer::Nodes(2), NoneLeft::NoData);
+    let mut up = [true; 13];
+    for left in (2..=12).rev() {
+        let given = steering
+            .walk(v4(1), &table(&up), 0, &mut ())
+            .members()
+            .to_vec();
+        assert_eq!(given.len(), 2, "of {left} in service");
+        assert!(!given.contains(&12));
+        up[usize::from(given[0])] = false;
+    }
+}
+
+/// Clients beside a node, and those who are given that node because nothing is known of them: one list, one range.
+#[test]
+fn equal_lists_are_one_list() {
+    let mut plan = plan(
+        &[(50.0, 8.0), (52.0, 8.0), (35.0, 139.0)],
+        Some(1),
+        BAND_OF_ONE,
+        true,
+    );
+    plan.unknown = Unknown::Members(vec![0]);
+    let map = compile(
+        &plan,
+        &world(&[(0x0a00_0000, 8, 50.0, 8.0), (0xc000_0000, 2, 35.0, 139.0)]),
+        &cities,
+    );
+    assert_eq!(
+        map.find(v4(0x0a00_0001)).1,
+        1,
+        "up to where the third node's clients begin"
+    );
+    let order = |addr| {
+        map.find(v4(addr))
+            .0
+            .entries()
+            .map(Entry::member)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(order(0x0a00_0001), [0, 1, 2]);
+    assert_eq!(order(0xc000_0001), [2, 1, 0]);
+}
+
 #[test]
 fn countries_are_ranked_by_where_their_people_live() {
     let plan = plan(&[(35.0, 139.0), (50.0, 8.0)], Some(1), BAND_OF_ONE, true);
