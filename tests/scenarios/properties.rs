@@ -1,0 +1,157 @@
+//! Properties of whole answers, over small worlds: what a scope says has to be true, and as wide as it can be.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use nearmost::answer::{Request, Transport, answer};
+use nearmost::health::{STEADY, Table, Word};
+use nearmost::prefix::{Prefix, is_routable};
+use nearmost::snapshot::Snapshot;
+use nearmost::zone::rtype;
+use proptest::prelude::*;
+
+use crate::dns::{Ecs, Question, Reply};
+use crate::stage::build;
+
+/// A network and where it is.
+type Block = (Prefix, (f64, f64));
+
+/// Four nodes at most: an answer of two and every list is complete.
+fn nodes() -> impl Strategy<Value = Vec<(f64, f64)>> {
+    prop::collection::vec((-80.0..80.0, -180.0..180.0), 1..=4)
+}
+
+/// Networks of routable IPv4, long and short.
+fn networks() -> impl Strategy<Value = Vec<Block>> {
+    let network = (1u32..=0xdfff_ffff, 1u8..=32, (-80.0..80.0, -180.0..180.0))
+        .prop_map(|(addr, len, at)| (Prefix::holding(Ipv4Addr::from_bits(addr).into(), len), at));
+    prop::collection::vec(network, 0..12).prop_map(|mut all| {
+        all.sort_by_key(|n: &Block| n.0);
+        all.dedup_by_key(|n| n.0);
+        all
+    })
+}
+
+/// A configuration in words, as an operator would write it.
+fn config(nodes: &[(f64, f64)], networks: &[Block], answer: u8, none: &str) -> String {
+    let mut text = format!(
+        "[zone.\"get.example.org\"]\nns = [\"ns1.example.org\"]\npools = {{ \"@\" = \"site\" }}\n\
+         [pool.site]\nprobe = \"tcp:80\"\nanswer = {answer}\nnear = \"1.5x + 300km\"\nnone = \"{none}\"\n"
+    );
+    for (n, (lat, lon)) in (1..).zip(nodes) {
+        text += &format!("[node.n{n}]\nat = [{lat:.4}, {lon:.4}]\nip = [\"192.0.2.{n}\"]\n");
+    }
+    for (net, (lat, lon)) in networks {
+        text += &format!("[[geo.override]]\nnet = \"{net}\"\nat = [{lat:.4}, {lon:.4}]\n");
+    }
+    text
+}
+
+fn started(config: &str) -> Result<Snapshot, TestCaseError> {
+    build(config)
+        .map(|g| g.snapshot)
+        .map_err(TestCaseError::fail)
+}
+
+/// One bit of `up` for each node; those that are out were in service at times of their own.
+fn table(up: u8, nodes: usize) -> Table {
+    let word = |n: usize| {
+        let up = up >> n & 1 == 1;
+        Word::new(
+            up,
+            if up { STEADY } else { 7 },
+            if up {
+                u32::MAX
+            } else {
+                100 + (n as u32 * 7) % 3
+            },
+        )
+    };
+    Table::new((0..nodes).map(word).collect())
+}
+
+/// Code, addresses with TTL, and scope.
+type Answer = (u16, Vec<(IpAddr, u32)>, u8);
+
+/// What a client is answered: by a resolver that names it, or if that does not count, as its own resolver.
+fn ask(snapshot: &Snapshot, table: &Table, client: u32) -> Result<Answer, TestCaseError> {
+    let address = Ipv4Addr::from_bits(client).into();
+    let ecs = routable(client).then(|| Ecs::of(address, 32));
+    let question =
+        Question::about("get.example.org", rtype::A, address, ecs).map_err(TestCaseError::fail)?;
+    let request = Request {
+        packet: &question.packet(),
+        source: question.from,
+        transport: Transport::Udp,
+        draw: 0,
+    };
+    let mut out = [0; 1500];
+    let outcome = answer(snapshot, table, request, &mut out);
+    let reply = Reply::read(&question, &out[..outcome.len]).map_err(TestCaseError::fail)?;
+    Ok((outcome.rcode, reply.addresses(), reply.scope.unwrap_or(0)))
+}
+
+fn routable(addr: u32) -> bool {
+    is_routable(Ipv4Addr::from_bits(addr).into())
+}
+
+/// Wherever lists change: the first and last addresses of networks, and their neighbours.
+fn edges(networks: &[Block]) -> Vec<u32> {
+    let ends = networks.iter().filter_map(|(net, _)| {
+        let IpAddr::V4(first) = net.addr else {
+            return None;
+        };
+        let last = first.to_bits() | u32::MAX.checked_shr(net.len.into()).unwrap_or(0);
+        Some([
+            first.to_bits(),
+            first.to_bits().wrapping_sub(1),
+            last,
+            last.wrapping_add(1),
+        ])
+    });
+    ends.flatten().collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// Whatever the health: within the scope of an answer everybody has the same answer and the same scope, so no two scopes overlap.
+    #[test]
+    fn nobodys_answer_differs_inside_one_scope(
+        nodes in nodes(), networks in networks(), wanted in 1u8..=3, none in prop::sample::select(&["least-bad", "all", "nearest", "nodata", "servfail"][..]),
+        up: u8, clients in prop::collection::vec(any::<(u32, u32)>(), 40),
+    ) {
+        let snapshot = started(&config(&nodes, &networks, wanted, none))?;
+        let table = table(up, nodes.len());
+        let edges = edges(&networks);
+        let pairs = clients.iter().copied().chain(edges.iter().flat_map(|a| edges.iter().map(|b| (*a, *b))));
+        for (client, other) in pairs.filter(|(client, _)| routable(*client)) {
+            let given = ask(&snapshot, &table, client)?;
+            let host = u32::MAX.checked_shr(given.2.into()).unwrap_or(0);
+            let inside = (client & !host) | (other & host);
+            if routable(inside) {
+                prop_assert_eq!(&given, &ask(&snapshot, &table, inside)?, "{} and {}", Ipv4Addr::from_bits(client), Ipv4Addr::from_bits(inside));
+            }
+        }
+    }
+
+    /// The block one bit wider holds somebody who in some state of health is answered otherwise.
+    #[test]
+    fn no_scope_could_be_wider(nodes in nodes(), networks in networks(), clients in prop::collection::vec(any::<u32>(), 4)) {
+        let snapshot = started(&config(&nodes, &networks, 2, "nodata"))?;
+        let tables: Vec<Table> = (0..1 << nodes.len()).map(|up| table(up, nodes.len())).collect();
+        let edges = edges(&networks);
+        let all = |client: u32| tables.iter().map(|t| ask(&snapshot, t, client).map(|a| a.1)).collect::<Result<Vec<_>, _>>();
+        for client in clients.into_iter().chain(edges.iter().copied()).filter(|c| routable(*c)) {
+            let scope = ask(&snapshot, &tables[0], client)?.2;
+            if scope > 0 {
+                let wider = u32::MAX >> (scope - 1);
+                let own = all(client)?;
+                let mut differs = false;
+                for other in edges.iter().filter(|o| *o & !wider == client & !wider) {
+                    differs |= all(*other)? != own;
+                }
+                prop_assert!(differs, "a scope of {} around {} could be wider", scope, Ipv4Addr::from_bits(client));
+            }
+        }
+    }
+}

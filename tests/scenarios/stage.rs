@@ -1,0 +1,291 @@
+//! A whole server without its sockets: real files, a clock that is moved by hand, probes that find what they are told.
+
+use std::fs;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use nearmost::answer::{self, Explanation, LONGEST, Transport, explain};
+use nearmost::control::{self, Generation, Parts};
+use nearmost::health::{Board, Event, Outcome, Time};
+use nearmost::snapshot::Snapshot;
+use nearmost::zone::Name;
+
+use crate::dns::Question;
+use crate::scratch;
+use crate::script::Item;
+use crate::world;
+
+/// Some day in 2027.
+const START: Time = Time::from_secs(1_800_000_000);
+
+/// A running server.
+pub(crate) struct Stage {
+    pub(crate) parts: Parts,
+    pub(crate) snapshot: Snapshot,
+    pub(crate) board: Board,
+    now: Time,
+    /// When the generation was built: a check's turns are whole intervals from then.
+    built: Time,
+    /// How many turns each check has had.
+    turns: Vec<u32>,
+    /// What each check finds from now on.
+    pub(crate) finds: Vec<Finds>,
+    /// Changes of state since time passed last, with the time since the start.
+    pub(crate) events: Vec<Event>,
+}
+
+/// What a check finds.
+#[derive(Clone, Debug)]
+pub(crate) enum Finds {
+    Success,
+    Failure(String),
+    /// Nothing until the probe's timeout.
+    Silence,
+}
+
+impl Stage {
+    /// Writes the files of a setting and starts from them.
+    pub(crate) fn open(setting: &[Item], folder: &Path) -> Result<Self, (usize, String)> {
+        let line = setting.first().map_or(0, |i| i.line);
+        let at = |e: String| (line, e);
+        fs::create_dir_all(folder.join("zones")).map_err(|e| at(e.to_string()))?;
+        let main = write(setting, folder)?;
+        let loaded = control::load(&main);
+        let _ = fs::remove_dir_all(folder);
+        let told = loaded.found.list.iter().map(|d| match d.span {
+            Some(span) => format!("{}: {}", loaded.sources.place(span), d.message),
+            None => d.message.clone(),
+        });
+        let told: Vec<String> = told.collect();
+        let parts = loaded.parts.ok_or_else(|| at(told.join("\n")))?;
+        let Generation { snapshot, board } =
+            control::build(&parts, 1, START).map_err(|e| at(e.join("\n")))?;
+        let checks = board.checks().len();
+        let (turns, finds) = (vec![0; checks], vec![Finds::Success; checks]);
+        Ok(Self {
+            parts,
+            snapshot,
+            board,
+            now: START,
+            built: START,
+            turns,
+            finds,
+            events: Vec::new(),
+        })
+    }
+
+    /// Stops and starts again; nothing is remembered, and what probes would find stays.
+    pub(crate) fn restart(&mut self) -> Result<(), String> {
+        let Generation { snapshot, board } =
+            control::build(&self.parts, 1, self.now).map_err(|e| e.join("\n"))?;
+        (self.snapshot, self.board, self.built) = (snapshot, board, self.now);
+        self.turns.fill(0);
+        Ok(())
+    }
+
+    /// Lets time pass. Checks run at their turns, those at the end included.
+    pub(crate) fn pass(&mut self, time: Duration) {
+        self.events.clear();
+        let end = self.now + time;
+        while let Some((at, check)) = (0..self.turns.len())
+            .map(|c| (self.next_result(c), c))
+            .min()
+            .filter(|n| n.0 <= end)
+        {
+            self.now = at;
+            self.turns[check] += 1;
+            let found = self.finds[check].clone();
+            self.observe(check, found);
+        }
+        self.now = end;
+        self.snapshot.table.publish(self.board.table(end));
+    }
+
+    fn next_result(&self, check: usize) -> Time {
+        let probe = &self.board.checks()[check].probe;
+        let turn = self.built + probe.every * self.turns[check];
+        if matches!(self.finds[check], Finds::Silence) {
+            turn + probe.timeout
+        } else {
+            turn
+        }
+    }
+
+    /// A result of a check, now.
+    pub(crate) fn observe(&mut self, check: usize, found: Finds) {
+        let probe = &self.board.checks()[check].probe;
+        let (result, latency) = match found {
+            Finds::Success => (Ok(()), Duration::from_millis(20)),
+            Finds::Failure(why) => (Err(why), Duration::from_millis(20)),
+            Finds::Silence => (
+                Err(format!("no answer within {:?}", probe.timeout)),
+                probe.timeout,
+            ),
+        };
+        self.events.extend(
+            self.board
+                .observe(check, Outcome { result, latency }, self.now),
+        );
+        self.snapshot.table.publish(self.board.table(self.now));
+    }
+
+    /// Time since the start.
+    pub(crate) fn since_start(time: Time) -> Duration {
+        time.saturating_sub(START)
+    }
+
+    /// The reply to a question; none before every check has a result, as no socket is read then.
+    pub(crate) fn ask(&self, question: &Question, draw: u64) -> Option<Vec<u8>> {
+        if !self.board.all_checked() {
+            return None;
+        }
+        let transport = if question.tcp {
+            Transport::Tcp
+        } else {
+            Transport::Udp
+        };
+        let request = answer::Request {
+            packet: &question.packet(),
+            source: question.from,
+            transport,
+            draw,
+        };
+        let mut out = vec![0; LONGEST];
+        let outcome = answer::answer(
+            &self.snapshot,
+            &self.snapshot.table.load(),
+            request,
+            &mut out,
+        );
+        out.truncate(outcome.len);
+        Some(out)
+    }
+
+    pub(crate) fn explain(&self, name: &Name, qtype: u16, client: IpAddr) -> Explanation {
+        let table = self.snapshot.table.load();
+        explain(
+            &self.snapshot,
+            &table,
+            Some(&self.board),
+            (name, qtype),
+            client,
+            &control::cities,
+        )
+    }
+
+    /// The node that alone has an address.
+    pub(crate) fn node_of(&self, ip: IpAddr) -> Option<&str> {
+        let mut having = self
+            .snapshot
+            .nodes
+            .iter()
+            .filter(|n| n.addresses.contains(&ip));
+        having
+            .next()
+            .filter(|_| having.next().is_none())
+            .map(|n| &*n.name)
+    }
+
+    /// How scenarios call an address: the name of the node whose only address of the family it is.
+    pub(crate) fn called(&self, ip: IpAddr) -> Option<String> {
+        let name = self.node_of(ip)?;
+        let node = self.snapshot.nodes.iter().find(|n| n.name == name)?;
+        let alone = node
+            .addresses
+            .iter()
+            .filter(|a| a.is_ipv4() == ip.is_ipv4())
+            .count()
+            == 1;
+        alone.then(|| name.to_owned())
+    }
+}
+
+/// Writes the files; the path of the main one.
+fn write(setting: &[Item], folder: &Path) -> Result<PathBuf, (usize, String)> {
+    let mut files: Vec<(String, usize, String)> = Vec::new();
+    let mut world: Option<&Item> = None;
+    for item in setting {
+        let (command, rest) = item.command();
+        match command {
+            "file" => {
+                let (name, text) = contents(item, rest)?;
+                // A scenario's own file takes the place of the common one.
+                files.retain(|f| f.0 != name);
+                files.push((name, item.line, text));
+            }
+            "world" => world = Some(item),
+            _ => replace(&mut files, item, rest)?,
+        }
+    }
+    let shipped = world.is_some_and(|w| w.head == "world as it is");
+    for (name, line, mut text) in files {
+        if name == "nearmost.toml" && !shipped {
+            text += "\n[geo]\ndatabases = [\"world.mmdb\"]\n";
+        }
+        fs::write(folder.join(name), text).map_err(|e| (line, e.to_string()))?;
+    }
+    let database = world::database(world.map_or(&[], |w| &w.block[..]))?;
+    fs::write(folder.join("world.mmdb"), database).map_err(|e| (0, e.to_string()))?;
+    Ok(folder.join("nearmost.toml"))
+}
+
+/// `file NAME` with its text below, or `file NAME from PATH IN THE REPOSITORY`.
+fn contents(item: &Item, rest: &str) -> Result<(String, String), (usize, String)> {
+    let Some((name, path)) = rest.split_once(" from ") else {
+        let lines: Vec<&str> = item.block.iter().map(|(_, text)| &**text).collect();
+        return Ok((rest.to_owned(), lines.join("\n") + "\n"));
+    };
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    let text =
+        fs::read_to_string(&path).map_err(|e| (item.line, format!("{}: {e}", path.display())))?;
+    Ok((name.to_owned(), text))
+}
+
+/// `with OLD => NEW`, in the one file where OLD stands once; `with` alone puts the lines below to the end of nearmost.toml.
+fn replace(
+    files: &mut [(String, usize, String)],
+    item: &Item,
+    rest: &str,
+) -> Result<(), (usize, String)> {
+    if rest.is_empty() {
+        let lines = item
+            .block
+            .iter()
+            .fold(String::new(), |out, (_, line)| out + "\n" + line);
+        let main = files
+            .iter_mut()
+            .find(|f| f.0 == "nearmost.toml")
+            .ok_or((item.line, "no nearmost.toml yet".to_owned()))?;
+        main.2 += &lines;
+        return Ok(());
+    }
+    let (old, new) = rest
+        .split_once("=>")
+        .ok_or((item.line, "`with OLD => NEW` is meant".to_owned()))?;
+    let (old, new) = (old.trim(), new.trim());
+    let places: usize = files.iter().map(|f| f.2.matches(old).count()).sum();
+    if places != 1 {
+        return Err((item.line, format!("\"{old}\" stands in {places} places")));
+    }
+    for (_, _, text) in files {
+        *text = text.replace(old, new);
+    }
+    Ok(())
+}
+
+/// A generation of a configuration in memory, in a world of which nothing is known but what its overrides say.
+pub(crate) fn build(config: &str) -> Result<Generation, String> {
+    static NOWHERE: LazyLock<PathBuf> = LazyLock::new(|| {
+        let folder = scratch("nowhere");
+        let database = world::database(&[]).expect("no line can be wrong");
+        fs::create_dir_all(&folder).expect("a folder of our own");
+        fs::write(folder.join("world.mmdb"), database).expect("a folder of our own");
+        folder
+    });
+    let text = format!("{config}\n[geo]\ndatabases = [\"world.mmdb\"]\n");
+    let loaded = control::load_text(&NOWHERE.join("nearmost.toml"), &text);
+    let told = format!("{:?}", loaded.found.list);
+    control::build(&loaded.parts.ok_or(told)?, 1, START).map_err(|e| e.join("\n"))
+}
