@@ -92,11 +92,11 @@ fn nodes(stage: &Stage, explained: &Explanation, part: &PoolPart) -> Result<(), 
             .iter()
             .any(|n| n.addresses.iter().any(IpAddr::is_ipv4)),
     };
-    let all = pool.nodes.iter().map(|&n| &stage.snapshot.nodes[n]);
-    let mut all: Vec<&str> = all
+    let nodes = pool.nodes.iter().map(|&n| &stage.snapshot.nodes[n]);
+    let mut all: Vec<&str> = nodes.clone().map(|n| &*n.name).collect();
+    let asked = nodes
         .filter(|n| n.addresses.iter().any(|a| a.is_ipv4() == v4))
-        .map(|n| &*n.name)
-        .collect();
+        .count();
     let mut listed: Vec<&str> = part.nodes.iter().map(|n| &*n.node).collect();
     all.sort_unstable();
     listed.sort_unstable();
@@ -104,7 +104,10 @@ fn nodes(stage: &Stage, explained: &Explanation, part: &PoolPart) -> Result<(), 
         return Err(format!("explain lists {listed:?} of {all:?}"));
     }
     for (rank, line) in (1..).zip(&part.nodes) {
-        if line.rank != rank || line.reason.trim().is_empty() || !line.km.is_finite() {
+        // Those without addresses of the family come last, without a rank.
+        let ranked = (rank <= asked).then_some(rank);
+        let measured = line.km.is_some_and(f64::is_finite) == ranked.is_some();
+        if line.rank != ranked || line.reason.trim().is_empty() || !measured {
             return Err(format!(
                 "explain says of the node at place {rank}: {line:?}"
             ));
