@@ -9,6 +9,8 @@ use crate::zone::{Lookup, MAX_NAME, NameKey, NodeId, Rrset, Zone, rtype};
 
 /// Aliases that are followed in one answer.
 const ALIASES: usize = 16;
+/// Hosts whose addresses are added to an answer that names them.
+const HOSTS: usize = 32;
 
 /// Answers `query`; the records go to `writer`.
 pub(super) fn follow(
@@ -29,7 +31,8 @@ pub(super) fn follow(
         found: Findings::default(),
         owner: [0; MAX_NAME],
         owner_len: 0,
-        passed: [(0, None); ALIASES],
+        passed: [0; ALIASES],
+        dnames: [None; ALIASES],
         aliases: 0,
     };
     chain.run();
@@ -47,8 +50,11 @@ struct Chain<'a, 'b> {
     /// The name that is being answered, once it is no longer the question's.
     owner: [u8; MAX_NAME],
     owner_len: usize,
-    /// Aliases that were followed: zone and node.
-    passed: [(u32, Option<NodeId>); ALIASES],
+    /// Where in the message the owners of the aliases stand that were followed.
+    passed: [usize; ALIASES],
+    /// Zone and node of the DNAMEs among them.
+    dnames: [Option<(u32, NodeId)>; ALIASES],
+    /// How many were followed.
     aliases: usize,
 }
 
@@ -73,13 +79,29 @@ impl<'a> Chain<'a, '_> {
             self.found.authoritative |= self.aliases == 0;
             match self.name(number, zone, &key) {
                 Step::Done => return,
-                Step::Alias if self.aliases >= ALIASES => return,
-                Step::Alias => {
-                    self.aliases += 1;
-                    key.set(&self.owner[..self.owner_len]);
-                }
+                Step::Alias if self.is_closed() => return,
+                Step::Alias => key.set(&self.owner[..self.owner_len]),
             }
         }
+    }
+
+    /// Whether the name that comes next was passed already: all of a loop is in the answer then, and asking on would
+    /// only say it again.
+    fn is_closed(&self) -> bool {
+        let next = &self.owner[..self.owner_len];
+        let mut passed = self.passed[..self.aliases].iter();
+        passed.any(|&at| self.writer.stands(at, next))
+    }
+
+    /// Goes on with another name after an alias whose owner stands at `at` in the message: one of [`ALIASES`] at most.
+    fn pass(&mut self, at: usize, dname: Option<(u32, NodeId)>) {
+        (self.passed[self.aliases], self.dnames[self.aliases]) = (at, dname);
+        self.aliases += 1;
+    }
+
+    /// Whether the DNAME of a node is in the answer already.
+    fn is_given(&self, number: u32, at: NodeId) -> bool {
+        self.dnames[..self.aliases].contains(&Some((number, at)))
     }
 
     /// A zone's own name is in the parent too, and DS there is the parent's to answer (RFC 4035 3.1.4.1).
@@ -110,13 +132,16 @@ impl<'a> Chain<'a, '_> {
             }
         }
         match lookup {
-            Lookup::Exact(at) => self.node(number, zone, at, true),
+            Lookup::Exact(at) => self.node(number, zone, at),
             Lookup::Below(encloser) => {
                 if let Some(dname) = zone.rrset(encloser, rtype::DNAME) {
-                    return self.dname(zone, encloser, &dname);
+                    return match self.aliases {
+                        ALIASES => Step::Done,
+                        _ => self.dname(number, zone, encloser, &dname),
+                    };
                 }
                 match zone.wildcard(encloser) {
-                    Some(wildcard) => self.node(number, zone, wildcard, false),
+                    Some(wildcard) => self.node(number, zone, wildcard),
                     None => {
                         self.found.rcode = rcode::NXDOMAIN;
                         self.negative(zone);
@@ -127,8 +152,8 @@ impl<'a> Chain<'a, '_> {
         }
     }
 
-    /// Answers from a node: that of the name, or (not `exact`) the wildcard's that stands for it.
-    fn node(&mut self, number: u32, zone: &'a Zone, at: NodeId, exact: bool) -> Step {
+    /// Answers from a node: that of the name, or the wildcard's that stands for it.
+    fn node(&mut self, number: u32, zone: &'a Zone, at: NodeId) -> Step {
         let qtype = self.query.qtype;
         if let Some(pool) = zone.pool(at)
             && (matches!(qtype, rtype::A | rtype::AAAA)
@@ -147,13 +172,15 @@ impl<'a> Chain<'a, '_> {
             zone.rrset(at, qtype)
         };
         if let Some(set) = set {
-            if self.answer(&set).is_some() {
+            let given = set.rtype == rtype::DNAME && self.is_given(number, at);
+            if !given && self.answer(&set).is_some() {
                 self.additional(zone, &set);
             }
             return Step::Done;
         }
         match zone.rrset(at, rtype::CNAME) {
-            Some(alias) => self.cname(number, exact.then_some(at), &alias),
+            Some(_) if self.aliases == ALIASES => Step::Done,
+            Some(alias) => self.cname(&alias),
             None => {
                 self.negative(zone);
                 Step::Done
@@ -192,37 +219,37 @@ impl<'a> Chain<'a, '_> {
         written.ok()
     }
 
-    fn cname(&mut self, number: u32, at: Option<NodeId>, alias: &Rrset<'_>) -> Step {
-        // A name that was passed already closes a loop: all of it is in the answer, and asking on would say it again.
-        if at.is_some() && self.passed[..self.aliases].contains(&(number, at)) {
-            return Step::Done;
-        }
+    fn cname(&mut self, alias: &Rrset<'_>) -> Step {
+        let at = self
+            .writer
+            .place(owner(self.aliases, &self.owner, self.owner_len));
         let target = alias.rdata().next();
         let (Some(()), Some(target)) = (self.answer(alias), target) else {
             return Step::Done;
         };
-        if let Some(slot) = self.passed.get_mut(self.aliases) {
-            *slot = (number, at);
-        }
+        self.pass(at, None);
         self.owner_len = target.len().min(MAX_NAME);
         self.owner[..self.owner_len].copy_from_slice(&target[..self.owner_len]);
         Step::Alias
     }
 
     /// RFC 6672 3.2: the DNAME, and a CNAME made from it.
-    fn dname(&mut self, zone: &Zone, at: NodeId, set: &Rrset<'_>) -> Step {
-        let above = zone.name(at);
+    fn dname(&mut self, number: u32, zone: &Zone, at: NodeId, set: &Rrset<'_>) -> Step {
         let name = if self.aliases == 0 {
             self.query.qname
         } else {
             &self.owner[..self.owner_len]
         };
-        let (prefix, suffix) = name.split_at(name.len() - above.len());
+        let (prefix, suffix) = name.split_at(name.len() - zone.name(at).len());
+        // An alias may lead back to a DNAME that was used: it is in the answer once.
+        let given = self.is_given(number, at);
         // The DNAME's owner in the letters of the question: a pointer into it.
-        if self
-            .writer
-            .rrset(Section::Answer, Place::Name(suffix), set, set.ttl)
-            .is_err()
+        let owner = Place::Name(suffix);
+        if !given
+            && self
+                .writer
+                .rrset(Section::Answer, owner, set, set.ttl)
+                .is_err()
         {
             self.found.truncated = true;
             return Step::Done;
@@ -236,21 +263,36 @@ impl<'a> Chain<'a, '_> {
         let mut made = [0; MAX_NAME];
         made[..prefix.len()].copy_from_slice(prefix);
         made[prefix.len()..len].copy_from_slice(target);
-        let (mark, from) = (
-            self.writer.mark(),
-            owner(self.aliases, &self.owner, self.owner_len),
-        );
+        let step = self.made_cname((number, at), set.ttl, (made, len));
+        // RFC 6672 2.2: a DNAME that leads below itself never ends.
+        if is_below(target, zone.name(at)) {
+            Step::Done
+        } else {
+            step
+        }
+    }
+
+    /// The CNAME that a DNAME stands for at one name.
+    fn made_cname(
+        &mut self,
+        dname: (u32, NodeId),
+        ttl: u32,
+        (target, len): ([u8; MAX_NAME], usize),
+    ) -> Step {
+        let from = owner(self.aliases, &self.owner, self.owner_len);
+        let (mark, at) = (self.writer.mark(), self.writer.place(from));
         let written = self
             .writer
-            .record(Section::Answer, from, rtype::CNAME, set.ttl, |w| {
-                w.name(&made[..len])
+            .record(Section::Answer, from, rtype::CNAME, ttl, |w| {
+                w.name(&target[..len])
             });
         if written.is_err() {
             self.writer.back_to(mark);
             self.found.truncated = true;
             return Step::Done;
         }
-        (self.owner, self.owner_len) = (made, len);
+        self.pass(at, Some(dname));
+        (self.owner, self.owner_len) = (target, len);
         if self.query.qtype == rtype::CNAME {
             Step::Done
         } else {
@@ -285,54 +327,60 @@ impl<'a> Chain<'a, '_> {
             self.found.truncated = true;
             return;
         }
-        if self.query.edns.is_some_and(|e| e.dnssec_ok)
-            && let Some(ds) = zone.rrset(cut, rtype::DS)
-        {
-            self.found.truncated |= self
-                .writer
-                .rrset(Section::Authority, owner, &ds, ds.ttl)
-                .is_err();
-        }
-        // In-domain glue is part of the referral (RFC 9471 2.1): where it does not fit the reply is cut short. It goes first.
+        // In-domain glue is part of the referral (RFC 9471 2.1): it goes first, and where it does not fit the reply is cut
+        // short.
         let mut key = NameKey::default();
         for in_domain in [true, false] {
             for target in servers.rdata() {
-                key.set(target);
-                let below =
-                    key.labels() >= labels(zone.name(cut)) && ends_with(&key, zone.name(cut));
-                if below == in_domain {
-                    let fits = self.addresses(zone, &key);
+                if is_below(target, zone.name(cut)) == in_domain
+                    && let Some(at) = host(zone, target, &mut key)
+                {
+                    let fits = self.host(zone, at, &key, None);
                     self.found.truncated |= in_domain && !fits;
                 }
             }
         }
     }
 
-    /// Addresses of the hosts that NS, MX and SRV records name, while there is room (RFC 1035 3.3, RFC 2782).
+    /// Addresses of the hosts that NS, MX, SRV, SVCB and HTTPS records name, while there is room (RFC 1035 3.3, RFC 2782,
+    /// RFC 9460 4.1).
     fn additional(&mut self, zone: &Zone, set: &Rrset<'_>) {
         let skip = match set.rtype {
             rtype::NS => 0,
-            rtype::MX => 2,
+            rtype::MX | rtype::SVCB | rtype::HTTPS => 2,
             rtype::SRV => 6,
             _ => return,
         };
+        // The next step of an alias among services.
+        let further = matches!(set.rtype, rtype::SVCB | rtype::HTTPS).then_some(set.rtype);
+        // A host that several records name is given once.
+        let (mut given, mut hosts) = ([None; HOSTS], 0);
         let mut key = NameKey::default();
-        for rdata in set.rdata() {
-            if let Some(target) = rdata.get(skip..) {
-                key.set(target);
-                self.addresses(zone, &key);
+        for target in set
+            .rdata()
+            .filter_map(|rdata| name_at_start(rdata.get(skip..)?))
+        {
+            let Some(at) = host(zone, target, &mut key) else {
+                continue;
+            };
+            if hosts == HOSTS {
+                return;
+            }
+            let known = (at, key.hash(0));
+            if !given[..hosts].contains(&Some(known)) {
+                given[hosts] = Some(known);
+                hosts += 1;
+                self.host(zone, at, &key, further);
             }
         }
     }
 
-    /// Adds the addresses that the zone itself has for a name; whether all of them fit.
-    fn addresses(&mut self, zone: &Zone, key: &NameKey) -> bool {
-        let Some(at) = zone.find(key.hash(0), key.suffix(0)) else {
-            return true;
-        };
-        let owner = Place::Name(zone.name(at));
+    /// Adds what the host `key` has at `at`: addresses, and perhaps a `further` type; whether all of it fits.
+    fn host(&mut self, zone: &Zone, at: NodeId, key: &NameKey, further: Option<u16>) -> bool {
+        let owner = Place::Name(key.suffix(0));
         [rtype::A, rtype::AAAA]
             .into_iter()
+            .chain(further)
             .filter_map(|rtype| zone.rrset(at, rtype))
             .all(|set| {
                 self.writer
@@ -351,10 +399,33 @@ fn owner(aliases: usize, name: &[u8; MAX_NAME], len: usize) -> Place<'_> {
     }
 }
 
-fn labels(wire: &[u8]) -> usize {
-    crate::zone::labels(wire).count()
+/// Where a host's records are in the zone, if it has any: at its name, glue too, or at the wildcard that stands for it.
+fn host(zone: &Zone, name: &[u8], key: &mut NameKey) -> Option<NodeId> {
+    if !is_below(name, zone.apex().wire()) {
+        return None;
+    }
+    key.set(name);
+    match zone.lookup(key) {
+        Lookup::Exact(at) => Some(at),
+        Lookup::Below(encloser) if zone.cut(encloser).is_none() => zone.wildcard(encloser),
+        Lookup::Below(_) => None,
+    }
 }
 
-fn ends_with(key: &NameKey, lower: &[u8]) -> bool {
-    key.suffix(key.labels() - labels(lower)) == lower
+/// The name that `wire` begins with.
+fn name_at_start(wire: &[u8]) -> Option<&[u8]> {
+    let mut end = 0;
+    while *wire.get(end)? != 0 {
+        end += 1 + usize::from(wire[end]);
+    }
+    wire.get(..=end)
+}
+
+/// Whether a name is that of a node, in lower case, or below it.
+fn is_below(mut name: &[u8], lower: &[u8]) -> bool {
+    while name.len() > lower.len() {
+        let label = 1 + usize::from(name[0]);
+        name = name.get(label..).unwrap_or_default();
+    }
+    name.eq_ignore_ascii_case(lower)
 }

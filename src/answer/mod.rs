@@ -98,9 +98,9 @@ fn plain_opt(snapshot: &Snapshot) -> Opt<'_> {
     }
 }
 
-/// The bits of a query that its reply repeats.
+/// The bits of a query that its reply repeats: not CD (RFC 4035 3.1.6).
 fn echoed(header: Header) -> u16 {
-    header.flags & (0x7800 | flag::RD | flag::CD)
+    header.flags & (0x7800 | flag::RD)
 }
 
 /// What is found out while a reply is made.
@@ -137,6 +137,8 @@ fn reply(
     if findings.rcode == rcode::NOERROR {
         let asker = Asker::of(query, request.source, snapshot);
         findings = chain::follow(snapshot, table, query, asker, request.draw, &mut writer);
+        // RFC 1035 6.2: we do not speak for other classes.
+        findings.authoritative &= query.qclass == class::IN;
     }
     if let Some(mut opt) = opt {
         opt.scope = findings.scope;
@@ -186,7 +188,7 @@ fn refusal(query: &Query<'_>) -> Option<Findings> {
     if query.edns.is_some_and(|e| e.version != 0) {
         return refuse(rcode::BADVERS, None);
     }
-    if query.qclass != class::IN {
+    if !matches!(query.qclass, class::IN | class::ANY) {
         return refuse(rcode::REFUSED, Some(ExtendedError::NOT_SUPPORTED));
     }
     if matches!(query.qtype, rtype::AXFR | rtype::IXFR) {

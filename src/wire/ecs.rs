@@ -62,7 +62,7 @@ impl Ecs {
 
     /// Octets of the whole option in a reply.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn room(&self) -> usize {
         8 + usize::from(self.source.div_ceil(8))
     }
 
@@ -98,7 +98,7 @@ mod tests {
             let ecs = Ecs::parse(data).expect("well-formed");
             let (out, len) = ecs.reply(0);
             assert_eq!(&out[4..len], data, "echoed exactly");
-            assert_eq!(len, ecs.len());
+            assert_eq!(len, ecs.room());
         }
         let bad: [&[u8]; 9] = [
             &[],

@@ -114,7 +114,7 @@ impl Opt<'_> {
     #[must_use]
     pub fn room(&self) -> usize {
         Edns::FIXED
-            + self.ecs.map_or(0, |e| e.len())
+            + self.ecs.map_or(0, |e| e.room())
             + self.nsid.map_or(0, |id| 4 + id.len())
             + ExtendedError::ROOM
     }

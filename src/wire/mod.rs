@@ -43,6 +43,4 @@ pub mod flag {
     pub const TC: u16 = 0x0200;
     /// Recursion desired: echoed.
     pub const RD: u16 = 0x0100;
-    /// Checking disabled: echoed (RFC 4035 3.1.6).
-    pub const CD: u16 = 0x0010;
 }

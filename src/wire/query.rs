@@ -85,39 +85,30 @@ impl<'p> Query<'p> {
         if header.flags & flag::QR != 0 {
             return Err(Malformed::Silent);
         }
-        let refuse = |rcode, question, edns| Malformed::Reply {
+        let counts = [word(4), word(6), word(8), word(10)];
+        let mut reader = Reader { packet, at: HEADER };
+        let question = (counts[0] == 1).then(|| reader.question()).flatten();
+        let refuse = |rcode, edns| Malformed::Reply {
             header,
             rcode,
-            question,
+            question: question.map(|q| q.octets),
             edns,
         };
-        let mut reader = Reader { packet, at: HEADER };
+        // RFC 6891 6.1.1: a reply has OPT if the query had, errors too.
+        let has_opt = || (counts[0] == 0 || question.is_some()) && reader.finds_opt(counts);
         if header.opcode() != opcode::QUERY {
-            let question = (word(4) == 1)
-                .then(|| reader.question())
-                .flatten()
-                .map(|q| q.octets);
-            return Err(refuse(super::rcode::NOTIMP, question, false));
+            return Err(refuse(super::rcode::NOTIMP, has_opt()));
         }
-        if word(4) != 1 {
-            return Err(refuse(super::rcode::FORMERR, None, false));
+        let formerr = |edns| refuse(super::rcode::FORMERR, edns);
+        let question = question.ok_or_else(|| formerr(has_opt()))?;
+        let authorities = u16::from(question.qtype == rtype::IXFR);
+        if counts[1] != 0 || counts[2] > authorities {
+            return Err(formerr(has_opt()));
         }
-        let Some(question) = reader.question() else {
-            return Err(refuse(super::rcode::FORMERR, None, false));
-        };
-        let formerr = |edns| refuse(super::rcode::FORMERR, Some(question.octets), edns);
-        let authority = if question.qtype == rtype::IXFR {
-            word(8)
-        } else {
-            0
-        };
-        if word(6) != 0 || word(8) != authority || authority > 1 {
-            return Err(formerr(false));
-        }
-        for _ in 0..authority {
+        for _ in 0..counts[2] {
             reader.record().ok_or(formerr(false))?;
         }
-        let edns = reader.additional(word(10)).map_err(formerr)?;
+        let edns = reader.additional(counts[3]).map_err(formerr)?;
         let Question {
             qname,
             qtype,
@@ -140,6 +131,7 @@ impl<'p> Query<'p> {
     }
 }
 
+#[derive(Clone, Copy)]
 struct Reader<'p> {
     packet: &'p [u8],
     at: usize,
@@ -227,6 +219,15 @@ impl<'p> Reader<'p> {
             ttl,
             rdata: self.take(usize::from(len))?,
         })
+    }
+
+    /// Whether there is an OPT record behind the question, in a message that is refused anyway.
+    fn finds_opt(mut self, [_, answers, authorities, additional]: [u16; 4]) -> bool {
+        let before = u32::from(answers) + u32::from(authorities);
+        (0..before).all(|_| self.record().is_some())
+            && self
+                .additional(additional)
+                .map_or_else(|seen| seen, |edns| edns.is_some())
     }
 
     /// The OPT among `count` records that must fill the rest of the packet. The error says whether an OPT was seen.

@@ -213,8 +213,18 @@ impl<'b> Writer<'b> {
             .map(|(_, at)| *at)
     }
 
-    /// Whether the name at `at` in the message is `name`.
-    fn stands(&self, mut at: usize, name: &[u8]) -> bool {
+    /// Where the owner of a record that comes next will stand in the message.
+    #[must_use]
+    pub fn place(&self, owner: Place<'_>) -> usize {
+        match owner {
+            Place::Question => HEADER,
+            Place::Name(_) => self.at,
+        }
+    }
+
+    /// Whether the name that begins at `at` in the message is `name`, letters' case aside.
+    #[must_use]
+    pub fn stands(&self, mut at: usize, name: &[u8]) -> bool {
         let mut skip = 0;
         loop {
             match self.out[at] {
