@@ -191,8 +191,8 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// The first members for a view, band by band: enough for an answer with two of them out, and of a band that is begun as many as
-    /// may stand together, so that answers are filled from it and `explain` does not call its members farther.
+    /// The first members for a view, band by band: enough for an answer with two of them out, and the whole of the first band, which
+    /// answers are filled from. Of the bands behind it a part is enough: the fewer heads differ, the wider are scopes.
     fn head(&self, view: &View) -> Vec<Entry> {
         let wanted = usize::from(self.plan.answer.unwrap_or(1)) + 2;
         let mut left: Vec<u16> = (0..).zip(&self.plan.members).map(|(m, _)| m).collect();
@@ -201,7 +201,8 @@ impl<'a> Compiler<'a> {
             let mut band = take_band(&mut left, view, self.plan.near);
             if self.plan.sticky {
                 self.rendezvous(&mut band, view.unit);
-                band.truncate(LONGEST_BAND.max(wanted - head.len()));
+                let least = if head.is_empty() { LONGEST_BAND } else { 0 };
+                band.truncate(least.max(wanted - head.len()));
             }
             head.extend(
                 (0..)
@@ -295,7 +296,7 @@ impl<'a> Compiler<'a> {
     }
 }
 
-/// Of a longer band only so many are in a head; a list of the whole world's places stays below a few MB.
+/// Of a longer first band only so many are in a head: a hundred thousand of them stay below 7 MB.
 const LONGEST_BAND: usize = 32;
 
 /// Takes the nearest of those left and all that are about as near; both keep their order. At least one is taken.

@@ -92,7 +92,7 @@ impl Question {
                 "nsid" => question.nsid = true,
                 "ecs" => question.ecs = Some(Ecs::read(words.next().unwrap_or("?"))?),
                 "size" => {
-                    question.size = words.next().and_then(|n| n.parse().ok()).ok_or("no size")?
+                    question.size = words.next().and_then(|n| n.parse().ok()).ok_or("no size")?;
                 }
                 _ => return Err(format!("\"{word}\" is nothing to ask with")),
             }
@@ -240,7 +240,7 @@ impl Reply {
                         .trim_end();
                 }
                 EdnsOption::NSID(id) => {
-                    out += &format!(" nsid {}", String::from_utf8_lossy(id.as_ref()))
+                    out += &format!(" nsid {}", String::from_utf8_lossy(id.as_ref()));
                 }
                 EdnsOption::Subnet(_) | EdnsOption::Unknown(RENAMED, _) => {}
                 _ => out += &format!(" option {code:?}"),

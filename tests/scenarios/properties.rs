@@ -54,19 +54,15 @@ fn started(config: &str) -> Result<Snapshot, TestCaseError> {
 
 /// One bit of `up` for each node; those that are out were in service at times of their own.
 fn table(up: u8, nodes: usize) -> Table {
-    let word = |n: usize| {
+    let word = |n: u32| {
         let up = up >> n & 1 == 1;
         Word::new(
             up,
             if up { STEADY } else { 7 },
-            if up {
-                u32::MAX
-            } else {
-                100 + (n as u32 * 7) % 3
-            },
+            if up { u32::MAX } else { 100 + n * 7 % 3 },
         )
     };
-    Table::new((0..nodes).map(word).collect())
+    Table::new((0u32..).take(nodes).map(word).collect())
 }
 
 /// Code, addresses with TTL, and scope.

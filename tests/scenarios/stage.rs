@@ -13,7 +13,6 @@ use nearmost::snapshot::Snapshot;
 use nearmost::zone::Name;
 
 use crate::dns::Question;
-use crate::scratch;
 use crate::script::Item;
 use crate::world;
 
@@ -278,10 +277,13 @@ fn replace(
 /// A generation of a configuration in memory, in a world of which nothing is known but what its overrides say.
 pub(crate) fn build(config: &str) -> Result<Generation, String> {
     static NOWHERE: LazyLock<PathBuf> = LazyLock::new(|| {
-        let folder = scratch("nowhere");
+        // One folder for all runs; the file gets its name when it is whole, as another run may be reading it.
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nowhere");
         let database = world::database(&[]).expect("no line can be wrong");
         fs::create_dir_all(&folder).expect("a folder of our own");
-        fs::write(folder.join("world.mmdb"), database).expect("a folder of our own");
+        let part = folder.join(format!("world.mmdb.{}", std::process::id()));
+        fs::write(&part, database).expect("a folder of our own");
+        fs::rename(part, folder.join("world.mmdb")).expect("a folder of our own");
         folder
     });
     let text = format!("{config}\n[geo]\ndatabases = [\"world.mmdb\"]\n");

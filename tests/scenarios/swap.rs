@@ -15,7 +15,7 @@ use crate::stage::build;
 /// A generation with a node for each letter of `nodes`, in an order of its own. Only one of them is ever in service: the last
 /// of an even generation, the first two in turn of an odd one.
 fn generation(number: u64) -> Snapshot {
-    let (addresses, up) = if number % 2 == 0 {
+    let (addresses, up) = if number.is_multiple_of(2) {
         (["192.0.2.1", "192.0.2.2", "192.0.2.3"], 2)
     } else {
         (["198.51.100.1", "198.51.100.2", "198.51.100.3"], 0)

@@ -121,7 +121,7 @@ fn city(lat: f64, lon: f64) -> Vec<u8> {
 enum Tree {
     Empty,
     Leaf(usize),
-    Branch(Box<[Tree; 2]>),
+    Branch(Box<[Self; 2]>),
 }
 
 impl Tree {
