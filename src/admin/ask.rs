@@ -62,7 +62,10 @@ pub async fn ask<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<T, As
 
 async fn get(socket: &Path, path: &str) -> Result<(u16, Bytes), AskError> {
     let stream = UnixStream::connect(socket).await.map_err(|e| {
-        AskError::NotRunning(format!("no server answers on {}: {e}", socket.display()))
+        AskError::NotRunning(format!(
+            "no server answers on {}: {e}\n  = is `nearmost serve` running with this configuration?",
+            socket.display()
+        ))
     })?;
     let broken = |e: hyper::Error| AskError::Broken(e.to_string());
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{Stop, complain, config_path, print, verdict};
+use super::{Stop, complain, config_path, plural, print, verdict};
 use crate::config;
 use crate::control::{Loaded, build, load};
 
@@ -44,12 +44,13 @@ impl Check {
             .sum();
         let parts = &parts.config;
         print(&format!(
-            "{} is good: {} zones with {names} names, {} pools, {} nodes, {} probes; {}\n",
+            "{} is good: {} with {}, {}, {}, {}; {}\n",
             path.display(),
-            parts.zones.len(),
-            parts.pools.len(),
-            parts.nodes.len(),
-            parts.probes.len(),
+            plural(parts.zones.len(), "zone"),
+            plural(names, "name"),
+            plural(parts.pools.len(), "pool"),
+            plural(parts.nodes.len(), "node"),
+            plural(parts.probes.len(), "probe"),
             verdict(&found),
         ));
         Ok(ExitCode::SUCCESS)

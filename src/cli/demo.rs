@@ -31,7 +31,13 @@ pub(super) struct Demo {
 }
 
 impl Demo {
-    pub(super) fn run(&self) -> Result<ExitCode, Stop> {
+    pub(super) fn run(&self, config: Option<&Path>) -> Result<ExitCode, Stop> {
+        if config.is_some() {
+            return Err(Stop {
+                message: "demo brings its own configuration: `serve` takes -c (see --help)".into(),
+                code: 2,
+            });
+        }
         if let Some(address) = self.mirror {
             return mirror(address);
         }

@@ -138,7 +138,7 @@ fn text(explained: &Explained, offline: bool) -> String {
         out += &format!("\nttl       {}  ({})\n", pool.ttl, pool.ttl_why);
         out += &format!("scope     /{}  ({})\n", pool.scope, scope(pool));
     }
-    out += &format!("\nanswer    {}\n", explained.status);
+    out += &format!("\nanswer    {}{}\n", explained.status, nothing(explained));
     explained
         .answer
         .iter()
@@ -146,11 +146,24 @@ fn text(explained: &Explained, offline: bool) -> String {
     out
 }
 
+/// Why there are no records, where no pool says it.
+fn nothing(explained: &Explained) -> &'static str {
+    match explained.status.as_str() {
+        _ if explained.explanation.pool.is_some() => "",
+        "NOERROR" if explained.answer.is_empty() => ": no record of this type at this name",
+        "NXDOMAIN" => ": no such name in the zone",
+        "REFUSED" => ": no zone here holds this name",
+        _ => "",
+    }
+}
+
 fn place(explained: &Explained, pool: &PoolPart) -> String {
     let mut words: Vec<String> = Vec::new();
     words.extend(pool.at.map(|(lat, lon)| format!("{lat:.2},{lon:.2}")));
     words.extend(explained.near.as_ref().map(|near| format!("near {near}")));
-    words.extend(pool.country.as_ref().map(|c| format!("in {c}")));
+    if explained.near.is_none() {
+        words.extend(pool.country.as_ref().map(|c| format!("in {c}")));
+    }
     let source = match (pool.source.as_str(), pool.override_number) {
         ("override", Some(n)) => format!("[[geo.override]] number {}", n + 1),
         ("city", _) => "a city record of the GeoIP database".into(),
@@ -170,6 +183,9 @@ fn scope(pool: &PoolPart) -> String {
     let (first, last) = pool.range;
     if pool.scope == 0 && (pool.range.0.is_unspecified()) && last.to_string().ends_with(':') {
         return "all clients have this list".into();
+    }
+    if pool.scope == 0 && !first.is_unspecified() {
+        return "not routable, so no client's address: counted as the resolver's own".into();
     }
     format!("the widest block around it within {first} - {last}, which all have this list")
 }

@@ -70,7 +70,7 @@ pub fn run() -> ExitCode {
     let config = arguments.config.as_deref();
     let result = match arguments.verb {
         Verb::Serve(verb) => verb.run(config),
-        Verb::Demo(verb) => verb.run(),
+        Verb::Demo(verb) => verb.run(config),
         Verb::Check(verb) => verb.run(config),
         Verb::Status(verb) => verb.run(config),
         Verb::Health(verb) => verb.run(config),
@@ -150,12 +150,16 @@ fn complain(sources: &Sources, found: &Diagnostics) {
 
 /// `2 errors, 1 warning`.
 fn verdict(found: &Diagnostics) -> String {
-    let plural = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
     format!(
         "{}, {}",
         plural(found.errors(), "error"),
         plural(found.warnings(), "warning")
     )
+}
+
+/// `1 node`, `2 nodes`.
+fn plural(n: usize, word: &str) -> String {
+    format!("{n} {word}{}", if n == 1 { "" } else { "s" })
 }
 
 /// Whether to paint: on a terminal, unless `NO_COLOR` says no.

@@ -101,7 +101,7 @@ impl Publisher {
                     }
                 } else if self.none_left.insert((number, v4)) {
                     tracing::warn!(
-                        "pool {}: no {word} node is in service: {:?}",
+                        "pool {}: no {word} node is in service, it answers: {}",
                         pool.name,
                         family.steering.none
                     );

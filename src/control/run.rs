@@ -163,7 +163,8 @@ pub fn start(path: &Path, parts: Parts) -> Result<Running, StartError> {
         board: Arc::new(Mutex::new(board)),
         clock,
         started: clock.now(),
-        config: path.into(),
+        // Whoever asks may stand in another folder.
+        config: std::path::absolute(path).unwrap_or_else(|_| path.into()),
         listen: sockets.iter().map(|s| s.address).collect(),
         databases,
         counters,
