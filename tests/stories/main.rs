@@ -1,0 +1,31 @@
+//! Stories with the real program on loopback: real UDP and TCP, real HTTP mirrors, and what a person sees of it all.
+//!
+//! Every story has a folder and loopback addresses of its own, waits for what it expects instead of for a time, and ends what it started.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a story that cannot set up its world fails"
+)]
+#![allow(clippy::panic, reason = "how a story fails")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "stories wait with a person's clock"
+)]
+#![allow(unreachable_pub, reason = "modules of a test binary")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod program;
+mod question;
+mod world;
+
+mod check;
+mod demo;
+mod explain;
+mod load;
+mod mirrors;
+mod resolver;
+mod start;
+mod steering;
+mod transport;
+mod zones;
