@@ -1,0 +1,294 @@
+//! What the documents say: their examples are read as an operator's files are, and the reference names every key there is.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use nearmost::config;
+use nearmost::control;
+use nearmost::diagnostic::{Diagnostics, Sources};
+
+const REFERENCE: &str = "docs/configuration.md";
+
+/// The lists of keys in `src/config`, and the sections of the reference that describe them.
+const SECTIONS: [(&str, &str, &str); 10] = [
+    ("files.rs", "TOP", "Tables of `nearmost.toml`"),
+    ("server.rs", "SERVER", "`[server]`"),
+    ("server.rs", "LIMITS", "`[limits]`"),
+    ("network.rs", "GEO", "`[geo]`"),
+    ("network.rs", "OVERRIDE", "`[[geo.override]]`"),
+    ("zones.rs", "KEYS", "`[zone.\"NAME\"]`"),
+    ("pool.rs", "KEYS", "`[pool.NAME]`"),
+    ("node.rs", "KEYS", "`[node.NAME]`"),
+    ("probe.rs", "KEYS", "`[probe.NAME]`"),
+    ("expect.rs", "EXPECT", "`expect`"),
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn text_of(path: impl AsRef<Path>) -> String {
+    fs::read_to_string(root().join(path)).expect("a file of the project")
+}
+
+/// A fenced block.
+struct Block {
+    /// The line of its first fence, from 1.
+    line: usize,
+    /// The file that its first line says it is.
+    file: Option<PathBuf>,
+    text: String,
+}
+
+/// The blocks of a document that are fenced as `language`.
+fn blocks(document: &str, language: &str) -> Vec<Block> {
+    let mut out: Vec<Block> = Vec::new();
+    let (mut fenced, mut wanted) = (false, false);
+    for (number, line) in (1..).zip(document.lines()) {
+        if let Some(word) = line.strip_prefix("```") {
+            fenced = !fenced;
+            wanted = fenced && word == language;
+            if wanted {
+                out.push(Block {
+                    line: number,
+                    file: None,
+                    text: String::new(),
+                });
+            }
+        } else if wanted && let Some(block) = out.last_mut() {
+            if block.text.is_empty() {
+                block.file = marked(line);
+            }
+            block.text += line;
+            block.text.push('\n');
+        }
+    }
+    assert!(!fenced, "a block without an end");
+    out
+}
+
+/// The file that a comment such as `# nodes/kcl.toml` names, if it is one of a configuration.
+fn marked(line: &str) -> Option<PathBuf> {
+    let name = line.strip_prefix("# ").or(line.strip_prefix("; "))?.trim();
+    let ours = name == "nearmost.toml"
+        || ["nodes/", "pools/", "probes/", "zones/"]
+            .iter()
+            .any(|f| name.starts_with(f));
+    ours.then(|| name.into())
+}
+
+/// A folder that is removed at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path =
+            std::env::temp_dir().join(format!("nearmost-documents-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).expect("a folder for the files");
+        Self(path)
+    }
+
+    fn write(&self, file: &Path, text: &str) {
+        let path = self.0.join(file);
+        fs::create_dir_all(path.parent().expect("a file stands in a folder")).expect("a folder");
+        fs::write(path, text).expect("written");
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// What is wrong with a block that is a whole `nearmost.toml`, or a part of one.
+fn errors_alone(text: &str) -> Option<String> {
+    let (mut sources, mut found) = (Sources::default(), Diagnostics::default());
+    config::read_text(
+        Path::new("/etc/nearmost/nearmost.toml"),
+        text,
+        &mut sources,
+        &mut found,
+    );
+    (found.errors() > 0).then(|| found.render(&sources, false))
+}
+
+/// What is wrong with the blocks of a document that say which files they are: together they are a configuration.
+fn errors_together(name: &str, blocks: &[Block]) -> Option<String> {
+    let folder = Folder::new(name);
+    let mut seen = BTreeSet::new();
+    for block in blocks {
+        if let Some(file) = &block.file {
+            assert!(
+                seen.insert(file),
+                "{name}:{}: {} again",
+                block.line,
+                file.display()
+            );
+            folder.write(file, &block.text);
+        }
+    }
+    let loaded = control::load(&folder.0.join("nearmost.toml"));
+    (loaded.found.errors() + loaded.found.warnings() > 0 || loaded.parts.is_none())
+        .then(|| loaded.found.render(&loaded.sources, false))
+}
+
+/// Reads all examples of a document; how many stand alone, and how many are files of one system.
+fn examples(path: &str) -> (usize, usize) {
+    let document = text_of(path);
+    let mut all = blocks(&document, "toml");
+    for block in all.iter().filter(|b| b.file.is_none()) {
+        let errors = errors_alone(&block.text);
+        assert!(
+            errors.is_none(),
+            "{path}:{}: the example is wrong:\n{}",
+            block.line,
+            errors.unwrap_or_default()
+        );
+    }
+    all.extend(blocks(&document, "zone"));
+    let name = path.replace('/', "-");
+    let errors = errors_together(&name, &all);
+    assert!(
+        errors.is_none(),
+        "{path}: the files are wrong:\n{}",
+        errors.unwrap_or_default()
+    );
+    let files = all.iter().filter(|b| b.file.is_some()).count();
+    (all.len() - files, files)
+}
+
+#[test]
+fn examples_are_read_without_errors() {
+    assert_eq!(examples("README.md"), (0, 1));
+    assert_eq!(examples(REFERENCE), (9, 6));
+}
+
+/// A list of keys as it stands in the source.
+struct Keys {
+    name: String,
+    known: BTreeSet<String>,
+    later: BTreeSet<String>,
+}
+
+/// All `static NAME: Keys = Keys { known: &[…], later: &[…] }` of a source text.
+fn key_lists(source: &str) -> Vec<Keys> {
+    let list = |text: &str, field: &str| -> BTreeSet<String> {
+        let (_, rest) = text.split_once(&format!("{field}: &[")).expect("the field");
+        let (items, _) = rest.split_once(']').expect("the end of the list");
+        items
+            .split('"')
+            .skip(1)
+            .step_by(2)
+            .map(str::to_owned)
+            .collect()
+    };
+    let mut parts = source.split(": Keys = Keys {");
+    let mut before = parts.next().unwrap_or_default();
+    let mut out = Vec::new();
+    for part in parts {
+        let name = before.rsplit(' ').next().unwrap_or_default().to_owned();
+        let (known, later) = (list(part, "known"), list(part, "later"));
+        out.push(Keys { name, known, later });
+        before = part;
+    }
+    out
+}
+
+/// The text under a heading of the second level.
+fn section<'a>(document: &'a str, heading: &str) -> &'a str {
+    let start = format!("\n## {heading}\n");
+    let found = document.split_once(&start);
+    assert!(found.is_some(), "{REFERENCE} has no section {heading}");
+    let (_, rest) = found.unwrap_or_default();
+    rest.split("\n## ").next().unwrap_or_default()
+}
+
+/// The keys that a section describes: the first cells of its tables of keys.
+fn described(section: &str) -> BTreeSet<String> {
+    let mut keys = BTreeSet::new();
+    let mut inside = false;
+    for line in section.lines() {
+        inside = line.starts_with("| key |") || inside && line.starts_with('|');
+        if inside && let Some((key, _)) = line.strip_prefix("| `").and_then(|l| l.split_once("` |"))
+        {
+            assert!(keys.insert(key.to_owned()), "{key} is described twice");
+        }
+    }
+    keys
+}
+
+/// The keys after the "Not yet:" of a section. Words in quotes are values.
+fn planned(section: &str) -> BTreeSet<String> {
+    let (_, rest) = section.split_once("\nNot yet: ").unwrap_or_default();
+    let paragraph = rest.split("\n\n").next().unwrap_or_default();
+    let words = paragraph.split('`').skip(1).step_by(2);
+    words
+        .filter(|w| !w.starts_with('"'))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn the_reference_names_every_key_and_no_other() {
+    let reference = text_of(REFERENCE);
+    let mut compared = 0;
+    let folder = fs::read_dir(root().join("src/config")).expect("the sources");
+    for path in folder.map(|e| e.expect("a file").path()) {
+        let file = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        for keys in key_lists(&text_of(&path)) {
+            let (_, _, heading) = SECTIONS
+                .iter()
+                .find(|s| (s.0, s.1) == (file.as_str(), keys.name.as_str()))
+                .unwrap_or_else(|| panic!("{file}: {} has no section in {REFERENCE}", keys.name));
+            let text = section(&reference, heading);
+            assert_eq!(
+                described(text),
+                keys.known,
+                "{heading}: left {REFERENCE}, right {file}"
+            );
+            assert_eq!(
+                planned(text),
+                keys.later,
+                "{heading}, not yet: left {REFERENCE}, right {file}"
+            );
+            assert!(!keys.known.is_empty(), "{file}: {}", keys.name);
+            compared += 1;
+        }
+    }
+    assert_eq!(compared, SECTIONS.len());
+}
+
+/// Where links within the document lead: headings as GitHub numbers them.
+fn anchor(heading: &str) -> String {
+    let kept = heading.to_lowercase().replace(' ', "-");
+    kept.chars()
+        .filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_'))
+        .collect()
+}
+
+#[test]
+fn links_in_the_reference_lead_somewhere() {
+    let reference = text_of(REFERENCE);
+    let headings: BTreeSet<String> = reference
+        .lines()
+        .filter(|l| l.starts_with("##"))
+        .map(|l| anchor(l.trim_start_matches('#').trim()))
+        .collect();
+    let mut links = 0;
+    for rest in reference.split("](").skip(1) {
+        let target = rest.split(')').next().unwrap_or_default();
+        if let Some(name) = target.strip_prefix('#') {
+            assert!(headings.contains(name), "#{name}: {headings:?}");
+        } else if !target.starts_with("https:") {
+            assert!(root().join("docs").join(target).exists(), "{target}");
+        }
+        links += 1;
+    }
+    assert!(links > 50, "{links}");
+}
