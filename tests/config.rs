@@ -181,7 +181,7 @@ fn what_is_probably_a_mistake_is_warned_of() {
     );
     assert_eq!(
         with(&format!("{a}at = 'LHR'\ncountry = 'JP'")),
-        ["node \"a\" stands 8647 km from any city of JP; Feltham, GB is nearest"]
+        ["node \"a\" stands 8647 km from any city of JP; London, GB is nearest"]
     );
     assert_eq!(with(&format!("{a}at = 'BSL'\ncountry = 'CH'")), [""; 0]);
     assert_eq!(

@@ -301,14 +301,19 @@ impl<'a> Chain<'a, '_> {
     }
 
     /// RFC 2308 3: the SOA with the TTL of negative answers.
+    /// Where a pool has nobody left, that is not remembered longer than its least TTL.
     fn negative(&mut self, zone: &Zone) {
+        let least = self
+            .found
+            .pool
+            .filter(|_| self.found.none_left)
+            .map(|used| used.min_ttl);
+        let ttl = zone.negative_ttl().min(least.unwrap_or(u32::MAX));
         let Some(soa) = zone.rrset(zone.apex_node(), rtype::SOA) else {
             return;
         };
         let owner = Place::Name(zone.apex().wire());
-        let written = self
-            .writer
-            .rrset(Section::Authority, owner, &soa, zone.negative_ttl());
+        let written = self.writer.rrset(Section::Authority, owner, &soa, ttl);
         self.found.truncated |= written.is_err();
     }
 

@@ -21,9 +21,9 @@ impl Asker {
     #[must_use]
     pub fn of(query: &Query<'_>, source: IpAddr, snapshot: &Snapshot) -> Self {
         let told = query.edns.and_then(|e| e.ecs).and_then(|ecs| ecs.client());
-        match told.filter(|&addr| {
-            is_routable(addr) || snapshot.private.iter().any(|net| net.contains(addr))
-        }) {
+        // IPv4 inside of IPv6 is meant by the override of the IPv4 block.
+        let private = |addr| snapshot.private.iter().any(|net| net.contains(addr));
+        match told.filter(|&addr| is_routable(addr) || private(Client::of(addr).addr())) {
             Some(addr) => Self {
                 client: Client::of(addr),
                 by_ecs: true,

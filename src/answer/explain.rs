@@ -1,6 +1,6 @@
 //! Why a client is given what it is given: the same walk as the query path, with its reasons kept.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
@@ -8,10 +8,11 @@ use super::pool::{family, ttl};
 use super::{Asker, LONGEST, Request, Transport, answer};
 use crate::geo::{Place, PlaceSource};
 use crate::health::{Board, STEADY, State, Table};
-use crate::policy::{Cities, Entry, Outcome, Steering, Verdict, Witness, distances};
+use crate::policy::{Cities, Entry, Member, Outcome, Steering, Verdict, Witness, distances};
+use crate::prefix::Client;
 use crate::snapshot::{Family, Pool, Snapshot};
 use crate::wire::Query;
-use crate::zone::{Name, PoolUse};
+use crate::zone::{Name, PoolUse, rtype};
 
 /// The answer for one client, and why.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -99,11 +100,10 @@ pub fn explain(
     let outcome = answer(snapshot, table, request, &mut reply);
     reply.truncate(outcome.len);
     let asker = Query::parse(&packet).map(|q| Asker::of(&q, client, snapshot));
-    let part = outcome.pool.zip(asker.ok()).and_then(|(used, asker)| {
-        let family = family(snapshot, used.pool, qtype)?;
+    let part = outcome.pool.zip(asker.ok()).map(|(used, asker)| {
         let pool = &snapshot.pools[used.pool as usize];
-        Some(
-            Explainer {
+        match family(snapshot, used.pool, qtype) {
+            Some(family) => Explainer {
                 snapshot,
                 table,
                 board,
@@ -112,7 +112,8 @@ pub fn explain(
                 asker,
             }
             .part(pool, cities),
-        )
+            None => without_family(snapshot, pool, asker, qtype),
+        }
     });
     let looked_up = asker.map_or(client, |a| a.client.addr());
     Explanation {
@@ -189,6 +190,7 @@ impl Explainer<'_> {
         let (place, _) = self.snapshot.world.locate(self.asker.client);
         let km = distances(&self.family.plan, &place, cities);
         let given = |member: u16| choice.members().contains(&member);
+        let v4 = steering.addresses.first().is_some_and(|a| a.ip.is_ipv4());
         let ranked = (1..).zip(seen.0).map(|(rank, (entry, verdict))| {
             let member = entry.member();
             let verdict = match verdict {
@@ -198,7 +200,14 @@ impl Explainer<'_> {
             };
             self.line(member, rank, km[usize::from(member)], verdict)
         });
-        let nodes = ranked.chain(self.without_addresses(pool)).collect();
+        let nodes = ranked
+            .chain(without_addresses(
+                self.snapshot,
+                pool,
+                &steering.members,
+                v4,
+            ))
+            .collect();
         let (source, override_number) = source(&place);
         PoolPart {
             pool: pool.name.clone(),
@@ -213,27 +222,6 @@ impl Explainer<'_> {
             scope: if self.asker.by_ecs { choice.scope } else { 0 },
             range: steering.map.range(self.asker.client),
         }
-    }
-
-    /// The pool's nodes that this family's questions never lead to.
-    fn without_addresses<'s>(&'s self, pool: &'s Pool) -> impl Iterator<Item = NodeLine> + 's {
-        let members = &self.family.steering.members;
-        let missing = |node: &&u32| members.iter().all(|m| m.node != **node);
-        let v4 = self
-            .family
-            .steering
-            .addresses
-            .first()
-            .is_some_and(|a| a.ip.is_ipv4());
-        pool.nodes.iter().filter(missing).map(move |node| NodeLine {
-            node: self.snapshot.nodes[*node as usize].name.clone(),
-            rank: None,
-            km: None,
-            state: "-".into(),
-            given: false,
-            reason: format!("has no IPv{} address", if v4 { 4 } else { 6 }),
-            addresses: Vec::new(),
-        })
     }
 
     fn line(&self, member: u16, rank: usize, km: f64, verdict: Verdict) -> NodeLine {
@@ -311,6 +299,51 @@ impl Explainer<'_> {
                 "a node that decides may change its state in {cap} s; between {min_ttl} and {max_ttl}"
             ),
         }
+    }
+}
+
+/// The pool's nodes that are no members: questions of this family never lead to them.
+fn without_addresses(
+    snapshot: &Snapshot,
+    pool: &Pool,
+    members: &[Member],
+    v4: bool,
+) -> impl Iterator<Item = NodeLine> {
+    let missing = |node: &&u32| members.iter().all(|m| m.node != **node);
+    pool.nodes.iter().filter(missing).map(move |node| NodeLine {
+        node: snapshot.nodes[*node as usize].name.clone(),
+        rank: None,
+        km: None,
+        state: "-".into(),
+        given: false,
+        reason: format!("has no IPv{} address", if v4 { 4 } else { 6 }),
+        addresses: Vec::new(),
+    })
+}
+
+/// A pool none of whose nodes has addresses of the family asked for: the same for every client.
+fn without_family(snapshot: &Snapshot, pool: &Pool, asker: Asker, qtype: u16) -> PoolPart {
+    let (place, _) = snapshot.world.locate(asker.client);
+    let (source, override_number) = source(&place);
+    let everything = match asker.client {
+        Client::V4 { .. } => (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::BROADCAST.into()),
+        Client::V6(_) => (
+            Ipv6Addr::UNSPECIFIED.into(),
+            Ipv6Addr::from_bits(u128::MAX).into(),
+        ),
+    };
+    PoolPart {
+        pool: pool.name.clone(),
+        at: place.point.map(|p| (p.lat, p.lon)),
+        country: place.country.map(|c| c.to_string()),
+        source: source.into(),
+        override_number,
+        nodes: without_addresses(snapshot, pool, &[], qtype == rtype::A).collect(),
+        none_left: None,
+        ttl: 0,
+        ttl_why: "there is no record".into(),
+        scope: 0,
+        range: everything,
     }
 }
 

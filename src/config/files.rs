@@ -308,6 +308,8 @@ fn list(folder: &Path, end: &str, found: &mut Diagnostics) -> Vec<(PathBuf, Stri
         match stem {
             _ if name.starts_with('.') || name.ends_with('~') || name.ends_with(".md") => {}
             Some(stem) => out.push((path, stem.to_owned())),
+            // What zone files include lies beside them.
+            None if end == "zone" => {}
             None => {
                 found.warning(
                     None,

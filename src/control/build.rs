@@ -1,6 +1,6 @@
 //! Parts to a generation: zones to trees, pools to maps, addresses to checks and slots.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -48,7 +48,7 @@ pub fn build(parts: &Parts, number: u64, now: Time) -> Result<Generation, Vec<St
         World::build(&parts.databases, &config.geo.overrides).map_err(|e| vec![e.to_string()])?;
     let mut builder = Builder::new(config, &world);
     let lost = builder.nodes.iter().filter(|node| node.at.is_none());
-    let lost: Vec<String> = lost
+    let mut wrong: Vec<String> = lost
         .map(|node| {
             format!(
                 "node \"{}\" has no place: no database knows its addresses, so it needs `at`",
@@ -56,10 +56,11 @@ pub fn build(parts: &Parts, number: u64, now: Time) -> Result<Generation, Vec<St
             )
         })
         .collect();
-    if !lost.is_empty() {
-        return Err(lost);
-    }
     let hosts = first_names(parts);
+    wrong.extend(nameless(parts, &hosts));
+    if !wrong.is_empty() {
+        return Err(wrong);
+    }
     let pools: Vec<Asked> = config
         .pools
         .iter()
@@ -99,11 +100,13 @@ pub fn build(parts: &Parts, number: u64, now: Time) -> Result<Generation, Vec<St
     Ok(Generation { snapshot, board })
 }
 
-/// The first name of each pool, without the final dot: what its nodes are asked for.
+/// The first name of each pool that can be asked for, without the final dot: what its nodes are asked for.
 fn first_names(parts: &Parts) -> HashMap<&str, String> {
     let mut names = HashMap::new();
     for record in parts.zones.iter().flat_map(|(_, records)| records) {
-        if let Data::Pool { pool, .. } = &record.data {
+        if let Data::Pool { pool, .. } = &record.data
+            && !record.owner.is_wildcard()
+        {
             names.entry(&**pool).or_insert_with(|| {
                 record
                     .owner
@@ -114,6 +117,35 @@ fn first_names(parts: &Parts) -> HashMap<&str, String> {
         }
     }
     names
+}
+
+/// Pools whose probes would have no name to ask for, in words: only wildcards lead to them.
+fn nameless(parts: &Parts, hosts: &HashMap<&str, String>) -> Vec<String> {
+    let used: HashSet<&str> = parts
+        .zones
+        .iter()
+        .flat_map(|(_, records)| records)
+        .filter_map(|record| match &record.data {
+            Data::Pool { pool, .. } => Some(&**pool),
+            Data::Plain { .. } => None,
+        })
+        .collect();
+    let config = &parts.config;
+    let asks = |pool: &&Pool| pool.probes.iter().any(|&p| config.probes[p].host.is_none());
+    let nameless =
+        |pool: &&Pool| used.contains(pool.name.as_str()) && !hosts.contains_key(pool.name.as_str());
+    config
+        .pools
+        .iter()
+        .filter(nameless)
+        .filter(asks)
+        .map(|pool| {
+            format!(
+                "pool \"{}\" has only wildcard names: its probes need a `host` to ask for",
+                pool.name
+            )
+        })
+        .collect()
 }
 
 struct Builder<'a> {
