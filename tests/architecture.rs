@@ -26,7 +26,7 @@ const DOORS: [(&str, &[&str]); 12] = [
     (
         "hashbrown",
         &[
-            "zone/tree.rs",
+            "zone/tree",
             "snapshot",
             "geo/database.rs",
             "geo/world.rs",
