@@ -2,6 +2,12 @@
 //!
 //! `cargo bench --bench answer`. Nanoseconds are medians of many rounds; on a busy machine believe the ratios.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::panic,
+    reason = "a benchmark prints, and has nobody to tell of a broken set-up"
+)]
+
 use std::hint::black_box;
 use std::net::IpAddr;
 use std::path::Path;

@@ -2,6 +2,12 @@
 //!
 //! `cargo bench --bench compile`. The database is fetched by `geoip/make/fetch-city`; without it this says so and ends.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::panic,
+    reason = "a benchmark prints, and has nobody to tell of a broken set-up"
+)]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;

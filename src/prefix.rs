@@ -202,16 +202,15 @@ macro_rules! key {
             fn grain_last(self) -> Self {
                 self | 0xff
             }
-            #[expect(clippy::cast_possible_truncation, reason = "`bits` is below 32")]
             fn slot(self, bits: u8) -> Option<usize> {
                 let (base, width) = $space;
                 let rest: $type = self.checked_sub(base)?;
-                let slot = (rest >> (width - bits)) as usize;
+                let slot = usize::try_from(rest >> (width - bits)).ok()?;
                 (slot >> bits == 0).then_some(slot)
             }
             fn slot_start(slot: usize, bits: u8) -> Self {
                 let (base, width): ($type, u8) = $space;
-                base + ((slot as $type) << (width - bits))
+                base + (<$type>::try_from(slot).unwrap_or(0) << (width - bits))
             }
         }
     };

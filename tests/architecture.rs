@@ -25,12 +25,7 @@ const DOORS: [(&str, &[&str]); 12] = [
     ("comfy_table", &["cli/table.rs"]),
     (
         "hashbrown",
-        &[
-            "zone/tree",
-            "snapshot",
-            "geo/database.rs",
-            "geo/world.rs",
-        ],
+        &["zone/tree", "snapshot", "geo/database.rs", "geo/world.rs"],
     ),
     ("hickory_proto", &["admin/view.rs", "zone/file"]),
     ("hyper", &["admin/ask.rs", "probe/http"]),

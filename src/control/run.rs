@@ -61,7 +61,6 @@ impl Handle {
     }
 
     /// The board. Whoever holds it holds up the probers' results, never an answer.
-    #[must_use]
     pub fn board(&self) -> MutexGuard<'_, Board> {
         // A panic elsewhere leaves a board that is as good as before its last result.
         self.0.board.lock().unwrap_or_else(PoisonError::into_inner)

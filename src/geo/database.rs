@@ -197,7 +197,6 @@ impl fmt::Debug for Database {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the upper 64 of 128 bits")]
 fn upper(addr: std::net::Ipv6Addr) -> u64 {
     (addr.to_bits() >> 64) as u64
 }

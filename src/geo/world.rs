@@ -114,7 +114,6 @@ impl World {
 }
 
 /// Adds the block to the ranges of its family. An IPv6 block is known by its upper half only.
-#[expect(clippy::cast_possible_truncation, reason = "the upper 64 of 128 bits")]
 fn block(
     net: Prefix,
     place: PlaceId,
@@ -137,11 +136,14 @@ fn block(
     }
 }
 
+/// A place as a key: the bits of its point, its country, its source.
+type PlaceKey = (Option<(u64, u64)>, Option<Country>, PlaceSource);
+
 /// Places by number, each once.
 #[derive(Debug)]
 struct Places {
     list: Vec<Place>,
-    numbers: HashMap<(Option<(u64, u64)>, Option<Country>, PlaceSource), PlaceId>,
+    numbers: HashMap<PlaceKey, PlaceId>,
 }
 
 impl Default for Places {

@@ -42,10 +42,10 @@ pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     socket.set_read_timeout(Some(NOTICE))?;
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => {
-            setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?
+            setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
         }
         IpAddr::V6(ip) if ip.is_unspecified() => {
-            setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?
+            setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
         }
         _ => {}
     }
@@ -80,6 +80,7 @@ fn serve(
 }
 
 /// Which of our addresses was asked, where the socket listens on all of them.
+#[derive(Clone, Copy)]
 enum Local {
     Fixed,
     V4(nix::libc::in_pktinfo),

@@ -143,8 +143,8 @@ impl<'a> Compiler<'a> {
 
     fn view(&self, place: &Place) -> View {
         match (place.point, place.country, &self.plan.unknown) {
-            (Some(point), ..) => self.from_point(point),
-            (None, None, Unknown::At(point)) => self.from_point(*point),
+            (Some(point), ..) => self.seen_from(point),
+            (None, None, Unknown::At(point)) => self.seen_from(*point),
             (None, country, _) => {
                 let cities = (self.cities)(country);
                 let cities = if cities.is_empty() {
@@ -152,12 +152,12 @@ impl<'a> Compiler<'a> {
                 } else {
                     cities
                 };
-                self.from_cities(&cities, country.map_or(0, |c| hash(c.code().as_bytes())))
+                self.seen_from_cities(&cities, country.map_or(0, |c| hash(c.code().as_bytes())))
             }
         }
     }
 
-    fn from_point(&self, point: Point) -> View {
+    fn seen_from(&self, point: Point) -> View {
         let here = point.unit();
         let unit = mix(point.lat.to_bits(), point.lon.to_bits());
         View {
@@ -171,7 +171,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// The mean distance over the people of some cities.
-    fn from_cities(&self, cities: &[(Point, f64)], unit: u64) -> View {
+    fn seen_from_cities(&self, cities: &[(Point, f64)], unit: u64) -> View {
         // Of some places no population is known; with all weights 0 there would be no mean.
         let weight = |people: f64| people.max(1.0);
         let people: f64 = cities.iter().map(|c| weight(c.1)).sum();
@@ -273,7 +273,7 @@ impl<'a> Compiler<'a> {
 
     /// All others as seen from a member.
     fn tail(&self, anchor: usize) -> Box<[Entry]> {
-        let view = self.from_point(self.plan.members[anchor].at);
+        let view = self.seen_from(self.plan.members[anchor].at);
         let mut left: Vec<u16> = (0..)
             .zip(&self.plan.members)
             .map(|(m, _)| m)
