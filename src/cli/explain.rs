@@ -149,7 +149,14 @@ fn text(explained: &Explained, offline: bool) -> String {
 /// Why there are no records, where no pool says it.
 fn nothing(explained: &Explained) -> &'static str {
     match explained.status.as_str() {
-        _ if explained.explanation.pool.is_some() => "",
+        _ if explained
+            .explanation
+            .pool
+            .as_ref()
+            .is_some_and(|p| p.none_left.is_some()) =>
+        {
+            ""
+        }
         "NOERROR" if explained.answer.is_empty() => ": no record of this type at this name",
         "NXDOMAIN" => ": no such name in the zone",
         "REFUSED" => ": no zone here holds this name",
@@ -181,8 +188,13 @@ fn place(explained: &Explained, pool: &PoolPart) -> String {
 
 fn scope(pool: &PoolPart) -> String {
     let (first, last) = pool.range;
-    if pool.scope == 0 && (pool.range.0.is_unspecified()) && last.to_string().ends_with(':') {
-        return "all clients have this list".into();
+    let to_the_end = match last {
+        IpAddr::V4(last) => last.is_broadcast(),
+        // Ranges of IPv6 are known by their upper halves.
+        IpAddr::V6(last) => last.to_bits() >> 64 == u128::from(u64::MAX),
+    };
+    if first.is_unspecified() && to_the_end {
+        return "the same for every client".into();
     }
     if pool.scope == 0 && !first.is_unspecified() {
         return "not routable, so no client's address: counted as the resolver's own".into();

@@ -47,9 +47,9 @@ pub(super) fn up(path: &Path, parts: Parts) -> Result<Running, Stop> {
     let control = parts.config.server.control.clone();
     // Found out before anybody is answered: that server keeps answering, and keeps its socket.
     if std::os::unix::net::UnixStream::connect(&control).is_ok() {
+        let control = control.display();
         return Err(Stop::no(format!(
-            "another server answers on {}",
-            control.display()
+            "cannot listen on {control}: another server answers on it"
         )));
     }
     let running = start(path, parts).map_err(|e| Stop::no(e.to_string()))?;
