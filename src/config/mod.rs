@@ -1,6 +1,6 @@
 //! What the operator wrote, checked and turned into what the rest of the program works with.
 //!
-//! A file becomes tables with positions ([`document`]), those are read key by key ([`table`]), and each kind of table
+//! A file becomes tables with positions (`document`), those are read key by key (`table`), and each kind of table
 //! has a file of its own here that says which keys it has, what they mean and what they are by default. All errors of
 //! all files are told in one go.
 
