@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::answer::{self, Explanation};
 use crate::control::{Handle, cities};
-use crate::geo::{PlaceSource, World, nearest_city};
+use crate::geo::{World, nearest_city};
 use crate::health::{Board, State};
 use crate::metrics::Questions;
 use crate::prefix::{Client, Prefix};
@@ -319,16 +319,10 @@ pub struct Located {
 pub fn locate(world: &World, databases: &[String], ip: IpAddr) -> Located {
     let client = Client::of(ip);
     let (place, len) = world.locate(client);
-    let source = match place.source {
-        PlaceSource::Override(_) => "override",
-        PlaceSource::City => "city",
-        PlaceSource::Country => "country",
-        PlaceSource::Unknown => "unknown",
-    };
     Located {
         ip,
         looked_up: client.addr(),
-        source: source.into(),
+        source: place.source.word().into(),
         at: place.point.map(|p| (p.lat, p.lon)),
         country: place.country.map(|c| c.to_string()),
         near: place.point.and_then(nearest_city),

@@ -208,13 +208,12 @@ impl Explainer<'_> {
                 v4,
             ))
             .collect();
-        let (source, override_number) = source(&place);
         PoolPart {
             pool: pool.name.clone(),
             at: place.point.map(|p| (p.lat, p.lon)),
             country: place.country.map(|c| c.to_string()),
-            source: source.into(),
-            override_number,
+            source: place.source.word().into(),
+            override_number: override_number(&place),
             nodes,
             none_left: none_left(choice.outcome),
             ttl: ttl(self.used, choice.ttl_cap),
@@ -324,7 +323,6 @@ fn without_addresses(
 /// A pool none of whose nodes has addresses of the family asked for: the same for every client.
 fn without_family(snapshot: &Snapshot, pool: &Pool, asker: Asker, qtype: u16) -> PoolPart {
     let (place, _) = snapshot.world.locate(asker.client);
-    let (source, override_number) = source(&place);
     let everything = match asker.client {
         Client::V4 { .. } => (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::BROADCAST.into()),
         Client::V6(_) => (
@@ -336,8 +334,8 @@ fn without_family(snapshot: &Snapshot, pool: &Pool, asker: Asker, qtype: u16) ->
         pool: pool.name.clone(),
         at: place.point.map(|p| (p.lat, p.lon)),
         country: place.country.map(|c| c.to_string()),
-        source: source.into(),
-        override_number,
+        source: place.source.word().into(),
+        override_number: override_number(&place),
         nodes: without_addresses(snapshot, pool, &[], qtype == rtype::A).collect(),
         none_left: None,
         ttl: 0,
@@ -347,12 +345,10 @@ fn without_family(snapshot: &Snapshot, pool: &Pool, asker: Asker, qtype: u16) ->
     }
 }
 
-fn source(place: &Place) -> (&'static str, Option<u32>) {
+fn override_number(place: &Place) -> Option<u32> {
     match place.source {
-        PlaceSource::Override(number) => ("override", Some(number)),
-        PlaceSource::City => ("city", None),
-        PlaceSource::Country => ("country", None),
-        PlaceSource::Unknown => ("unknown", None),
+        PlaceSource::Override(number) => Some(number),
+        PlaceSource::City | PlaceSource::Country | PlaceSource::Unknown => None,
     }
 }
 

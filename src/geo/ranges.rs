@@ -104,12 +104,6 @@ impl<K: Key, V: Copy + PartialEq> Ranges<K, V> {
         }
         built.build()
     }
-
-    /// Octets held in memory.
-    #[must_use]
-    pub fn memory(&self) -> usize {
-        size_of_val(&*self.starts) + size_of_val(&*self.values) + size_of_val(&*self.index)
-    }
 }
 
 /// Makes [`Ranges`] from cuts in ascending order: from this address on, this value.

@@ -44,6 +44,19 @@ pub enum PlaceSource {
     Unknown,
 }
 
+impl PlaceSource {
+    /// The word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Override(_) => "override",
+            Self::City => "city",
+            Self::Country => "country",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// The place of addresses that nothing is known of.
 pub const UNKNOWN: PlaceId = 0;
 /// IPv6 blocks that carry IPv4: never looked up, but no range may reach over them.

@@ -115,17 +115,6 @@ impl Map {
     pub fn size(&self) -> (usize, usize, usize) {
         (self.v4.len(), self.v6.len(), self.lists.ends.len())
     }
-
-    /// Octets held in memory.
-    #[must_use]
-    pub fn memory(&self) -> usize {
-        let tails: usize = self.lists.tails.iter().map(|t| size_of_val(&**t)).sum();
-        self.v4.memory()
-            + self.v6.memory()
-            + size_of_val(&*self.lists.heads)
-            + size_of_val(&*self.lists.ends)
-            + tails
-    }
 }
 
 /// An ordered list of members.

@@ -138,12 +138,17 @@ impl<'b> Writer<'b> {
     /// RDATA of the types whose names RFC 1035 allows to be compressed (RFC 3597 4), others as they are.
     fn rdata(&mut self, rtype: u16, rdata: &[u8]) -> Result<(), Full> {
         match rtype {
-            rtype::NS | rtype::CNAME | PTR | MB..=MR | MD | MF => self.name(rdata),
+            rtype::NS
+            | rtype::CNAME
+            | rtype::PTR
+            | rtype::MB..=rtype::MR
+            | rtype::MD
+            | rtype::MF => self.name(rdata),
             rtype::MX => {
                 self.put(rdata.get(..2).ok_or(Full)?)?;
                 self.name(rdata.get(2..).ok_or(Full)?)
             }
-            rtype::SOA | MINFO => {
+            rtype::SOA | rtype::MINFO => {
                 let first = name_len(rdata).ok_or(Full)?;
                 self.name(&rdata[..first])?;
                 let rest = &rdata[first..];
@@ -260,12 +265,6 @@ impl<'b> Writer<'b> {
         (self.at, self.counts, self.remembered) = (mark.at, mark.counts, mark.remembered);
     }
 
-    /// How many records a section has.
-    #[must_use]
-    pub fn count(&self, section: Section) -> u16 {
-        self.counts[section as usize]
-    }
-
     /// Appends OPT into the room kept for it.
     pub fn opt(&mut self, opt: &Opt<'_>, rcode: u16) {
         let (out, at) = (&mut *self.out, &mut self.at);
@@ -303,13 +302,6 @@ pub struct Mark {
     counts: [u16; 4],
     remembered: usize,
 }
-
-const MD: u16 = 3;
-const MF: u16 = 4;
-const MB: u16 = 7;
-const MR: u16 = 9;
-const PTR: u16 = 12;
-const MINFO: u16 = 14;
 
 /// Octets of the uncompressed name at the start of `wire`.
 fn name_len(wire: &[u8]) -> Option<usize> {
