@@ -6,13 +6,12 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use hashbrown::HashTable;
 
 use crate::geo::World;
 use crate::health::Table;
 use crate::policy::{Node, Plan, Steering};
 use crate::prefix::Prefix;
-use crate::zone::{NameKey, Zone};
+use crate::zone::{Index, NameKey, Zone};
 
 /// One generation.
 #[derive(Debug)]
@@ -93,8 +92,7 @@ pub struct Family {
 #[derive(Debug, Default)]
 pub struct Zones {
     list: Vec<Zone>,
-    index: HashTable<u32>,
-    hashes: Vec<u64>,
+    index: Index,
     /// Labels of the deepest zone's name.
     depth: usize,
 }
@@ -104,17 +102,14 @@ impl Zones {
     #[must_use]
     pub fn new(list: Vec<Zone>) -> Self {
         let mut zones = Self {
+            index: Index::with_room(list.len()),
             list,
-            ..Self::default()
+            depth: 0,
         };
         for (at, zone) in (0..).zip(&zones.list) {
             let key = NameKey::new(zone.apex().wire());
-            zones.hashes.push(key.hash(0));
             zones.depth = zones.depth.max(key.labels());
-            let hashes = &zones.hashes;
-            zones
-                .index
-                .insert_unique(key.hash(0), at, |&z: &u32| hashes[z as usize]);
+            zones.index.insert(key.hash(0), at);
         }
         zones
     }
@@ -129,15 +124,13 @@ impl Zones {
             .max(usize::from(above));
         (first..=key.labels()).find_map(|skip| {
             let suffix = key.suffix(skip);
-            let same = |&at: &u32| {
-                self.list[at as usize]
-                    .apex()
-                    .wire()
-                    .eq_ignore_ascii_case(suffix)
+            let same = |at: u32| {
+                let zone = &self.list[at as usize];
+                zone.name(zone.apex_node()) == suffix
             };
             self.index
                 .find(key.hash(skip), same)
-                .map(|&at| (at, &self.list[at as usize]))
+                .map(|at| (at, &self.list[at as usize]))
         })
     }
 

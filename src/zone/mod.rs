@@ -1,12 +1,16 @@
 //! Names and records: what an operator's zone files say.
 
 pub mod file;
+mod index;
+mod key;
 mod name;
 mod record;
 pub mod rtype;
 mod tree;
 
+pub use index::Index;
+pub use key::NameKey;
 pub use name::{MAX_LABEL, MAX_NAME, Name, NameError, escape, labels};
 pub use record::{Data, Record};
 pub use rtype::RecordType;
-pub use tree::{Lookup, NameKey, NodeId, PoolUse, Rrset, Zone};
+pub use tree::{Lookup, NodeId, PoolUse, Rrset, Zone};

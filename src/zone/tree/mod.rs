@@ -1,57 +1,50 @@
-//! A zone ready to be asked: one hash look-up finds a name, or walks up to its closest encloser.
+//! A zone ready to be asked: one look-up finds a name, or walks up to its closest encloser.
 //!
 //! ```text
-//!   index: hash of a name -> node           nodes: where its sets are, the cut above it, the wildcard below it
-//!   nodes -> sets (type, TTL)  -> octets    octets: per record a length and the RDATA, names uncompressed
+//!   index: hash of a name -> where its node begins in the arena
+//!   arena: node, node, ...   a node's octets lie together, so that a name costs two places in memory:
+//!
+//!     cut u32 | wildcard u32 | pool u32 | sets u16 | name's length u8 | name, lower case | set, set, ...
+//!     set: type u16 | records u16 | TTL u32 | octets u32 | length u16, RDATA | length u16, RDATA | ...
 //! ```
 //! Names between the apex and an owner are nodes too (empty non-terminals, RFC 8020), so that the closest encloser of
 //! RFC 4592 3.3.1 is simply the first name found on the way up.
 
-use std::collections::HashMap;
-use std::ops::Range;
+mod build;
 
-use hashbrown::HashTable;
-
-use super::{Data, Name, Record, rtype};
+use super::index::Index;
+use super::{Name, NameKey, rtype};
 
 /// One zone: an immutable tree of names.
 #[derive(Debug)]
 pub struct Zone {
     apex: Name,
-    nodes: Vec<Node>,
-    sets: Vec<Set>,
-    /// Per record two octets of length and the RDATA.
-    octets: Vec<u8>,
-    /// Names of nodes in lower case, one after the other.
-    names: Vec<u8>,
-    index: HashTable<u32>,
+    apex_labels: usize,
+    arena: Box<[u8]>,
+    index: Index,
+    pools: Box<[PoolUse]>,
+    /// How many names there are.
+    names: usize,
     /// Labels of the deepest name: longer questions need no search below it.
     depth: usize,
     /// TTL of negative answers: the smaller of the SOA's TTL and its MINIMUM (RFC 2308 5).
     negative_ttl: u32,
 }
 
-/// A name of the zone.
-#[derive(Clone, Debug, Default)]
-struct Node {
-    name: Range<u32>,
-    sets: Range<u32>,
-    hash: u64,
-    /// The delegation at or above this name, never the apex.
-    cut: Option<u32>,
-    /// The child `*`.
-    wildcard: Option<u32>,
-    pool: Option<PoolUse>,
+/// Where a node's fields stand.
+mod field {
+    pub(super) const CUT: usize = 0;
+    pub(super) const WILDCARD: usize = 4;
+    pub(super) const POOL: usize = 8;
+    pub(super) const SETS: usize = 12;
+    pub(super) const NAME_LEN: usize = 14;
+    pub(super) const NAME: usize = 15;
 }
 
-/// Records of one type at one name.
-#[derive(Clone, Debug)]
-struct Set {
-    rtype: u16,
-    count: u16,
-    ttl: u32,
-    octets: Range<u32>,
-}
+/// In a field that names a node or a pool: there is none.
+const NONE: u32 = u32::MAX;
+/// Octets of a set before its records.
+const SET_HEAD: usize = 12;
 
 /// A name whose addresses come from a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,20 +96,6 @@ pub enum Lookup {
 }
 
 impl Zone {
-    /// The zone of `records`, which [`super::file::check`] found in order: all at or below `apex`, one SOA.
-    /// `pools` numbers the pools by name; records of pools it does not know are left out.
-    #[must_use]
-    pub fn build(apex: &Name, records: &[Record], pools: &HashMap<&str, u32>) -> Self {
-        let mut building = Building::new(apex, records.len());
-        let nodes: Vec<u32> = records
-            .iter()
-            .map(|r| building.node_and_ancestors(&r.owner))
-            .collect();
-        building.fill(records, &nodes, pools);
-        building.link();
-        building.zone
-    }
-
     /// The zone's name.
     #[must_use]
     pub fn apex(&self) -> &Name {
@@ -126,19 +105,19 @@ impl Zone {
     /// Labels of the zone's name.
     #[must_use]
     pub fn apex_labels(&self) -> usize {
-        self.apex.labels().count()
+        self.apex_labels
     }
 
     /// How many names the zone has, empty non-terminals included.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.nodes.len()
+        self.names
     }
 
     /// Never: the apex is always there.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.nodes.is_empty()
+        self.names == 0
     }
 
     /// TTL of negative answers, seconds.
@@ -186,13 +165,11 @@ impl Zone {
 
     /// The node of a name in lower case, if it exists.
     #[must_use]
+    #[inline]
     pub fn find(&self, hash: u64, lower: &[u8]) -> Option<NodeId> {
         self.index
-            .find(hash, |&at| {
-                let name = &self.nodes[at as usize].name;
-                self.names[name.start as usize..name.end as usize] == *lower
-            })
-            .map(|&at| NodeId(at))
+            .find(hash, |at| self.name(NodeId(at)) == lower)
+            .map(NodeId)
     }
 
     /// The set of one type at a name.
@@ -203,275 +180,76 @@ impl Zone {
 
     /// All sets at a name, by their types' numbers.
     pub fn rrsets(&self, at: NodeId) -> impl Iterator<Item = Rrset<'_>> {
-        let sets = &self.nodes[at.0 as usize].sets;
-        self.sets[sets.start as usize..sets.end as usize]
-            .iter()
-            .map(|set| Rrset {
-                rtype: set.rtype,
-                ttl: set.ttl,
-                count: set.count,
-                octets: &self.octets[set.octets.start as usize..set.octets.end as usize],
+        let count = self.u16(at, field::SETS);
+        let mut rest = &self.node(at)[field::NAME + self.name(at).len()..];
+        (0..count).map_while(move |_| {
+            let (head, tail) = rest.split_first_chunk::<SET_HEAD>()?;
+            let [r0, r1, c0, c1, t0, t1, t2, t3, o0, o1, o2, o3] = *head;
+            let len = u32::from_le_bytes([o0, o1, o2, o3]) as usize;
+            let (octets, tail) = tail.split_at_checked(len)?;
+            rest = tail;
+            Some(Rrset {
+                rtype: u16::from_le_bytes([r0, r1]),
+                count: u16::from_le_bytes([c0, c1]),
+                ttl: u32::from_le_bytes([t0, t1, t2, t3]),
+                octets,
             })
+        })
     }
 
     /// The delegation at or above a name; what it holds is not ours to answer, but for DS at the cut itself.
     #[must_use]
     pub fn cut(&self, at: NodeId) -> Option<NodeId> {
-        self.nodes[at.0 as usize].cut.map(NodeId)
+        self.u32(at, field::CUT).map(NodeId)
     }
 
     /// The wildcard just below a name.
     #[must_use]
     pub fn wildcard(&self, at: NodeId) -> Option<NodeId> {
-        self.nodes[at.0 as usize].wildcard.map(NodeId)
+        self.u32(at, field::WILDCARD).map(NodeId)
     }
 
     /// The pool whose addresses a name has.
     #[must_use]
     pub fn pool(&self, at: NodeId) -> Option<PoolUse> {
-        self.nodes[at.0 as usize].pool
+        let number = self.u32(at, field::POOL)?;
+        self.pools.get(number as usize).copied()
     }
 
     /// A node's name in lower case.
     #[must_use]
+    #[inline]
     pub fn name(&self, at: NodeId) -> &[u8] {
-        let name = &self.nodes[at.0 as usize].name;
-        &self.names[name.start as usize..name.end as usize]
+        let node = self.node(at);
+        let len = usize::from(node[field::NAME_LEN]);
+        &node[field::NAME..field::NAME + len]
     }
 
-    /// All names, as their nodes.
+    /// All names, as their nodes; ancestors before what is below them.
     pub fn nodes(&self) -> impl Iterator<Item = NodeId> {
-        (0..offset(self.nodes.len())).map(NodeId)
-    }
-}
-
-/// A zone that is being built.
-struct Building {
-    zone: Zone,
-}
-
-impl Building {
-    fn new(apex: &Name, records: usize) -> Self {
-        let zone = Zone {
-            apex: apex.clone(),
-            nodes: Vec::new(),
-            sets: Vec::new(),
-            octets: Vec::new(),
-            names: Vec::new(),
-            index: HashTable::with_capacity(records / 2),
-            depth: 0,
-            negative_ttl: 0,
-        };
-        let mut building = Self { zone };
-        let key = NameKey::new(apex.wire());
-        building.add(&key, 0);
-        building
+        std::iter::successors(Some(self.apex_node()), |at| Some(self.behind(*at))).take(self.names)
     }
 
-    fn node_and_ancestors(&mut self, owner: &Name) -> u32 {
-        let key = NameKey::new(owner.wire());
-        let above = key.labels() - self.zone.apex_labels().min(key.labels());
-        let mut found = 0;
-        for skip in (0..=above).rev() {
-            found = match self.zone.find(key.hash(skip), key.suffix(skip)) {
-                Some(NodeId(at)) => at,
-                None => self.add(&key, skip),
-            };
-        }
-        found
+    /// Where the next node begins.
+    fn behind(&self, at: NodeId) -> NodeId {
+        let sets: usize = self.rrsets(at).map(|set| SET_HEAD + set.octets.len()).sum();
+        NodeId(at.0 + build::offset(field::NAME + self.name(at).len() + sets))
     }
 
-    fn add(&mut self, key: &NameKey, skip: usize) -> u32 {
-        let zone = &mut self.zone;
-        let start = offset(zone.names.len());
-        zone.names.extend_from_slice(key.suffix(skip));
-        let hash = key.hash(skip);
-        let at = offset(zone.nodes.len());
-        zone.nodes.push(Node {
-            name: start..offset(zone.names.len()),
-            hash,
-            ..Node::default()
-        });
-        let nodes = &zone.nodes;
-        zone.index
-            .insert_unique(hash, at, |&n| nodes[n as usize].hash);
-        zone.depth = zone.depth.max(key.labels() - skip);
-        at
+    fn node(&self, at: NodeId) -> &[u8] {
+        &self.arena[at.0 as usize..]
     }
 
-    /// Puts the records into sets, node by node, type by type; within a set they keep the order of the file.
-    fn fill(&mut self, records: &[Record], nodes: &[u32], pools: &HashMap<&str, u32>) {
-        let mut order: Vec<(u32, u16, u32)> = Vec::with_capacity(records.len());
-        for (i, (record, &node)) in records.iter().zip(nodes).enumerate() {
-            match &record.data {
-                Data::Plain { rtype, .. } => order.push((node, *rtype, offset(i))),
-                Data::Pool { pool, min_ttl, .. } => {
-                    let found = pools.get(&**pool);
-                    self.zone.nodes[node as usize].pool = found.map(|&pool| PoolUse {
-                        pool,
-                        max_ttl: record.ttl,
-                        min_ttl: *min_ttl,
-                    });
-                }
-            }
-        }
-        order.sort_unstable();
-        for set in order.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
-            self.add_set(set, records);
-        }
+    fn u16(&self, at: NodeId, field: usize) -> u16 {
+        let octets = self.node(at)[field..].first_chunk();
+        octets.map_or(0, |o| u16::from_le_bytes(*o))
     }
 
-    fn add_set(&mut self, set: &[(u32, u16, u32)], records: &[Record]) {
-        let zone = &mut self.zone;
-        let (node, rtype, first) = set[0];
-        let ttl = records[first as usize].ttl;
-        let start = offset(zone.octets.len());
-        for (_, _, record) in set {
-            if let Data::Plain { rdata, .. } = &records[*record as usize].data {
-                let len = u16::try_from(rdata.len()).expect("the reader keeps RDATA below 64 KiB");
-                zone.octets.extend_from_slice(&len.to_be_bytes());
-                zone.octets.extend_from_slice(rdata);
-                if (rtype, node) == (rtype::SOA, 0) {
-                    let minimum = rdata.last_chunk().map_or(0, |m| u32::from_be_bytes(*m));
-                    zone.negative_ttl = ttl.min(minimum);
-                }
-            }
-        }
-        let at = offset(zone.sets.len());
-        // More records than fit a count fit no message either.
-        let count = u16::try_from(set.len()).unwrap_or(u16::MAX);
-        zone.sets.push(Set {
-            rtype,
-            count,
-            ttl,
-            octets: start..offset(zone.octets.len()),
-        });
-        let sets = &mut zone.nodes[node as usize].sets;
-        let start = if sets.start == sets.end {
-            at
-        } else {
-            sets.start
-        };
-        *sets = start..at + 1;
+    /// The number of a node or a pool, if there is one.
+    fn u32(&self, at: NodeId, field: usize) -> Option<u32> {
+        let octets = self.node(at)[field..].first_chunk()?;
+        Some(u32::from_le_bytes(*octets)).filter(|n| *n != NONE)
     }
-
-    /// Finds for each name the cut above it and the wildcard below it. Ancestors come first: they were added first.
-    fn link(&mut self) {
-        for at in 1..offset(self.zone.nodes.len()) {
-            let key = NameKey::new(self.zone.name(NodeId(at)));
-            let Some(NodeId(parent)) = self.zone.find(key.hash(1), key.suffix(1)) else {
-                continue;
-            };
-            if key.suffix(0).starts_with(b"\x01*") {
-                self.zone.nodes[parent as usize].wildcard = Some(at);
-            }
-            let own = self.zone.rrset(NodeId(at), rtype::NS).map(|_| at);
-            self.zone.nodes[at as usize].cut = self.zone.nodes[parent as usize].cut.or(own);
-        }
-    }
-}
-
-fn offset(n: usize) -> u32 {
-    u32::try_from(n).expect("a zone is below 4 GiB: the reader refuses larger files")
-}
-
-/// A name in lower case with the hashes of all its suffixes: made once for a question, used for every look-up.
-#[derive(Clone, Debug)]
-pub struct NameKey {
-    wire: [u8; super::MAX_NAME],
-    /// Where each label starts, and after them the root.
-    starts: [u8; LABELS + 1],
-    hashes: [u64; LABELS + 1],
-    labels: usize,
-    len: usize,
-}
-
-/// The most labels that fit a name.
-const LABELS: usize = 127;
-
-impl Default for NameKey {
-    fn default() -> Self {
-        Self {
-            wire: [0; super::MAX_NAME],
-            starts: [0; LABELS + 1],
-            hashes: [0; LABELS + 1],
-            labels: 0,
-            len: 1,
-        }
-    }
-}
-
-impl NameKey {
-    /// The key of a name in wire form, uncompressed and whole.
-    #[must_use]
-    pub fn new(wire: &[u8]) -> Self {
-        let mut key = Self::default();
-        key.set(wire);
-        key
-    }
-
-    /// Makes this the key of another name: as [`NameKey::new`], without clearing half a kilobyte first.
-    #[expect(clippy::cast_possible_truncation, reason = "offsets into 255 octets")]
-    pub fn set(&mut self, wire: &[u8]) {
-        self.len = wire.len().min(super::MAX_NAME);
-        let lower = &mut self.wire[..self.len];
-        lower.copy_from_slice(&wire[..lower.len()]);
-        lower.make_ascii_lowercase();
-        let (mut at, mut labels) = (0, 0);
-        while at < lower.len() && lower[at] != 0 && labels < LABELS {
-            self.starts[labels] = at as u8;
-            at += 1 + usize::from(lower[at]);
-            labels += 1;
-        }
-        self.labels = labels;
-        self.starts[labels] = at.min(self.len - 1) as u8;
-        self.hashes[labels] = HASH_START;
-        for skip in (0..labels).rev() {
-            let (start, end) = (
-                usize::from(self.starts[skip]),
-                usize::from(self.starts[skip + 1]),
-            );
-            self.hashes[skip] = hash_label(self.hashes[skip + 1], &self.wire[start..end]);
-        }
-    }
-
-    /// How many labels the name has, the root not counted.
-    #[must_use]
-    pub fn labels(&self) -> usize {
-        self.labels
-    }
-
-    /// The name less its first `skip` labels, in lower case.
-    #[must_use]
-    pub fn suffix(&self, skip: usize) -> &[u8] {
-        &self.wire[usize::from(self.starts[skip])..self.len]
-    }
-
-    /// The hash of [`NameKey::suffix`].
-    #[must_use]
-    pub fn hash(&self, skip: usize) -> u64 {
-        self.hashes[skip]
-    }
-}
-
-const HASH_START: u64 = 0x9e37_79b9_7f4a_7c15;
-
-/// Extends the hash of a name by the label before it. It need not withstand enemies: only our own names are in the tables.
-fn hash_label(hash: u64, label: &[u8]) -> u64 {
-    let mut hash = hash;
-    for chunk in label.chunks(8) {
-        let mut word = [0; 8];
-        word[..chunk.len()].copy_from_slice(chunk);
-        let product = u128::from(hash ^ u64::from_le_bytes(word)) * 0xa076_1d64_78bd_642f_u128;
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "both halves are folded together"
-        )]
-        {
-            hash = (product >> 64) as u64 ^ product as u64;
-        }
-    }
-    hash
 }
 
 #[cfg(test)]

@@ -2,8 +2,11 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
+use std::collections::HashMap;
+
 use super::*;
 use crate::diagnostic::Span;
+use crate::zone::{Data, Record};
 
 fn record(owner: &str, rtype: u16, rdata: &[u8]) -> Record {
     Record {
