@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Instant;
 
-use nearmost::answer::{Request, Transport, answer};
+use nearmost::answer::{Request, Scratch, Transport, answer};
 use nearmost::clock::Clock;
 use nearmost::control::{build, load_text};
 use nearmost::snapshot::Snapshot;
@@ -165,6 +165,7 @@ fn packet(name: &str, qtype: u16, client: Option<u64>) -> Vec<u8> {
 /// Median nanoseconds of a question.
 fn measure(snapshot: &Snapshot, packets: &[Vec<u8>]) -> f64 {
     let mut out = vec![0; 4096];
+    let mut scratch = Scratch::default();
     let table = snapshot.table.load();
     let source = IpAddr::from([192, 0, 2, 1]);
     let mut rounds: Vec<f64> = (0..ROUNDS)
@@ -178,7 +179,8 @@ fn measure(snapshot: &Snapshot, packets: &[Vec<u8>]) -> f64 {
                     transport: Transport::Udp,
                     draw: 1,
                 };
-                black_box(answer(snapshot, &table, request, black_box(&mut out)));
+                let out = black_box(&mut out);
+                black_box(answer(snapshot, &table, request, &mut scratch, out));
             }
             start.elapsed().as_nanos() as f64 / packets.len() as f64
         })

@@ -2,15 +2,22 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A number that only grows. One thread writes it, others read it.
+/// A number that only grows.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
 impl Counter {
     /// Adds one.
-    #[inline]
     pub fn count(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.add(1);
+    }
+
+    /// Adds `n`.
+    pub fn add(&self, n: u64) {
+        // Most of what is added after a batch is nothing.
+        if n > 0 {
+            self.0.fetch_add(n, Ordering::Relaxed);
+        }
     }
 
     /// The number so far.
@@ -45,11 +52,42 @@ pub struct Questions {
     codes: [Counter; CODES],
 }
 
-impl Questions {
+/// What one thread counts on its own and adds to its [`Questions`] after each batch: plain numbers cost nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// As [`Questions::received`].
+    pub received: u64,
+    /// As [`Questions::silent`].
+    pub silent: u64,
+    /// As [`Questions::truncated`].
+    pub truncated: u64,
+    /// As [`Questions::none_left`].
+    pub none_left: u64,
+    /// As [`Questions::panics`].
+    pub panics: u64,
+    codes: [u64; CODES],
+}
+
+impl Tally {
     /// Counts a reply by its response code.
     #[inline]
-    pub fn replied(&self, rcode: u16) {
-        self.codes[usize::from(rcode).min(CODES - 1)].count();
+    pub fn replied(&mut self, rcode: u16) {
+        self.codes[usize::from(rcode).min(CODES - 1)] += 1;
+    }
+}
+
+impl Questions {
+    /// Adds what was counted, and starts it anew.
+    pub fn add(&self, tally: &mut Tally) {
+        let tally = std::mem::take(tally);
+        self.received.add(tally.received);
+        self.silent.add(tally.silent);
+        self.truncated.add(tally.truncated);
+        self.none_left.add(tally.none_left);
+        self.panics.add(tally.panics);
+        for (counter, n) in self.codes.iter().zip(tally.codes) {
+            counter.add(n);
+        }
     }
 
     /// Replies by response code.

@@ -12,41 +12,9 @@ const ALIASES: usize = 16;
 /// Hosts whose addresses are added to an answer that names them.
 const HOSTS: usize = 32;
 
-/// Answers `query`; the records go to `writer`.
-pub(super) fn follow(
-    snapshot: &Snapshot,
-    table: &Table,
-    query: &Query<'_>,
-    asker: Asker,
-    draw: u64,
-    writer: &mut Writer<'_>,
-) -> Findings {
-    let mut chain = Chain {
-        snapshot,
-        table,
-        query,
-        asker,
-        draw,
-        writer,
-        found: Findings::default(),
-        owner: [0; MAX_NAME],
-        owner_len: 0,
-        passed: [0; ALIASES],
-        dnames: [None; ALIASES],
-        aliases: 0,
-    };
-    chain.run();
-    chain.found
-}
-
-struct Chain<'a, 'b> {
-    snapshot: &'a Snapshot,
-    table: &'a Table,
-    query: &'a Query<'a>,
-    asker: Asker,
-    draw: u64,
-    writer: &'a mut Writer<'b>,
-    found: Findings,
+/// The way along aliases.
+#[derive(Debug)]
+pub(super) struct Trail {
     /// The name that is being answered, once it is no longer the question's.
     owner: [u8; MAX_NAME],
     owner_len: usize,
@@ -58,39 +26,36 @@ struct Chain<'a, 'b> {
     aliases: usize,
 }
 
-/// Whether there is another name to answer.
-enum Step {
-    Done,
-    Alias,
+impl Default for Trail {
+    fn default() -> Self {
+        Self {
+            owner: [0; MAX_NAME],
+            owner_len: 0,
+            passed: [0; ALIASES],
+            dnames: [None; ALIASES],
+            aliases: 0,
+        }
+    }
 }
 
-impl<'a> Chain<'a, '_> {
-    fn run(&mut self) {
-        let mut key = NameKey::new(self.query.qname);
-        loop {
-            let Some((number, zone)) = self.zone_of(&key) else {
-                if self.aliases == 0 {
-                    self.found.rcode = rcode::REFUSED;
-                    self.found.error = Some(ExtendedError::NOT_AUTHORITATIVE);
-                }
-                return;
-            };
-            // RFC 1034 6.2.7, RFC 2181 5.4.1: AA speaks of the first owner in the answer.
-            self.found.authoritative |= self.aliases == 0;
-            match self.name(number, zone, &key) {
-                Step::Done => return,
-                Step::Alias if self.is_closed() => return,
-                Step::Alias => key.set(&self.owner[..self.owner_len]),
-            }
+impl Trail {
+    /// The owner of the records that come next.
+    fn owner(&self) -> Place<'_> {
+        if self.aliases == 0 {
+            Place::Question
+        } else {
+            Place::Name(self.name())
         }
     }
 
-    /// Whether the name that comes next was passed already: all of a loop is in the answer then, and asking on would
-    /// only say it again.
-    fn is_closed(&self) -> bool {
-        let next = &self.owner[..self.owner_len];
-        let mut passed = self.passed[..self.aliases].iter();
-        passed.any(|&at| self.writer.stands(at, next))
+    /// The name that comes next, once an alias was followed.
+    fn name(&self) -> &[u8] {
+        &self.owner[..self.owner_len]
+    }
+
+    fn go_to(&mut self, name: &[u8]) {
+        self.owner_len = name.len().min(MAX_NAME);
+        self.owner[..self.owner_len].copy_from_slice(&name[..self.owner_len]);
     }
 
     /// Goes on with another name after an alias whose owner stands at `at` in the message: one of [`ALIASES`] at most.
@@ -102,6 +67,60 @@ impl<'a> Chain<'a, '_> {
     /// Whether the DNAME of a node is in the answer already.
     fn is_given(&self, number: u32, at: NodeId) -> bool {
         self.dnames[..self.aliases].contains(&Some((number, at)))
+    }
+}
+
+/// One question on its way from name to name; the records go to `writer`.
+pub(super) struct Chain<'a, 'b> {
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) table: &'a Table,
+    pub(super) query: &'a Query<'a>,
+    pub(super) asker: Asker,
+    pub(super) draw: u64,
+    pub(super) writer: &'a mut Writer<'b>,
+    pub(super) trail: &'a mut Trail,
+    /// For the names of hosts in records.
+    pub(super) hosts: &'a mut NameKey,
+    pub(super) found: Findings,
+}
+
+/// Whether there is another name to answer.
+enum Step {
+    Done,
+    Alias,
+}
+
+impl<'a> Chain<'a, '_> {
+    /// Answers; `key` is for the names on the way.
+    pub(super) fn run(&mut self, key: &mut NameKey) {
+        self.trail.aliases = 0;
+        key.set(self.query.qname);
+        loop {
+            let Some((number, zone)) = self.zone_of(key) else {
+                if self.trail.aliases == 0 {
+                    self.found.rcode = rcode::REFUSED;
+                    self.found.error = Some(ExtendedError::NOT_AUTHORITATIVE);
+                }
+                return;
+            };
+            // RFC 1034 6.2.7, RFC 2181 5.4.1: AA speaks of the first owner in the answer.
+            self.found.authoritative |= self.trail.aliases == 0;
+            match self.name(number, zone, key) {
+                Step::Done => return,
+                Step::Alias if self.is_closed() => return,
+                Step::Alias => key.set(self.trail.name()),
+            }
+        }
+    }
+
+    /// Whether the name that comes next was passed already: all of a loop is in the answer then, and asking on would
+    /// only say it again.
+    fn is_closed(&self) -> bool {
+        let Trail {
+            passed, aliases, ..
+        } = &*self.trail;
+        let mut passed = passed[..*aliases].iter();
+        passed.any(|&at| self.writer.stands(at, self.trail.name()))
     }
 
     /// A zone's own name is in the parent too, and DS there is the parent's to answer (RFC 4035 3.1.4.1).
@@ -135,7 +154,7 @@ impl<'a> Chain<'a, '_> {
             Lookup::Exact(at) => self.node(number, zone, at),
             Lookup::Below(encloser) => {
                 if let Some(dname) = zone.rrset(encloser, rtype::DNAME) {
-                    return match self.aliases {
+                    return match self.trail.aliases {
                         ALIASES => Step::Done,
                         _ => self.dname(number, zone, encloser, &dname),
                     };
@@ -172,14 +191,14 @@ impl<'a> Chain<'a, '_> {
             zone.rrset(at, qtype)
         };
         if let Some(set) = set {
-            let given = set.rtype == rtype::DNAME && self.is_given(number, at);
+            let given = set.rtype == rtype::DNAME && self.trail.is_given(number, at);
             if !given && self.answer(&set).is_some() {
                 self.additional(zone, &set);
             }
             return Step::Done;
         }
         match zone.rrset(at, rtype::CNAME) {
-            Some(_) if self.aliases == ALIASES => Step::Done,
+            Some(_) if self.trail.aliases == ALIASES => Step::Done,
             Some(alias) => self.cname(&alias),
             None => {
                 self.negative(zone);
@@ -196,8 +215,8 @@ impl<'a> Chain<'a, '_> {
             asker: self.asker,
             draw: self.draw,
         };
-        let owner = owner(self.aliases, &self.owner, self.owner_len);
         self.found.pool = Some(used);
+        let owner = self.trail.owner();
         let given = pool::answer(self.snapshot, self.table, request, owner, self.writer);
         if self.asker.by_ecs {
             self.found.scope = self.found.scope.max(given.scope);
@@ -213,36 +232,33 @@ impl<'a> Chain<'a, '_> {
     }
 
     fn answer(&mut self, set: &Rrset<'_>) -> Option<()> {
-        let owner = owner(self.aliases, &self.owner, self.owner_len);
+        let owner = self.trail.owner();
         let written = self.writer.rrset(Section::Answer, owner, set, set.ttl);
         self.found.truncated |= written.is_err();
         written.ok()
     }
 
     fn cname(&mut self, alias: &Rrset<'_>) -> Step {
-        let at = self
-            .writer
-            .place(owner(self.aliases, &self.owner, self.owner_len));
+        let at = self.writer.place(self.trail.owner());
         let target = alias.rdata().next();
         let (Some(()), Some(target)) = (self.answer(alias), target) else {
             return Step::Done;
         };
-        self.pass(at, None);
-        self.owner_len = target.len().min(MAX_NAME);
-        self.owner[..self.owner_len].copy_from_slice(&target[..self.owner_len]);
+        self.trail.pass(at, None);
+        self.trail.go_to(target);
         Step::Alias
     }
 
     /// RFC 6672 3.2: the DNAME, and a CNAME made from it.
     fn dname(&mut self, number: u32, zone: &Zone, at: NodeId, set: &Rrset<'_>) -> Step {
-        let name = if self.aliases == 0 {
+        let name = if self.trail.aliases == 0 {
             self.query.qname
         } else {
-            &self.owner[..self.owner_len]
+            self.trail.name()
         };
         let (prefix, suffix) = name.split_at(name.len() - zone.name(at).len());
         // An alias may lead back to a DNAME that was used: it is in the answer once.
-        let given = self.is_given(number, at);
+        let given = self.trail.is_given(number, at);
         // The DNAME's owner in the letters of the question: a pointer into it.
         let owner = Place::Name(suffix);
         if !given
@@ -263,7 +279,7 @@ impl<'a> Chain<'a, '_> {
         let mut made = [0; MAX_NAME];
         made[..prefix.len()].copy_from_slice(prefix);
         made[prefix.len()..len].copy_from_slice(target);
-        let step = self.made_cname((number, at), set.ttl, (made, len));
+        let step = self.made_cname((number, at), set.ttl, &made[..len]);
         // RFC 6672 2.2: a DNAME that leads below itself never ends.
         if is_below(target, zone.name(at)) {
             Step::Done
@@ -273,26 +289,19 @@ impl<'a> Chain<'a, '_> {
     }
 
     /// The CNAME that a DNAME stands for at one name.
-    fn made_cname(
-        &mut self,
-        dname: (u32, NodeId),
-        ttl: u32,
-        (target, len): ([u8; MAX_NAME], usize),
-    ) -> Step {
-        let from = owner(self.aliases, &self.owner, self.owner_len);
+    fn made_cname(&mut self, dname: (u32, NodeId), ttl: u32, target: &[u8]) -> Step {
+        let from = self.trail.owner();
         let (mark, at) = (self.writer.mark(), self.writer.place(from));
         let written = self
             .writer
-            .record(Section::Answer, from, rtype::CNAME, ttl, |w| {
-                w.name(&target[..len])
-            });
+            .record(Section::Answer, from, rtype::CNAME, ttl, |w| w.name(target));
         if written.is_err() {
             self.writer.back_to(mark);
             self.found.truncated = true;
             return Step::Done;
         }
-        self.pass(at, Some(dname));
-        (self.owner, self.owner_len) = (target, len);
+        self.trail.pass(at, Some(dname));
+        self.trail.go_to(target);
         if self.query.qtype == rtype::CNAME {
             Step::Done
         } else {
@@ -319,7 +328,7 @@ impl<'a> Chain<'a, '_> {
 
     /// RFC 1034 4.3.2 3b: who knows more, and where they are, if only we can say so.
     fn referral(&mut self, zone: &Zone, cut: NodeId) {
-        self.found.authoritative &= self.aliases > 0;
+        self.found.authoritative &= self.trail.aliases > 0;
         let Some(servers) = zone.rrset(cut, rtype::NS) else {
             return;
         };
@@ -334,13 +343,12 @@ impl<'a> Chain<'a, '_> {
         }
         // In-domain glue is part of the referral (RFC 9471 2.1): it goes first, and where it does not fit the reply is cut
         // short.
-        let mut key = NameKey::default();
         for in_domain in [true, false] {
             for target in servers.rdata() {
                 if is_below(target, zone.name(cut)) == in_domain
-                    && let Some(at) = host(zone, target, &mut key)
+                    && let Some(at) = host(zone, target, self.hosts)
                 {
-                    let fits = self.host(zone, at, &key, None);
+                    let fits = write_host(self.writer, zone, at, self.hosts, None);
                     self.found.truncated |= in_domain && !fits;
                 }
             }
@@ -360,48 +368,44 @@ impl<'a> Chain<'a, '_> {
         let further = matches!(set.rtype, rtype::SVCB | rtype::HTTPS).then_some(set.rtype);
         // A host that several records name is given once.
         let (mut given, mut hosts) = ([None; HOSTS], 0);
-        let mut key = NameKey::default();
         for target in set
             .rdata()
             .filter_map(|rdata| name_at_start(rdata.get(skip..)?))
         {
-            let Some(at) = host(zone, target, &mut key) else {
+            let Some(at) = host(zone, target, self.hosts) else {
                 continue;
             };
             if hosts == HOSTS {
                 return;
             }
-            let known = (at, key.hash(0));
+            let known = (at, self.hosts.hash(0));
             if !given[..hosts].contains(&Some(known)) {
                 given[hosts] = Some(known);
                 hosts += 1;
-                self.host(zone, at, &key, further);
+                write_host(self.writer, zone, at, self.hosts, further);
             }
         }
     }
-
-    /// Adds what the host `key` has at `at`: addresses, and perhaps a `further` type; whether all of it fits.
-    fn host(&mut self, zone: &Zone, at: NodeId, key: &NameKey, further: Option<u16>) -> bool {
-        let owner = Place::Name(key.suffix(0));
-        [rtype::A, rtype::AAAA]
-            .into_iter()
-            .chain(further)
-            .filter_map(|rtype| zone.rrset(at, rtype))
-            .all(|set| {
-                self.writer
-                    .rrset(Section::Additional, owner, &set, set.ttl)
-                    .is_ok()
-            })
-    }
 }
 
-/// The owner of the records that come next.
-fn owner(aliases: usize, name: &[u8; MAX_NAME], len: usize) -> Place<'_> {
-    if aliases == 0 {
-        Place::Question
-    } else {
-        Place::Name(&name[..len])
-    }
+/// Adds what the host `key` has at `at`: addresses, and perhaps a `further` type; whether all of it fits.
+fn write_host(
+    writer: &mut Writer<'_>,
+    zone: &Zone,
+    at: NodeId,
+    key: &NameKey,
+    further: Option<u16>,
+) -> bool {
+    let owner = Place::Name(key.suffix(0));
+    [rtype::A, rtype::AAAA]
+        .into_iter()
+        .chain(further)
+        .filter_map(|rtype| zone.rrset(at, rtype))
+        .all(|set| {
+            writer
+                .rrset(Section::Additional, owner, &set, set.ttl)
+                .is_ok()
+        })
 }
 
 /// Where a host's records are in the zone, if it has any: at its name, glue too, or at the wildcard that stands for it.

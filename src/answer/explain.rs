@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use serde::{Deserialize, Serialize};
 
 use super::pool::{family, ttl};
-use super::{Asker, LONGEST, Request, Transport, answer};
+use super::{Asker, LONGEST, Request, Scratch, Transport, answer};
 use crate::geo::{Place, PlaceSource};
 use crate::health::{Board, STEADY, State, Table};
 use crate::policy::{Cities, Entry, Member, Outcome, Steering, Verdict, Witness, distances};
@@ -97,7 +97,13 @@ pub fn explain(
         transport: Transport::Tcp,
         draw: 0,
     };
-    let outcome = answer(snapshot, table, request, &mut reply);
+    let outcome = answer(
+        snapshot,
+        table,
+        request,
+        &mut Scratch::default(),
+        &mut reply,
+    );
     reply.truncate(outcome.len);
     let asker = Query::parse(&packet).map(|q| Asker::of(&q, client, snapshot));
     let part = outcome.pool.zip(asker.ok()).map(|(used, asker)| {

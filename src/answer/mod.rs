@@ -16,8 +16,10 @@ pub use explain::{Explanation, NodeLine, PoolPart, explain};
 
 use crate::health::Table;
 use crate::snapshot::Snapshot;
-use crate::wire::{Edns, ExtendedError, Header, Malformed, Opt, Query, Writer, class, flag, rcode};
-use crate::zone::{PoolUse, rtype};
+use crate::wire::{
+    Edns, ExtendedError, Header, Malformed, Opt, Query, Suffixes, Writer, class, flag, rcode,
+};
+use crate::zone::{NameKey, PoolUse, rtype};
 
 /// How a question came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +41,15 @@ pub struct Request<'a> {
     pub transport: Transport,
     /// Any number, another each time: it decides who is drawn in pools that are not sticky.
     pub draw: u64,
+}
+
+/// Room to work in, the same for question after question: a few kilobytes that are not cleared in between.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    key: NameKey,
+    hosts: NameKey,
+    trail: chain::Trail,
+    suffixes: Suffixes,
 }
 
 /// What became of a question.
@@ -63,9 +74,15 @@ const PLAIN_UDP: u16 = 512;
 
 /// Answers one question. `out` holds at least 512 octets; for TCP [`LONGEST`]. `table` is that of `snapshot`.
 #[must_use]
-pub fn answer(snapshot: &Snapshot, table: &Table, request: Request<'_>, out: &mut [u8]) -> Outcome {
+pub fn answer(
+    snapshot: &Snapshot,
+    table: &Table,
+    request: Request<'_>,
+    scratch: &mut Scratch,
+    out: &mut [u8],
+) -> Outcome {
     match Query::parse(request.packet) {
-        Ok(query) => reply(snapshot, table, request, &query, out),
+        Ok(query) => reply(snapshot, table, request, &query, scratch, out),
         Err(Malformed::Silent) => Outcome::default(),
         Err(Malformed::Reply {
             header,
@@ -74,7 +91,8 @@ pub fn answer(snapshot: &Snapshot, table: &Table, request: Request<'_>, out: &mu
             edns,
         }) => {
             let opt = edns.then(|| plain_opt(snapshot));
-            let mut writer = Writer::new(out, PLAIN_UDP.into(), opt.map_or(0, |o| o.room()));
+            let room = opt.map_or(0, |o| o.room());
+            let mut writer = Writer::new(out, &mut scratch.suffixes, PLAIN_UDP.into(), room);
             question.into_iter().for_each(|q| writer.question(q));
             opt.iter().for_each(|opt| writer.opt(opt, rcode));
             let len = writer.finish(header.id, echoed(header), rcode);
@@ -121,8 +139,15 @@ fn reply(
     table: &Table,
     request: Request<'_>,
     query: &Query<'_>,
+    scratch: &mut Scratch,
     out: &mut [u8],
 ) -> Outcome {
+    let Scratch {
+        key,
+        hosts,
+        trail,
+        suffixes,
+    } = scratch;
     let opt = query.edns.as_ref().map(|edns| opt(snapshot, edns));
     let limit = match request.transport {
         Transport::Udp => {
@@ -131,12 +156,24 @@ fn reply(
         }
         Transport::Tcp => LONGEST,
     };
-    let mut writer = Writer::new(out, limit, opt.map_or(0, |o| o.room()));
+    let mut writer = Writer::new(out, suffixes, limit, opt.map_or(0, |o| o.room()));
     writer.question(&request.packet[crate::wire::HEADER..query.question_end()]);
     let mut findings = refusal(query).unwrap_or_default();
     if findings.rcode == rcode::NOERROR {
         let asker = Asker::of(query, request.source, snapshot);
-        findings = chain::follow(snapshot, table, query, asker, request.draw, &mut writer);
+        let mut chain = chain::Chain {
+            snapshot,
+            table,
+            query,
+            asker,
+            draw: request.draw,
+            writer: &mut writer,
+            trail,
+            hosts,
+            found: Findings::default(),
+        };
+        chain.run(key);
+        findings = chain.found;
         // RFC 1035 6.2: we do not speak for other classes.
         findings.authoritative &= query.qclass == class::IN;
     }
@@ -166,7 +203,7 @@ fn reply(
     }
 }
 
-fn opt<'s>(snapshot: &'s Snapshot, edns: &Edns) -> Opt<'s> {
+fn opt<'s>(snapshot: &'s Snapshot, edns: &Edns<'s>) -> Opt<'s> {
     let nsid = snapshot.settings.nsid.as_deref().filter(|_| edns.nsid);
     Opt {
         dnssec_ok: edns.dnssec_ok,

@@ -2,6 +2,41 @@
 
 mod connections;
 mod framing;
+mod mmsg;
 mod stream;
 pub mod tcp;
 pub mod udp;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::answer::Outcome;
+use crate::metrics::Tally;
+
+/// Answers one message and counts what became of it; nothing if that panicked. What a panic leaves behind is only scratch.
+fn counted(tally: &mut Tally, answer: impl FnOnce() -> Outcome) -> Option<Outcome> {
+    let Ok(outcome) = catch_unwind(AssertUnwindSafe(answer)) else {
+        tally.panics += 1;
+        return None;
+    };
+    if outcome.len == 0 {
+        tally.silent += 1;
+    } else {
+        tally.replied(outcome.rcode);
+    }
+    tally.truncated += u64::from(outcome.truncated);
+    tally.none_left += u64::from(outcome.none_left);
+    Some(outcome)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_counted_and_goes_no_further() {
+        let mut tally = Tally::default();
+        let outcome = counted(&mut tally, || panic!("as a test of what follows"));
+        assert_eq!(outcome, None);
+        assert_eq!((tally.panics, tally.silent), (1, 0));
+    }
+}

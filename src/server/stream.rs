@@ -16,17 +16,17 @@ use std::future::ready;
 use std::hash::BuildHasher;
 use std::io;
 use std::net::IpAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connections::Activity;
+use super::counted;
 use super::framing::{Inbox, Next};
 use super::tcp::Service;
-use crate::answer::{LONGEST, Outcome, Request, Transport, answer};
-use crate::metrics::Questions;
+use crate::answer::{LONGEST, Request, Scratch, Transport, answer};
+use crate::metrics::Tally;
 
 /// Replies are written when there are this many octets of them; one more reply may follow.
 const BATCH: usize = 16 * 1024;
@@ -35,7 +35,7 @@ const FAREWELL: u64 = 64 * 1024;
 
 thread_local! {
     /// Where replies are made.
-    static REPLY: RefCell<Vec<u8>> = RefCell::new(vec![0; LONGEST]);
+    static DESK: RefCell<(Scratch, Vec<u8>)> = RefCell::new((Scratch::default(), vec![0; LONGEST]));
 }
 
 /// One connection's side of the talk.
@@ -159,7 +159,8 @@ impl<'s> Talk<'s> {
         } = self.service;
         let snapshot = current.load();
         let table = snapshot.table.load();
-        REPLY.with_borrow_mut(|reply| {
+        let mut tally = Tally::default();
+        let end = DESK.with_borrow_mut(|(scratch, reply)| {
             while replies.len() < BATCH {
                 let packet = match self.inbox.take() {
                     Next::Message(packet) => packet,
@@ -167,42 +168,24 @@ impl<'s> Talk<'s> {
                     Next::Nonsense => return End::Close,
                 };
                 self.messages += 1;
+                tally.received += 1;
                 let request = Request {
                     packet,
                     source: self.source,
                     transport: Transport::Tcp,
                     draw: self.draws.hash_one(self.messages),
                 };
-                let answer = || answer(&snapshot, &table, request, reply);
-                let Some(outcome) = counted(counters, answer) else {
+                let answer = || answer(&snapshot, &table, request, scratch, reply);
+                let Some(outcome) = counted(&mut tally, answer) else {
                     return End::Close;
                 };
                 push(replies, reply.get(..outcome.len).unwrap_or_default());
             }
             End::Full
-        })
+        });
+        counters.add(&mut tally);
+        end
     }
-}
-
-/// Answers one message; nothing if that panicked. What a panic leaves behind is only the buffer of the reply.
-fn counted(counters: &Questions, answer: impl FnOnce() -> Outcome) -> Option<Outcome> {
-    counters.received.count();
-    let Ok(outcome) = catch_unwind(AssertUnwindSafe(answer)) else {
-        counters.panics.count();
-        return None;
-    };
-    if outcome.len == 0 {
-        counters.silent.count();
-    } else {
-        counters.replied(outcome.rcode);
-    }
-    if outcome.truncated {
-        counters.truncated.count();
-    }
-    if outcome.none_left {
-        counters.none_left.count();
-    }
-    Some(outcome)
 }
 
 fn push(replies: &mut Vec<u8>, reply: &[u8]) {
@@ -210,19 +193,5 @@ fn push(replies: &mut Vec<u8>, reply: &[u8]) {
     if len > 0 {
         replies.extend_from_slice(&len.to_be_bytes());
         replies.extend_from_slice(reply);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_panic_is_counted_and_goes_no_further() {
-        let counters = Questions::default();
-        let outcome = counted(&counters, || panic!("as a test of what follows"));
-        assert_eq!(outcome, None);
-        assert_eq!((counters.received.get(), counters.panics.get()), (1, 1));
-        assert_eq!(counters.silent.get(), 0);
     }
 }

@@ -1,22 +1,20 @@
 //! UDP: threads of their own, each with its own socket on the same address, so that the kernel spreads the load.
 
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::os::fd::AsRawFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use nix::sys::socket::{
-    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrIn, SockaddrIn6, SockaddrStorage,
-    recvmsg, sendmsg, setsockopt, sockopt,
-};
+use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::answer::{Outcome, Request, Transport, answer};
-use crate::metrics::Questions;
-use crate::snapshot::Current;
+use super::counted;
+use super::mmsg::{Batch, Datagram};
+use crate::answer::{Request, Scratch, Transport, answer};
+use crate::health::Table;
+use crate::metrics::{Questions, Tally};
+use crate::snapshot::{Current, Snapshot};
 
 /// How long a worker may not notice that it is told to stop.
 const NOTICE: Duration = Duration::from_millis(200);
@@ -61,17 +59,31 @@ fn serve(
     stop: &AtomicBool,
     seed: u64,
 ) {
+    let mut batch = Batch::new();
     let mut worker = Worker {
-        socket,
-        current,
-        counters,
         draw: seed,
-        reply: [0; 4096],
+        scratch: Scratch::default(),
+        tally: Tally::default(),
     };
-    let mut packet = [0; 4096];
     while !stop.load(Ordering::Relaxed) {
-        match worker.receive(&mut packet) {
-            Ok((len, from, local)) => worker.handle(&packet[..len], from, local),
+        match batch.receive(socket) {
+            Ok(count) => {
+                // One generation and one table for a batch: loaded once, and no reply mixes two.
+                let snapshot = current.load();
+                let table = snapshot.table.load();
+                for i in 0..count {
+                    let Some(mut datagram) = batch.datagram(i) else {
+                        continue;
+                    };
+                    let len = worker.answer(&snapshot, &table, &mut datagram);
+                    if len > 0 {
+                        batch.reply(i, len);
+                    }
+                }
+                // Before the replies are out, so that whoever has one finds it counted.
+                counters.add(&mut worker.tally);
+                counters.send_errors.add(batch.send(socket));
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             // An ICMP error of an earlier reply says nothing of the next datagram; what lasts must not spin.
             Err(_) => std::thread::sleep(Duration::from_millis(1)),
@@ -79,126 +91,33 @@ fn serve(
     }
 }
 
-/// Which of our addresses was asked, where the socket listens on all of them.
-#[derive(Clone, Copy)]
-enum Local {
-    Fixed,
-    V4(nix::libc::in_pktinfo),
-    V6(nix::libc::in6_pktinfo),
-}
-
-struct Worker<'a> {
-    socket: &'a UdpSocket,
-    current: &'a Current,
-    counters: &'a Questions,
+/// What a thread keeps from datagram to datagram.
+struct Worker {
     draw: u64,
-    reply: [u8; 4096],
+    scratch: Scratch,
+    tally: Tally,
 }
 
-impl Worker<'_> {
-    fn receive(&self, packet: &mut [u8]) -> io::Result<(usize, SocketAddr, Local)> {
-        let mut space = nix::cmsg_space!(nix::libc::in6_pktinfo);
-        let mut parts = [IoSliceMut::new(packet)];
-        let got = recvmsg::<SockaddrStorage>(
-            self.socket.as_raw_fd(),
-            &mut parts,
-            Some(&mut space),
-            MsgFlags::empty(),
-        )?;
-        let mut local = Local::Fixed;
-        for message in got.cmsgs()? {
-            match message {
-                ControlMessageOwned::Ipv4PacketInfo(info) => local = Local::V4(info),
-                ControlMessageOwned::Ipv6PacketInfo(info) => local = Local::V6(info),
-                _ => {}
-            }
-        }
-        let from = got
-            .address
-            .as_ref()
-            .and_then(address)
-            .ok_or(io::ErrorKind::InvalidData)?;
-        Ok((got.bytes, from, local))
-    }
-
-    fn handle(&mut self, packet: &[u8], from: SocketAddr, local: Local) {
-        self.counters.received.count();
+impl Worker {
+    /// Octets of the reply; 0: none is to be sent.
+    fn answer(&mut self, snapshot: &Snapshot, table: &Table, datagram: &mut Datagram<'_>) -> usize {
+        self.tally.received += 1;
         // A generator of Knuth's is random enough to draw nodes by weight.
         self.draw = self
             .draw
             .wrapping_mul(0x5851_f42d_4c95_7f2d)
             .wrapping_add(0x1405_7b7e_f767_814f);
         let request = Request {
-            packet,
-            source: from.ip(),
+            packet: datagram.packet,
+            source: datagram.source,
             transport: Transport::Udp,
             draw: self.draw,
         };
-        let snapshot = self.current.load();
-        let answered = catch_unwind(AssertUnwindSafe(|| {
-            answer(&snapshot, &snapshot.table.load(), request, &mut self.reply)
-        }));
-        let Ok(outcome) = answered else {
-            self.counters.panics.count();
-            return;
-        };
-        count(self.counters, outcome);
-        if outcome.len > 0 && self.send(outcome.len, from, local).is_err() {
-            self.counters.send_errors.count();
-        }
+        let scratch = &mut self.scratch;
+        let reply = &mut *datagram.reply;
+        let answer = || answer(snapshot, table, request, scratch, reply);
+        counted(&mut self.tally, answer).map_or(0, |outcome| outcome.len)
     }
-
-    fn send(&self, len: usize, to: SocketAddr, local: Local) -> nix::Result<usize> {
-        let parts = [IoSlice::new(&self.reply[..len])];
-        let messages = match &local {
-            Local::Fixed => &[][..],
-            Local::V4(info) => &[ControlMessage::Ipv4PacketInfo(info)],
-            Local::V6(info) => &[ControlMessage::Ipv6PacketInfo(info)],
-        };
-        let fd = self.socket.as_raw_fd();
-        match to {
-            SocketAddr::V4(to) => sendmsg(
-                fd,
-                &parts,
-                messages,
-                MsgFlags::empty(),
-                Some(&SockaddrIn::from(to)),
-            ),
-            SocketAddr::V6(to) => sendmsg(
-                fd,
-                &parts,
-                messages,
-                MsgFlags::empty(),
-                Some(&SockaddrIn6::from(to)),
-            ),
-        }
-    }
-}
-
-/// Counts what became of a question.
-pub(super) fn count(counters: &Questions, outcome: Outcome) {
-    if outcome.len == 0 {
-        counters.silent.count();
-        return;
-    }
-    counters.replied(outcome.rcode);
-    if outcome.truncated {
-        counters.truncated.count();
-    }
-    if outcome.none_left {
-        counters.none_left.count();
-    }
-}
-
-fn address(storage: &SockaddrStorage) -> Option<SocketAddr> {
-    storage
-        .as_sockaddr_in()
-        .map(|a| SocketAddr::V4((*a).into()))
-        .or_else(|| {
-            storage
-                .as_sockaddr_in6()
-                .map(|a| SocketAddr::V6((*a).into()))
-        })
 }
 
 /// Starts a thread that answers on a socket. Should it end before `stop`, the process ends: a server with a core less

@@ -4,20 +4,24 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A client's block as a resolver gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ecs {
+pub struct Ecs<'p> {
     family: u16,
     source: u8,
-    addr: [u8; 16],
+    /// The octets of the address that SOURCE covers.
+    addr: &'p [u8],
 }
 
-impl Ecs {
+/// Octets of the option in a reply before those of the address.
+const HEAD: usize = 8;
+
+impl<'p> Ecs<'p> {
     /// The option's code.
     pub const CODE: u16 = 8;
 
     /// Reads the option's data. None is an answer of FORMERR: an unknown family, too few or too many octets, bits
     /// beyond SOURCE, or a SCOPE that is not 0 (RFC 7871 6 and 7.1.2). Family 0 may stand with SOURCE 0, as `dig +subnet=0` sends it.
     #[must_use]
-    pub fn parse(data: &[u8]) -> Option<Self> {
+    pub fn parse(data: &'p [u8]) -> Option<Self> {
         let [f0, f1, source, scope, addr @ ..] = data else {
             return None;
         };
@@ -37,12 +41,10 @@ impl Ecs {
         {
             return None;
         }
-        let mut octets = [0; 16];
-        octets[..addr.len()].copy_from_slice(addr);
         Some(Self {
             family,
             source: *source,
-            addr: octets,
+            addr,
         })
     }
 
@@ -52,33 +54,36 @@ impl Ecs {
         if self.source == 0 {
             return None;
         }
-        let [a, b, c, d, ..] = self.addr;
         Some(if self.family == 1 {
-            Ipv4Addr::new(a, b, c, d).into()
+            Ipv4Addr::from(padded(self.addr)).into()
         } else {
-            Ipv6Addr::from(self.addr).into()
+            Ipv6Addr::from(padded(self.addr)).into()
         })
     }
 
     /// Octets of the whole option in a reply.
     #[must_use]
     pub fn room(&self) -> usize {
-        8 + usize::from(self.source.div_ceil(8))
+        HEAD + self.addr.len()
     }
 
-    /// The option for a reply: all as it was asked, and the scope.
+    /// The option for a reply: all as it was asked, and the scope; what the address begins with, then its octets.
     #[must_use]
-    pub fn reply(&self, scope: u8) -> ([u8; 24], usize) {
-        let octets = usize::from(self.source.div_ceil(8));
-        let mut out = [0; 24];
-        out[..2].copy_from_slice(&Self::CODE.to_be_bytes());
-        out[3] = 4 + self.source.div_ceil(8);
-        out[4..6].copy_from_slice(&self.family.to_be_bytes());
-        out[6] = self.source;
-        out[7] = scope;
-        out[8..8 + octets].copy_from_slice(&self.addr[..octets]);
-        (out, 8 + octets)
+    pub(super) fn reply(&self, scope: u8) -> ([u8; HEAD], &'p [u8]) {
+        let [c0, c1] = Self::CODE.to_be_bytes();
+        let [f0, f1] = self.family.to_be_bytes();
+        let len = 4 + self.source.div_ceil(8);
+        ([c0, c1, 0, len, f0, f1, self.source, scope], self.addr)
     }
+}
+
+/// The octets, and zeros for those left out.
+fn padded<const N: usize>(octets: &[u8]) -> [u8; N] {
+    let mut out = [0; N];
+    for (to, from) in out.iter_mut().zip(octets) {
+        *to = *from;
+    }
+    out
 }
 
 #[cfg(test)]
@@ -96,9 +101,10 @@ mod tests {
         ];
         for data in good {
             let ecs = Ecs::parse(data).expect("well-formed");
-            let (out, len) = ecs.reply(0);
-            assert_eq!(&out[4..len], data, "echoed exactly");
-            assert_eq!(len, ecs.room());
+            let (head, addr) = ecs.reply(0);
+            let reply = [&head[..], addr].concat();
+            assert_eq!(&reply[4..], data, "echoed exactly");
+            assert_eq!(reply.len(), ecs.room());
         }
         let bad: [&[u8]; 9] = [
             &[],

@@ -4,7 +4,7 @@ use super::Ecs;
 
 /// What a query's OPT record says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Edns {
+pub struct Edns<'p> {
     /// Octets that the asker takes by UDP.
     pub udp_size: u16,
     /// Version; only 0 exists.
@@ -12,7 +12,7 @@ pub struct Edns {
     /// Whether DNSSEC records are wanted; echoed (RFC 3225 3).
     pub dnssec_ok: bool,
     /// The client's block.
-    pub ecs: Option<Ecs>,
+    pub ecs: Option<Ecs<'p>>,
     /// Whether the name server's identity is asked for (RFC 5001).
     pub nsid: bool,
 }
@@ -26,7 +26,7 @@ pub enum EdnsError {
 
 const NSID: u16 = 3;
 
-impl Edns {
+impl<'p> Edns<'p> {
     /// Octets of a reply's OPT without options.
     pub const FIXED: usize = 11;
 
@@ -34,7 +34,7 @@ impl Edns {
     ///
     /// # Errors
     /// [`EdnsError`] where a reply of FORMERR is due. An unknown version is no error here: its options are not read.
-    pub fn parse(class: u16, ttl: u32, mut options: &[u8]) -> Result<Self, EdnsError> {
+    pub fn parse(class: u16, ttl: u32, mut options: &'p [u8]) -> Result<Self, EdnsError> {
         let [_, version, flags, _] = ttl.to_be_bytes();
         let mut edns = Self {
             udp_size: class,
@@ -100,7 +100,7 @@ pub struct Opt<'a> {
     /// Echoed.
     pub dnssec_ok: bool,
     /// The client's block, for its echo.
-    pub ecs: Option<Ecs>,
+    pub ecs: Option<Ecs<'a>>,
     /// The scope to say with it.
     pub scope: u8,
     /// This name server's identity, if it was asked for.
@@ -120,32 +120,26 @@ impl Opt<'_> {
     }
 
     /// The record in wire form, handed to `out` in pieces; `rcode` gives its upper bits.
+    #[inline]
     pub(super) fn write(&self, rcode: u16, mut out: impl FnMut(&[u8])) {
-        let (ecs, ecs_len) = self.ecs.map_or(([0; 24], 0), |ecs| ecs.reply(self.scope));
+        let ecs_len = self.ecs.map_or(0, |ecs| ecs.room());
         let nsid_len = self.nsid.map_or(0, |id| 4 + id.len());
         let error_len = self.error.map_or(0, |e| 6 + e.text.len());
         let [s0, s1] = self.udp_size.to_be_bytes();
         let [l0, l1] = length(ecs_len + nsid_len + error_len);
         let [upper, _] = (rcode << 4).to_be_bytes();
-        out(&[
-            0,
-            0,
-            41,
-            s0,
-            s1,
-            upper,
-            0,
-            if self.dnssec_ok { 0x80 } else { 0 },
-            0,
-            l0,
-            l1,
-        ]);
+        let flags = if self.dnssec_ok { 0x80 } else { 0 };
+        out(&[0, 0, 41, s0, s1, upper, 0, flags, 0, l0, l1]);
         if let Some(id) = self.nsid {
             out(&NSID.to_be_bytes());
             out(&length(id.len()));
             out(id);
         }
-        out(&ecs[..ecs_len]);
+        if let Some(ecs) = self.ecs {
+            let (head, addr) = ecs.reply(self.scope);
+            out(&head);
+            out(addr);
+        }
         if let Some(error) = self.error {
             let [c0, c1] = error.code.to_be_bytes();
             let [l0, l1] = length(2 + error.text.len());
@@ -170,8 +164,9 @@ mod tests {
             &[0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8][..],
             &[0, 3, 0, 0],
             &[0, 8, 0, 7, 0, 1, 24, 0, 192, 0, 2],
-        ];
-        let edns = Edns::parse(4096, 0x0000_8000, &options.concat()).expect("well-formed");
+        ]
+        .concat();
+        let edns = Edns::parse(4096, 0x0000_8000, &options).expect("well-formed");
         assert!(edns.nsid && edns.dnssec_ok && edns.ecs.is_some());
         assert_eq!(edns.udp_size, 4096);
     }

@@ -8,7 +8,7 @@ mod writer;
 pub use ecs::Ecs;
 pub use edns::{Edns, EdnsError, ExtendedError, Opt};
 pub use query::{Header, Malformed, Query, class, opcode};
-pub use writer::{Full, Mark, Place, Section, Writer};
+pub use writer::{Full, Mark, Place, Section, Suffixes, Writer};
 
 /// The octets before the question.
 pub const HEADER: usize = 12;

@@ -29,7 +29,7 @@ pub struct Query<'p> {
     /// The class asked for.
     pub qclass: u16,
     /// The OPT record, if there is one.
-    pub edns: Option<Edns>,
+    pub edns: Option<Edns<'p>>,
 }
 
 /// What of the header is needed to reply.
@@ -188,6 +188,7 @@ impl<'p> Reader<'p> {
         })
     }
 
+    #[inline]
     fn record(&mut self) -> Option<Record<'p>> {
         let start = self.at;
         loop {
@@ -231,7 +232,7 @@ impl<'p> Reader<'p> {
     }
 
     /// The OPT among `count` records that must fill the rest of the packet. The error says whether an OPT was seen.
-    fn additional(&mut self, count: u16) -> Result<Option<Edns>, bool> {
+    fn additional(&mut self, count: u16) -> Result<Option<Edns<'p>>, bool> {
         let mut edns = None;
         for _ in 0..count {
             let record = self.record().ok_or(edns.is_some())?;

@@ -1,13 +1,19 @@
 //! A generation made of zone texts, and its answers.
 
+use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
-use nearmost::answer::{LONGEST, Outcome, Request, Transport, answer};
+use nearmost::answer::{LONGEST, Outcome, Request, Scratch, Transport, answer};
 use nearmost::control;
 use nearmost::snapshot::Snapshot;
 
 use super::message::Message;
+
+thread_local! {
+    /// Used again as a worker does, so that what one question leaves meets the next.
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
 
 /// Writes each zone as a file into `folder` and builds a generation of them; `more` is put into the configuration.
 pub(crate) fn snapshot(folder: &Path, zones: &[(&str, &str)], more: &str) -> Snapshot {
@@ -45,7 +51,8 @@ pub(crate) fn ask_into(
         transport,
         draw: 1,
     };
-    answer(snapshot, &snapshot.table.load(), request, out)
+    let table = snapshot.table.load();
+    SCRATCH.with_borrow_mut(|scratch| answer(snapshot, &table, request, scratch, out))
 }
 
 /// Asks for a reply that must be there and be well-formed.

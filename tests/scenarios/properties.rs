@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use nearmost::answer::{Request, Transport, answer};
+use nearmost::answer::{Request, Scratch, Transport, answer};
 use nearmost::health::{STEADY, Table, Word};
 use nearmost::prefix::{Prefix, is_routable};
 use nearmost::snapshot::Snapshot;
@@ -81,7 +81,7 @@ fn ask(snapshot: &Snapshot, table: &Table, client: u32) -> Result<Answer, TestCa
         draw: 0,
     };
     let mut out = [0; 1500];
-    let outcome = answer(snapshot, table, request, &mut out);
+    let outcome = answer(snapshot, table, request, &mut Scratch::default(), &mut out);
     let reply = Reply::read(&question, &out[..outcome.len]).map_err(TestCaseError::fail)?;
     Ok((outcome.rcode, reply.addresses(), reply.scope.unwrap_or(0)))
 }

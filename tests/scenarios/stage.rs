@@ -156,6 +156,7 @@ impl Stage {
             &self.snapshot,
             &self.snapshot.table.load(),
             request,
+            &mut answer::Scratch::default(),
             &mut out,
         );
         out.truncate(outcome.len);

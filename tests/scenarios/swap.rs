@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use nearmost::answer::{LONGEST, Request, Transport, answer};
+use nearmost::answer::{LONGEST, Request, Scratch, Transport, answer};
 use nearmost::health::{STEADY, Table, Word};
 use nearmost::snapshot::{Current, Snapshot};
 
@@ -52,7 +52,7 @@ fn given(snapshot: &Snapshot, table: &Table, question: &Question) -> Vec<IpAddr>
         draw: 0,
     };
     let mut out = vec![0; LONGEST];
-    let outcome = answer(snapshot, table, request, &mut out);
+    let outcome = answer(snapshot, table, request, &mut Scratch::default(), &mut out);
     let reply = Reply::read(question, &out[..outcome.len]).expect("a reply");
     reply.addresses().into_iter().map(|a| a.0).collect()
 }
