@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::geo::Ranges;
+use super::trie::Trie;
 use crate::prefix::Client;
 
 /// A pool's member by its number in the pool, and whether a band begins with it.
@@ -43,8 +43,8 @@ pub type ListId = u32;
 /// Client ranges to ordered lists.
 #[derive(Clone, Debug)]
 pub struct Map {
-    pub(super) v4: Ranges<u32, ListId>,
-    pub(super) v6: Ranges<u64, ListId>,
+    pub(super) v4: Trie,
+    pub(super) v6: Trie,
     pub(super) lists: Lists,
 }
 
@@ -66,7 +66,7 @@ impl Map {
     pub fn find(&self, client: Client) -> (List<'_>, u8) {
         let (id, scope) = match client {
             Client::V4 { addr, offset } => {
-                let (id, scope) = self.v4.get(addr);
+                let (id, scope) = self.v4.get(aligned(addr));
                 (id, scope + offset)
             }
             Client::V6(upper) => self.v6.get(upper),
@@ -76,17 +76,16 @@ impl Map {
 
     /// The first and the last address of the merged range that a client is in; of IPv6 the upper halves.
     #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "the upper half")]
     pub fn range(&self, client: Client) -> (IpAddr, IpAddr) {
         match client {
             Client::V4 { addr, .. } => {
-                let range = self.v4.find(addr);
-                (
-                    Ipv4Addr::from_bits(range.first).into(),
-                    Ipv4Addr::from_bits(range.last).into(),
-                )
+                let range = self.v4.range(aligned(addr));
+                let end = |aligned: u64| Ipv4Addr::from_bits((aligned >> 32) as u32).into();
+                (end(range.first), end(range.last))
             }
             Client::V6(upper) => {
-                let range = self.v6.find(upper);
+                let range = self.v6.range(upper);
                 (
                     Client::V6(range.first).addr(),
                     Client::V6(range.last).addr(),
@@ -115,6 +114,11 @@ impl Map {
     pub fn size(&self) -> (usize, usize, usize) {
         (self.v4.len(), self.v6.len(), self.lists.ends.len())
     }
+}
+
+/// An IPv4 address as a [`Trie`] knows it.
+pub(super) fn aligned(addr: u32) -> u64 {
+    u64::from(addr) << 32
 }
 
 /// An ordered list of members.

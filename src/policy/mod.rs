@@ -3,6 +3,7 @@
 mod compile;
 mod map;
 mod pool;
+mod trie;
 mod walk;
 
 pub use compile::{Cities, Member as PlanMember, Plan, Unknown, compile, distances};

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use super::Near;
-use super::map::{Entry, ListId, Lists, Map};
+use super::map::{Entry, ListId, Lists, Map, aligned};
+use super::trie::Trie;
 use crate::geo::{CARRIER, Country, Place, PlaceId, Point, World, chord_to_km, squared_chord};
 
 /// All that decides a map: pools for which it is equal share one.
@@ -59,8 +60,8 @@ pub fn compile(plan: &Plan, world: &World, cities: Cities<'_>) -> Map {
         .collect();
     let list = |place: PlaceId| of_place[place as usize];
     Map {
-        v4: world.v4().map(list),
-        v6: world.v6().map(list),
+        v4: Trie::new(world.v4().iter().map(|r| (aligned(r.first), list(r.value)))),
+        v6: Trie::new(world.v6().iter().map(|r| (r.first, list(r.value)))),
         lists: compiler.finish(),
     }
 }
