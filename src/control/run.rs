@@ -199,7 +199,7 @@ impl Sockets {
             .local_addr()
             .map_err(|e| StartError::Listen(address, "TCP", e))?;
         let udp = (0..workers.max(1))
-            .map(|_| udp::bind(address))
+            .map(|_| udp::bind(address, workers > 1))
             .collect::<io::Result<_>>();
         Ok(Self {
             address,

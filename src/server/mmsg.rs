@@ -37,6 +37,8 @@ pub(super) struct Batch {
     received: usize,
     /// Replies that wait to be sent.
     waiting: usize,
+    /// Octets of a control that the system may fill: none where every datagram was sent to the same address.
+    control_len: usize,
 }
 
 /// A datagram that came, and the room for its reply.
@@ -47,8 +49,8 @@ pub(super) struct Datagram<'b> {
 }
 
 impl Batch {
-    /// Empty buffers.
-    pub(super) fn new() -> Self {
+    /// Empty buffers. With `locals` for a socket that tells for each datagram which of our addresses was asked.
+    pub(super) fn new(locals: bool) -> Self {
         // SAFETY: all of these are plain data for which zeros are a value: numbers and null pointers.
         let (peer, head): (libc::sockaddr_in6, libc::mmsghdr) = unsafe { mem::zeroed() };
         let part = libc::iovec {
@@ -66,6 +68,7 @@ impl Batch {
             heads_out: vec![head; WIDTH].into(),
             received: 0,
             waiting: 0,
+            control_len: if locals { size_of::<Control>() } else { 0 },
         };
         for i in 0..WIDTH {
             batch.parts_in[i].iov_base = batch.packets[i].as_mut_ptr().cast();
@@ -83,7 +86,7 @@ impl Batch {
     fn reset(&mut self, i: usize) {
         let head = &mut self.heads_in[i].msg_hdr;
         head.msg_namelen = length(size_of::<libc::sockaddr_in6>());
-        head.msg_controllen = size_of::<Control>();
+        head.msg_controllen = self.control_len;
         head.msg_flags = 0;
     }
 

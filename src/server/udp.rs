@@ -19,12 +19,12 @@ use crate::snapshot::{Current, Snapshot};
 /// How long a worker may not notice that it is told to stop.
 const NOTICE: Duration = Duration::from_millis(200);
 
-/// A socket on `address` that shares its port with others of ours. With a wildcard address it tells for each datagram
+/// A socket on `address`; `shared` with others of ours on the same port. With a wildcard address it tells for each datagram
 /// which address was asked.
 ///
 /// # Errors
 /// As the system says.
-pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+pub fn bind(address: SocketAddr, shared: bool) -> io::Result<UdpSocket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::DGRAM,
@@ -33,7 +33,8 @@ pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    socket.set_reuse_port(true)?;
+    // Not where it is the only one: another program could take half of its questions unseen, and the system has one look-up less.
+    socket.set_reuse_port(shared)?;
     // Room for a burst while the thread is not scheduled; what the system grants is enough.
     let _ = socket.set_recv_buffer_size(4 << 20);
     let _ = socket.set_send_buffer_size(4 << 20);
@@ -59,7 +60,8 @@ fn serve(
     stop: &AtomicBool,
     seed: u64,
 ) {
-    let mut batch = Batch::new();
+    let any = |address: SocketAddr| address.ip().is_unspecified();
+    let mut batch = Batch::new(socket.local_addr().is_ok_and(any));
     let mut worker = Worker {
         draw: seed,
         scratch: Scratch::default(),
