@@ -65,6 +65,8 @@ fn snapshot() -> Snapshot {
     }
     let apex = Name::absolute("example").expect("a name");
     Snapshot {
+        addresses: Vec::new(),
+        given: Vec::new(),
         generation: 1,
         zones: Zones::new(vec![Zone::build(&apex, &records, &HashMap::new())]),
         pools: vec![],
@@ -100,7 +102,7 @@ impl Server {
         let counters = Arc::new(Questions::default());
         let current = Arc::new(Current::new(snapshot()));
         let (stop, stopped) = oneshot::channel();
-        let serving = serve(listeners, current, limits, counters.clone(), async {
+        let serving = serve(listeners, current, limits, (counters.clone(), 0), async {
             let _: Result<(), _> = stopped.await;
         });
         Self {

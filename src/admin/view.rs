@@ -191,6 +191,8 @@ pub struct CheckLine {
     pub latency_ms: Option<f64>,
     /// Seconds until the next check, give or take the jitter.
     pub next: Option<u64>,
+    /// The address's share of all that were given in answers of the last five minutes, 0 to 1; none where none was given.
+    pub share: Option<f64>,
 }
 
 impl CheckLine {
@@ -206,6 +208,13 @@ impl CheckLine {
                 .map_or_else(String::new, |(label, _)| label);
             places.insert(&node.name, near);
         }
+        let shares = handle.shares(&snapshot);
+        let share_of = |node: &str, address: IpAddr| {
+            let of_node = |n: &u32| snapshot.nodes[*n as usize].name == node;
+            let mut all = snapshot.addresses.iter().zip(shares.as_ref()?);
+            let found = all.find(|((n, ip), _)| *ip == address && of_node(n));
+            found.map(|(_, share)| *share)
+        };
         let line = |(check, status): (&crate::health::Check, &crate::health::Status)| Self {
             node: check.node.clone(),
             address: check.address,
@@ -229,6 +238,7 @@ impl CheckLine {
                 .last
                 .as_ref()
                 .map(|(at, _)| (*at + check.probe.every).saturating_sub(now).as_secs()),
+            share: share_of(&check.node, check.address),
         };
         board
             .checks()

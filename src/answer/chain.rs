@@ -81,6 +81,7 @@ pub(super) struct Chain<'a, 'b> {
     pub(super) trail: &'a mut Trail,
     /// For the names of hosts in records.
     pub(super) hosts: &'a mut NameKey,
+    pub(super) given: &'a mut pool::Given,
     pub(super) found: Findings,
 }
 
@@ -217,7 +218,14 @@ impl<'a> Chain<'a, '_> {
         };
         self.found.pool = Some(used);
         let owner = self.trail.owner();
-        let given = pool::answer(self.snapshot, self.table, request, owner, self.writer);
+        let given = pool::answer(
+            self.snapshot,
+            self.table,
+            request,
+            owner,
+            self.writer,
+            self.given,
+        );
         if self.asker.by_ecs {
             self.found.scope = self.found.scope.max(given.scope);
         }

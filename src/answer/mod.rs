@@ -50,6 +50,15 @@ pub struct Scratch {
     hosts: NameKey,
     trail: chain::Trail,
     suffixes: Suffixes,
+    given: pool::Given,
+}
+
+impl Scratch {
+    /// The numbers of the pools' addresses that the newest answer gives, the first 64 of them.
+    #[must_use]
+    pub fn given(&self) -> &[u32] {
+        self.given.numbers()
+    }
 }
 
 /// What became of a question.
@@ -81,6 +90,7 @@ pub fn answer(
     scratch: &mut Scratch,
     out: &mut [u8],
 ) -> Outcome {
+    scratch.given.clear();
     match Query::parse(request.packet) {
         Ok(query) => reply(snapshot, table, request, &query, scratch, out),
         Err(Malformed::Silent) => Outcome::default(),
@@ -147,6 +157,7 @@ fn reply(
         hosts,
         trail,
         suffixes,
+        given,
     } = scratch;
     let opt = query.edns.as_ref().map(|edns| opt(snapshot, edns));
     let limit = match request.transport {
@@ -170,6 +181,7 @@ fn reply(
             writer: &mut writer,
             trail,
             hosts,
+            given,
             found: Findings::default(),
         };
         chain.run(key);

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::client::Asker;
 use crate::health::{STEADY, Table};
-use crate::policy::{Outcome, Steering};
+use crate::policy::{Address, MOST, Outcome};
 use crate::snapshot::{Family, Snapshot};
 use crate::wire::{ExtendedError, Full, Place, Section, Writer};
 use crate::zone::{PoolUse, rtype};
@@ -19,9 +19,9 @@ pub(super) struct Request {
     pub(super) draw: u64,
 }
 
-/// What a pool gave.
+/// What a pool did.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Given {
+pub(super) struct Did {
     pub(super) records: usize,
     pub(super) scope: u8,
     pub(super) truncated: bool,
@@ -36,21 +36,22 @@ pub(super) fn answer(
     request: Request,
     owner: Place<'_>,
     writer: &mut Writer<'_>,
-) -> Given {
+    given: &mut Given,
+) -> Did {
     let Some(Family { steering, .. }) = family(snapshot, request.used.pool, request.qtype) else {
         // The pool has no such addresses, whoever asks.
-        return Given::default();
+        return Did::default();
     };
     let choice = steering.walk(request.asker.client, table, request.draw, &mut ());
-    let mut given = Given {
+    let mut did = Did {
         scope: choice.scope,
-        ..Given::default()
+        ..Did::default()
     };
     if choice.outcome != Outcome::InService {
-        given.none_left = true;
-        given.servfail = choice.outcome == Outcome::ServFail;
+        did.none_left = true;
+        did.servfail = choice.outcome == Outcome::ServFail;
         let open = choice.outcome == Outcome::FailOpen;
-        given.error = Some(if open {
+        did.error = Some(if open {
             ExtendedError::FAIL_OPEN
         } else {
             ExtendedError::NONE_LEFT
@@ -59,17 +60,20 @@ pub(super) fn answer(
     let ttl = ttl(request.used, choice.ttl_cap);
     let mark = writer.mark();
     for &member in choice.members() {
-        match addresses(steering, member, table, given.none_left, ttl, owner, writer) {
-            Ok(written) => given.records += written,
+        let some = steering.addresses_of(member).iter();
+        let some = some.filter(|a| did.none_left || table.word(a.slot).in_service());
+        match addresses(some, ttl, owner, writer, given) {
+            Ok(written) => did.records += written,
             Err(Full) => {
                 writer.back_to(mark);
-                given.truncated = true;
-                given.records = 0;
+                given.clear();
+                did.truncated = true;
+                did.records = 0;
                 break;
             }
         }
     }
-    given
+    did
 }
 
 /// The half of a pool that answers a type; ANY takes the one there is.
@@ -91,33 +95,59 @@ pub(super) fn ttl(used: PoolUse, cap: u16) -> u32 {
     }
 }
 
-/// Writes those of a member's addresses that are in service, or all where the pool falls open.
-fn addresses(
-    steering: &Steering,
-    member: u16,
-    table: &Table,
-    all: bool,
+/// Writes addresses; how many these are.
+fn addresses<'a>(
+    addresses: impl Iterator<Item = &'a Address>,
     ttl: u32,
     owner: Place<'_>,
     writer: &mut Writer<'_>,
+    given: &mut Given,
 ) -> Result<usize, Full> {
     let mut written = 0;
-    for address in steering.addresses_of(member) {
-        if all || table.word(address.slot).in_service() {
-            match address.ip {
-                IpAddr::V4(ip) => {
-                    writer.record(Section::Answer, owner, rtype::A, ttl, |w| {
-                        w.put(&ip.octets())
-                    })?;
-                }
-                IpAddr::V6(ip) => {
-                    writer.record(Section::Answer, owner, rtype::AAAA, ttl, |w| {
-                        w.put(&ip.octets())
-                    })?;
-                }
-            }
-            written += 1;
+    for address in addresses {
+        match address.ip {
+            IpAddr::V4(ip) => writer.record(Section::Answer, owner, rtype::A, ttl, |w| {
+                w.put(&ip.octets())
+            })?,
+            IpAddr::V6(ip) => writer.record(Section::Answer, owner, rtype::AAAA, ttl, |w| {
+                w.put(&ip.octets())
+            })?,
         }
+        given.add(address.number);
+        written += 1;
     }
     Ok(written)
+}
+
+/// The addresses of an answer, by their numbers; of a very long one the first.
+#[derive(Debug)]
+pub(super) struct Given {
+    numbers: [u32; MOST],
+    count: usize,
+}
+
+impl Default for Given {
+    fn default() -> Self {
+        Self {
+            numbers: [0; MOST],
+            count: 0,
+        }
+    }
+}
+
+impl Given {
+    pub(super) fn numbers(&self) -> &[u32] {
+        &self.numbers[..self.count]
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.count = 0;
+    }
+
+    fn add(&mut self, number: u32) {
+        if let Some(slot) = self.numbers.get_mut(self.count) {
+            *slot = number;
+            self.count += 1;
+        }
+    }
 }

@@ -70,6 +70,8 @@ fn text(checks: &[CheckLine], now: u64) -> String {
             since(c.since),
             c.latency_ms.map_or("-".into(), |ms| format!("{ms:.1} ms")),
             c.next.map_or("-".into(), |s| format!("{s} s")),
+            c.share
+                .map_or("-".into(), |share| format!("{:.1} %", 100.0 * share)),
             error,
         ]
     });
@@ -83,6 +85,7 @@ fn text(checks: &[CheckLine], now: u64) -> String {
             "since",
             "took",
             "next",
+            "share",
             "last error",
         ],
         rows,

@@ -89,6 +89,8 @@ pub fn build(parts: &Parts, number: u64, now: Time) -> Result<Generation, Vec<St
         zones: Zones::new(zones),
         pools,
         nodes: builder.nodes,
+        addresses: builder.addresses,
+        given: Vec::new(),
         world,
         private,
         settings: Settings {
@@ -158,6 +160,9 @@ struct Builder<'a> {
     checks: Vec<Check>,
     /// Probe, address, host -> check.
     check_numbers: HashMap<(usize, IpAddr, String), usize>,
+    /// Node and address, by the address's number.
+    addresses: Vec<(u32, IpAddr)>,
+    address_numbers: HashMap<(u32, IpAddr), u32>,
     slots: Vec<Vec<usize>>,
     slot_numbers: HashMap<Vec<usize>, u32>,
 }
@@ -183,6 +188,8 @@ impl<'a> Builder<'a> {
             maps: Vec::new(),
             checks: Vec::new(),
             check_numbers: HashMap::new(),
+            addresses: Vec::new(),
+            address_numbers: HashMap::new(),
             slots: Vec::new(),
             slot_numbers: HashMap::new(),
         }
@@ -208,8 +215,18 @@ impl<'a> Builder<'a> {
                 .filter(|a| a.is_ipv4() == v4)
                 .collect();
             for ip in &own {
+                let next = count(self.addresses.len());
+                let address = (count(number), *ip);
+                let known = *self.address_numbers.entry(address).or_insert(next);
+                if known == next {
+                    self.addresses.push(address);
+                }
                 let slot = self.slot(pool, &self.config.nodes[number].name, *ip, host);
-                addresses.push(Address { slot, ip: *ip });
+                addresses.push(Address {
+                    number: known,
+                    slot,
+                    ip: *ip,
+                });
             }
             if let Some(own) = u16::try_from(own.len()).ok().filter(|n| *n > 0) {
                 let weight = self.config.nodes[number].weight;

@@ -4,6 +4,7 @@ mod build;
 mod collect;
 mod load;
 mod run;
+mod shares;
 
 pub use build::{Generation, build, cities};
 pub use load::{Loaded, Parts, load, load_text};

@@ -16,13 +16,14 @@ use tokio::sync::{mpsc, watch};
 use super::build::{Generation, build};
 use super::collect::collect;
 use super::load::Parts;
+use super::shares::{self, Shares};
 use crate::clock::Clock;
 use crate::config::Limits;
 use crate::health::{Board, Time};
 use crate::metrics::Questions;
 use crate::probe::Prober;
 use crate::server::{tcp, udp};
-use crate::snapshot::Current;
+use crate::snapshot::{Current, Snapshot};
 
 /// A running server. Dropping it stops it.
 #[derive(Debug)]
@@ -51,6 +52,7 @@ struct Shared {
     listen: Vec<SocketAddr>,
     databases: Vec<String>,
     counters: Vec<Arc<Questions>>,
+    shares: Mutex<Shares>,
 }
 
 impl Handle {
@@ -96,6 +98,25 @@ impl Handle {
         &self.0.databases
     }
 
+    /// For each address of a generation, by its number, its share of all that were given in the last five minutes; none
+    /// where none was.
+    #[must_use]
+    pub fn shares(&self, snapshot: &Snapshot) -> Option<Vec<f64>> {
+        self.lock_shares().of(snapshot)
+    }
+
+    fn lock_shares(&self) -> MutexGuard<'_, Shares> {
+        self.0.shares.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks at what is counted from time to time, for ever.
+    async fn look(self) {
+        loop {
+            tokio::time::sleep(shares::EVERY).await;
+            self.lock_shares().look(&self.current().get());
+        }
+    }
+
     /// The counters of all workers.
     #[must_use]
     pub fn counters(&self) -> &[Arc<Questions>] {
@@ -134,8 +155,10 @@ impl std::error::Error for StartError {}
 /// [`StartError`]; nothing is left running.
 pub fn start(path: &Path, parts: Parts) -> Result<Running, StartError> {
     let clock = Clock::start();
-    let Generation { snapshot, board } =
-        build(&parts, 1, clock.now()).map_err(|errors| StartError::Build(errors.join("\n")))?;
+    let Generation {
+        mut snapshot,
+        board,
+    } = build(&parts, 1, clock.now()).map_err(|errors| StartError::Build(errors.join("\n")))?;
     let databases = parts.databases.iter().map(describe).collect();
     let config = parts.config;
     drop((parts.databases, parts.zones));
@@ -154,9 +177,10 @@ pub fn start(path: &Path, parts: Parts) -> Result<Running, StartError> {
             .collect::<Result<Vec<_>, _>>()?
     };
     // One for each UDP socket, and one for all of TCP.
-    let counters = (0..=sockets.iter().map(|s| s.udp.len()).sum())
+    let counters: Vec<Arc<Questions>> = (0..=sockets.iter().map(|s| s.udp.len()).sum())
         .map(|_| Arc::default())
         .collect();
+    snapshot.count_given(counters.len());
     let handle = Handle(Arc::new(Shared {
         current: Arc::new(Current::new(snapshot)),
         board: Arc::new(Mutex::new(board)),
@@ -167,6 +191,7 @@ pub fn start(path: &Path, parts: Parts) -> Result<Running, StartError> {
         listen: sockets.iter().map(|s| s.address).collect(),
         databases,
         counters,
+        shares: Mutex::default(),
     }));
     let (stopping, stopped) = watch::channel(false);
     let mut running = Running {
@@ -178,6 +203,7 @@ pub fn start(path: &Path, parts: Parts) -> Result<Running, StartError> {
         probing: Some(probing),
     };
     running.probe()?;
+    running.runtime().spawn(running.handle.clone().look());
     running
         .serve(sockets, stopped, tcp_limits(&config.limits))
         .map_err(system)?;
@@ -308,10 +334,9 @@ impl Running {
                     .push(udp::spawn(socket, current, counters, stop, number)?);
             }
         }
-        let (current, counters) = (
-            Arc::clone(&shared.current),
-            counters.next().unwrap_or_default(),
-        );
+        let current = Arc::clone(&shared.current);
+        // The last counters are TCP's.
+        let counters = (counters.next().unwrap_or_default(), self.workers.len());
         let mut stopped = stopped;
         let stop = async move {
             let _ = stopped.wait_for(|stop| *stop).await;

@@ -76,7 +76,6 @@ impl Map {
 
     /// The first and the last address of the merged range that a client is in; of IPv6 the upper halves.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, reason = "the upper half")]
     pub fn range(&self, client: Client) -> (IpAddr, IpAddr) {
         match client {
             Client::V4 { addr, .. } => {

@@ -41,6 +41,8 @@ pub struct Member {
 /// An address of a member.
 #[derive(Clone, Copy, Debug)]
 pub struct Address {
+    /// Its number among all addresses of all nodes.
+    pub number: u32,
     /// Its slot in the health table.
     pub slot: u32,
     /// The address.

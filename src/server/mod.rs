@@ -9,8 +9,20 @@ pub mod udp;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::answer::Outcome;
-use crate::metrics::Tally;
+use crate::answer::{Outcome, Scratch};
+use crate::metrics::{Counter, Tally};
+use crate::snapshot::Snapshot;
+
+/// Counts the addresses that the newest answer gives, for the threads with this number.
+#[inline]
+fn count_given(snapshot: &Snapshot, number: usize, scratch: &Scratch) {
+    if let Some(counters) = snapshot.given.get(number) {
+        let given = scratch.given().iter();
+        given
+            .filter_map(|&address| counters.get(address as usize))
+            .for_each(Counter::count);
+    }
+}
 
 /// Answers one message and counts what became of it; nothing if that panicked. What a panic leaves behind is only scratch.
 fn counted(tally: &mut Tally, answer: impl FnOnce() -> Outcome) -> Option<Outcome> {

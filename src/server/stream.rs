@@ -22,9 +22,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connections::Activity;
-use super::counted;
 use super::framing::{Inbox, Next};
 use super::tcp::Service;
+use super::{count_given, counted};
 use crate::answer::{LONGEST, Request, Scratch, Transport, answer};
 use crate::metrics::Tally;
 
@@ -179,6 +179,7 @@ impl<'s> Talk<'s> {
                 let Some(outcome) = counted(&mut tally, answer) else {
                     return End::Close;
                 };
+                count_given(&snapshot, self.service.number, scratch);
                 push(replies, reply.get(..outcome.len).unwrap_or_default());
             }
             End::Full

@@ -51,6 +51,8 @@ pub(super) struct Service {
     pub(super) current: Arc<Current>,
     pub(super) limits: Limits,
     pub(super) counters: Arc<Questions>,
+    /// Whose counters of given addresses in the generation are TCP's: behind those of all UDP threads.
+    pub(super) number: usize,
 }
 
 /// Connections that may wait to be accepted; the system's own limit may be lower.
@@ -83,12 +85,13 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Answers on all `listeners` until `stop`, then closes everything. The limits hold for all of them together.
+/// Answers on all `listeners` until `stop`, then closes everything. The limits hold for all of them together; so do the counters
+/// of the generation with this `number`.
 pub async fn serve(
     listeners: Vec<TcpListener>,
     current: Arc<Current>,
     limits: Limits,
-    counters: Arc<Questions>,
+    (counters, number): (Arc<Questions>, usize),
     stop: impl Future<Output = ()>,
 ) {
     let mut connections = Connections::new(Room {
@@ -100,6 +103,7 @@ pub async fn serve(
         current,
         limits,
         counters,
+        number,
     });
     let mut stop = pin!(stop);
     let mut short = false;

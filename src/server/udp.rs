@@ -9,8 +9,8 @@ use std::time::Duration;
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::counted;
 use super::mmsg::{Batch, Datagram};
+use super::{count_given, counted};
 use crate::answer::{Request, Scratch, Transport, answer};
 use crate::health::Table;
 use crate::metrics::{Questions, Tally};
@@ -58,12 +58,13 @@ fn serve(
     current: &Current,
     counters: &Questions,
     stop: &AtomicBool,
-    seed: u64,
+    number: usize,
 ) {
     let any = |address: SocketAddr| address.ip().is_unspecified();
     let mut batch = Batch::new(socket.local_addr().is_ok_and(any));
     let mut worker = Worker {
-        draw: seed,
+        number,
+        draw: number as u64,
         scratch: Scratch::default(),
         tally: Tally::default(),
     };
@@ -95,6 +96,7 @@ fn serve(
 
 /// What a thread keeps from datagram to datagram.
 struct Worker {
+    number: usize,
     draw: u64,
     scratch: Scratch,
     tally: Tally,
@@ -118,11 +120,13 @@ impl Worker {
         let scratch = &mut self.scratch;
         let reply = &mut *datagram.reply;
         let answer = || answer(snapshot, table, request, scratch, reply);
-        counted(&mut self.tally, answer).map_or(0, |outcome| outcome.len)
+        let outcome = counted(&mut self.tally, answer);
+        count_given(snapshot, self.number, &self.scratch);
+        outcome.map_or(0, |outcome| outcome.len)
     }
 }
 
-/// Starts a thread that answers on a socket. Should it end before `stop`, the process ends: a server with a core less
+/// Starts the thread of this `number` that answers on a socket; numbers count from 0 and tell whose counters of the generation are its own. Should it end before `stop`, the process ends: a server with a core less
 /// that says nothing of it is worse.
 ///
 /// # Errors
@@ -138,7 +142,7 @@ pub fn spawn(
         .name(format!("udp-{number}"))
         .spawn(move || {
             let guard = AbortUnless(&stop);
-            serve(&socket, &current, &counters, &stop, number as u64);
+            serve(&socket, &current, &counters, &stop, number);
             drop(guard);
         })
 }

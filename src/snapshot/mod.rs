@@ -3,12 +3,14 @@
 //! The numbers in a health table mean something only within the generation that gave them out, so a generation owns the
 //! cell of its table: who loads a generation and then *its* table can never mix two.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
 use crate::geo::World;
 use crate::health::Table;
+use crate::metrics::Counter;
 use crate::policy::{Node, Plan, Steering};
 use crate::prefix::Prefix;
 use crate::zone::{Index, NameKey, Zone};
@@ -24,6 +26,10 @@ pub struct Snapshot {
     pub pools: Vec<Pool>,
     /// The nodes, by their numbers; only for people.
     pub nodes: Vec<Node>,
+    /// Node and address, by the address's number in [`crate::policy::Address`]; only for people.
+    pub addresses: Vec<(u32, IpAddr)>,
+    /// For each thread or group of threads that answers, how often each address was given; empty where nobody asks.
+    pub given: Vec<Given>,
     /// Where addresses are; only for people, as the pools' maps were made of it.
     pub world: World,
     /// Overrides of address blocks that are not routable: only for these does an ECS option count there.
@@ -33,6 +39,17 @@ pub struct Snapshot {
     /// The states of all slots of this generation.
     pub table: TableCell,
 }
+
+impl Snapshot {
+    /// Makes counters of given addresses for so many threads.
+    pub fn count_given(&mut self, threads: usize) {
+        let counters = || self.addresses.iter().map(|_| Counter::default()).collect();
+        self.given = (0..threads).map(|_| counters()).collect();
+    }
+}
+
+/// How often each address was given, by its number.
+pub type Given = Box<[Counter]>;
 
 /// The cell of a generation's health table: written by probers, read by queries without a lock.
 #[derive(Debug)]

@@ -77,6 +77,7 @@ fn steering(plan: &Plan, map: Map, answer: Answer, none: NoneLeft) -> Steering {
         weight: plan.members[n as usize].weight,
     };
     let address = |slot| Address {
+        number: slot,
         slot,
         ip: IpAddr::from([192, 0, 2, u8::try_from(slot).expect("few")]),
     };
