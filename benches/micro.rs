@@ -9,12 +9,11 @@ mod setup;
 use std::hint::black_box;
 use std::time::Instant;
 
-use nearmost::policy::Steering;
 use nearmost::prefix::Client;
 use nearmost::snapshot::Snapshot;
 use nearmost::wire::{HEADER, Place, Query, Section, Suffixes, Writer, rcode};
 use nearmost::zone::{Lookup, NameKey, rtype};
-use setup::{Asker, Kind, OPT, SMALL, Size};
+use setup::{Asker, Kind, OPT, SMALL, Size, query};
 
 /// Rounds of which the median is taken.
 const ROUNDS: usize = 31;
@@ -121,7 +120,7 @@ fn look_up<'s>(snapshot: &'s Snapshot, size: &Size, kind: Kind) -> Work<'s> {
 }
 
 fn find<'s>(snapshot: &'s Snapshot, size: &Size) -> Work<'s> {
-    let (steering, clients) = (steering(snapshot), clients(size));
+    let (steering, clients) = (setup::steering(snapshot), clients(size));
     Box::new(move || {
         for client in &clients {
             black_box(steering.map.find(black_box(*client)));
@@ -130,7 +129,7 @@ fn find<'s>(snapshot: &'s Snapshot, size: &Size) -> Work<'s> {
 }
 
 fn walk<'s>(snapshot: &'s Snapshot, size: &Size) -> Work<'s> {
-    let (steering, clients) = (steering(snapshot), clients(size));
+    let (steering, clients) = (setup::steering(snapshot), clients(size));
     let table = snapshot.table.load();
     Box::new(move || {
         for client in &clients {
@@ -170,20 +169,6 @@ fn answer<'s>(snapshot: &'s Snapshot, size: &Size, kind: Kind) -> Work<'s> {
     })
 }
 
-fn query(packet: &[u8]) -> Query<'_> {
-    Query::parse(packet).expect("a good question")
-}
-
-fn steering(snapshot: &Snapshot) -> &Steering {
-    let family = snapshot.pools[0].v4.as_ref();
-    &family.expect("a pool of IPv4 addresses").steering
-}
-
 fn clients(size: &Size) -> Vec<Client> {
-    let of = |packet: &Vec<u8>| {
-        let ecs = query(packet).edns.and_then(|edns| edns.ecs);
-        Client::of(ecs.and_then(|ecs| ecs.client()).expect("a client"))
-    };
-    let packets = Kind::Pool.questions(size, QUESTIONS);
-    packets.iter().map(of).collect()
+    setup::clients(&Kind::Pool.questions(size, QUESTIONS))
 }

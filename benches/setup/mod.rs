@@ -16,7 +16,10 @@ use nearmost::answer::{Outcome, Request, Scratch, Transport, answer};
 use nearmost::clock::Clock;
 use nearmost::control::{Parts, build, load_text};
 use nearmost::health::Table;
+use nearmost::policy::Steering;
+use nearmost::prefix::Client;
 use nearmost::snapshot::Snapshot;
+use nearmost::wire::Query;
 use nearmost::zone::Name;
 
 /// A configuration of one zone, `example.org`.
@@ -233,6 +236,25 @@ fn packet(name: &str, client: Option<u64>) -> Vec<u8> {
         None => out.extend_from_slice(&[0, 0]),
     }
     out
+}
+
+/// A question as it is read.
+pub fn query(packet: &[u8]) -> Query<'_> {
+    Query::parse(packet).expect("a good question")
+}
+
+/// The clients that the questions state.
+pub fn clients(packets: &[Vec<u8>]) -> Vec<Client> {
+    let stated = packets
+        .iter()
+        .filter_map(|packet| query(packet).edns?.ecs?.client());
+    stated.map(Client::of).collect()
+}
+
+/// How the first pool is steered.
+pub fn steering(snapshot: &Snapshot) -> &Steering {
+    let family = snapshot.pools[0].v4.as_ref();
+    &family.expect("a pool of IPv4 addresses").steering
 }
 
 /// Who asks where no client is stated.
