@@ -19,7 +19,8 @@ use std::process::{Command, ExitCode};
 
 use nearmost::prefix::Client;
 use nearmost::snapshot::Snapshot;
-use setup::{Asker, Folder, Kind, SMALL};
+use setup::questions::{self, Kind};
+use setup::{Asker, Folder, SMALL};
 
 /// Questions of a kind; each is asked once before it is counted.
 const QUESTIONS: usize = 500;
@@ -70,7 +71,7 @@ fn work() {
             Case::Range => Kind::Pool,
         };
         let packets = kind.questions(&SMALL, QUESTIONS);
-        let clients = setup::clients(&packets);
+        let clients = questions::clients(&packets);
         let mut asker = Asker::new();
         let mut once = || match case {
             Case::Answer(_) => answers(&snapshot, &mut asker, &packets),

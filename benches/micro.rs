@@ -13,7 +13,8 @@ use nearmost::prefix::Client;
 use nearmost::snapshot::Snapshot;
 use nearmost::wire::{HEADER, Place, Query, Section, Suffixes, Writer, rcode};
 use nearmost::zone::{Lookup, NameKey, rtype};
-use setup::{Asker, Kind, OPT, SMALL, Size, query};
+use setup::questions::{self, Kind, OPT, query};
+use setup::{Asker, SMALL, Size};
 
 /// Rounds of which the median is taken.
 const ROUNDS: usize = 31;
@@ -24,6 +25,7 @@ const QUESTIONS: usize = 20_000;
 const LARGE: Size = Size {
     nodes: 1_000,
     pools: 1_000,
+    sets: 1,
     names: 1_000_000,
     probes: false,
     city: None,
@@ -170,5 +172,5 @@ fn answer<'s>(snapshot: &'s Snapshot, size: &Size, kind: Kind) -> Work<'s> {
 }
 
 fn clients(size: &Size) -> Vec<Client> {
-    setup::clients(&Kind::Pool.questions(size, QUESTIONS))
+    questions::clients(&Kind::Pool.questions(size, QUESTIONS))
 }

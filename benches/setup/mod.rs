@@ -7,6 +7,8 @@
     reason = "a benchmark has nobody to tell of a broken set-up"
 )]
 
+pub mod questions;
+
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
@@ -17,18 +19,17 @@ use nearmost::clock::Clock;
 use nearmost::control::{Parts, build, load_text};
 use nearmost::health::Table;
 use nearmost::policy::Steering;
-use nearmost::prefix::Client;
 use nearmost::snapshot::Snapshot;
-use nearmost::wire::Query;
-use nearmost::zone::Name;
 
 /// A configuration of one zone, `example.org`.
 #[derive(Clone, Debug)]
 pub struct Size {
     /// Nodes, from south to north.
     pub nodes: usize,
-    /// Pools of all nodes; the names `p0`, `p1` ... lead to them, at least [`POOL_NAMES`].
+    /// Pools; the names `p0`, `p1` ... lead to them, at least [`POOL_NAMES`].
     pub pools: usize,
+    /// Sets of nodes that pools have: with 1 that of all, else each lacks one.
+    pub sets: usize,
     /// Static names, `h0`, `h1` ...
     pub names: usize,
     /// Whether nodes have a probe: a slot each in the health table. Nothing is ever probed here.
@@ -37,8 +38,6 @@ pub struct Size {
     pub city: Option<PathBuf>,
 }
 
-/// Octets of an empty OPT record.
-pub const OPT: usize = 11;
 /// Names that lead to pools, if there are not more pools.
 pub const POOL_NAMES: usize = 21;
 
@@ -46,6 +45,7 @@ pub const POOL_NAMES: usize = 21;
 pub const SMALL: Size = Size {
     nodes: 12,
     pools: 1,
+    sets: 1,
     names: 1_000,
     probes: false,
     city: None,
@@ -91,9 +91,13 @@ impl Size {
             } else {
                 ""
             };
-            text += &format!("[pool.p{i}]\n{probe}");
+            let nodes = match self.sets {
+                1 => "[\"*\"]".into(),
+                sets => format!("[\"tag:not{}\"]", i % sets),
+            };
+            let _ = writeln!(text, "[pool.p{i}]\nnodes = {nodes}\n{probe}");
         }
-        text + &spiral(self.nodes)
+        text + &self.spiral()
     }
 
     fn zone(&self) -> String {
@@ -106,6 +110,25 @@ impl Size {
         }
         for i in 0..self.pools.max(POOL_NAMES) {
             let _ = writeln!(text, "p{i} 300/30 POOL p{}", i % self.pools);
+        }
+        text
+    }
+
+    /// Nodes on a spiral from south to north: no two at one place. Each is in all sets but one.
+    fn spiral(&self) -> String {
+        let mut text = String::new();
+        for i in 0..self.nodes {
+            let lat = -70.0 + 140.0 * i as f64 / self.nodes as f64;
+            let lon = (i as f64 * 137.508) % 360.0 - 180.0;
+            let (a, b) = (i / 250, i % 250 + 1);
+            let tags: Vec<_> = (0..self.sets)
+                .filter(|set| *set != i)
+                .map(|set| format!("not{set}"))
+                .collect();
+            let _ = writeln!(
+                text,
+                "[node.n{i}]\nat = [{lat:.3}, {lon:.3}]\nip = [\"192.0.{a}.{b}\", \"2001:db8::{i:x}\"]\ntags = {tags:?}"
+            );
         }
         text
     }
@@ -133,21 +156,6 @@ pub fn snapshot(parts: &Parts, number: u64) -> Snapshot {
     built.expect("a generation").snapshot
 }
 
-/// Nodes on a spiral from south to north: no two at one place.
-fn spiral(nodes: usize) -> String {
-    let mut text = String::new();
-    for i in 0..nodes {
-        let lat = -70.0 + 140.0 * i as f64 / nodes as f64;
-        let lon = (i as f64 * 137.508) % 360.0 - 180.0;
-        let (a, b) = (i / 250, i % 250 + 1);
-        let _ = writeln!(
-            text,
-            "[node.n{i}]\nat = [{lat:.3}, {lon:.3}]\nip = [\"192.0.{a}.{b}\", \"2001:db8::{i:x}\"]"
-        );
-    }
-    text
-}
-
 /// A full City database; none, and a line that says why, where it cannot be had.
 pub fn city() -> Option<PathBuf> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("geoip/make/fetch-city");
@@ -158,97 +166,6 @@ pub fn city() -> Option<PathBuf> {
     }
     eprintln!("{}", String::from_utf8_lossy(&fetched.stderr).trim());
     None
-}
-
-/// A generator of Knuth's: the same questions each time.
-#[derive(Clone, Copy, Debug)]
-pub struct Random(pub u64);
-
-impl Random {
-    /// The next number, of 40 bits.
-    pub fn next(&mut self) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(0x5851_f42d_4c95_7f2d)
-            .wrapping_add(0x1405_7b7e_f767_814f);
-        self.0 >> 24
-    }
-}
-
-/// Kinds of questions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A random static name.
-    Static,
-    /// A random one of the first thousand static names.
-    StaticFew,
-    /// A random pool for a random client.
-    Pool,
-    /// The same pool for the same client.
-    PoolOne,
-    /// A random name that does not exist.
-    Missing,
-    /// A random name that a wildcard answers.
-    Wildcard,
-    /// An alias of an alias of an alias of an alias.
-    Chain,
-}
-
-impl Kind {
-    /// So many questions to a configuration of this size, the same each time.
-    pub fn questions(self, size: &Size, count: usize) -> Vec<Vec<u8>> {
-        let mut random = Random(1);
-        let packets = (0..count).map(|_| self.question(size, &mut random));
-        packets.collect()
-    }
-
-    fn question(self, size: &Size, random: &mut Random) -> Vec<u8> {
-        let r = random.next();
-        let below = |n: usize| r % n as u64;
-        let name = match self {
-            Self::Static => format!("h{}", below(size.names)),
-            Self::StaticFew => format!("h{}", below(size.names.min(1_000))),
-            Self::Pool => format!("p{}", below(size.pools.max(POOL_NAMES))),
-            Self::PoolOne => "p0".into(),
-            Self::Missing => format!("x{r}"),
-            Self::Wildcard => format!("x{r}.wild"),
-            Self::Chain => "c1".into(),
-        };
-        let client = match self {
-            Self::Pool => Some(random.next()),
-            Self::PoolOne => Some(0x5480_0000),
-            _ => None,
-        };
-        packet(&format!("{name}.example.org"), client)
-    }
-}
-
-/// A question for addresses with EDNS; of a client, if there is one: its /24 counts, moved to where addresses are routable.
-fn packet(name: &str, client: Option<u64>) -> Vec<u8> {
-    let mut out = vec![0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1];
-    out.extend_from_slice(Name::absolute(name).expect("a name").wire());
-    out.extend_from_slice(&[0, 1, 0, 1, 0, 0, 41, 4, 208, 0, 0, 0, 0]);
-    match client {
-        Some(client) => {
-            let [.., a, b, c, _] = client.to_be_bytes();
-            out.extend_from_slice(&[0, 11, 0, 8, 0, 7, 0, 1, 24, 0, a % 223 + 1, b, c]);
-        }
-        None => out.extend_from_slice(&[0, 0]),
-    }
-    out
-}
-
-/// A question as it is read.
-pub fn query(packet: &[u8]) -> Query<'_> {
-    Query::parse(packet).expect("a good question")
-}
-
-/// The clients that the questions state.
-pub fn clients(packets: &[Vec<u8>]) -> Vec<Client> {
-    let stated = packets
-        .iter()
-        .filter_map(|packet| query(packet).edns?.ecs?.client());
-    stated.map(Client::of).collect()
 }
 
 /// How the first pool is steered.
