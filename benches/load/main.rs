@@ -194,7 +194,7 @@ fn memory() {
         "{:>8} {:>10} {:>14} {:>10}",
         "pools", "node sets", "resident, MiB", "start, s"
     );
-    for (pools, sets) in [(50, 50), (1_000, 50), (100, 100)] {
+    for (pools, sets) in [(25, 25), (50, 50), (1_000, 50)] {
         let size = Size {
             nodes: 100,
             pools,
