@@ -74,6 +74,15 @@ impl Map {
         (self.list(id), scope)
     }
 
+    /// Brings near what [`Map::find`] will need for a client, so that several can be waited for at once.
+    #[inline]
+    pub fn touch(&self, client: Client) {
+        match client {
+            Client::V4 { addr, .. } => self.v4.touch(aligned(addr)),
+            Client::V6(upper) => self.v6.touch(upper),
+        }
+    }
+
     /// The first and the last address of the merged range that a client is in; of IPv6 the upper halves.
     #[must_use]
     pub fn range(&self, client: Client) -> (IpAddr, IpAddr) {

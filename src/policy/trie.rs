@@ -101,6 +101,14 @@ impl Trie {
         }
     }
 
+    /// Reads what [`Trie::get`] will, and waits for none of it.
+    #[inline]
+    pub(super) fn touch(&self, addr: u64) {
+        let word = self.top[(addr >> (64 - TOP_BITS)) as usize];
+        let node = (word & !NODE) as usize * UNIT;
+        std::hint::black_box(if word & NODE == 0 { 0 } else { self.runs[node] });
+    }
+
     #[inline]
     fn node(&self, node: u32) -> &[u32] {
         let at = node as usize * UNIT;

@@ -115,6 +115,13 @@ impl Batch {
         Ok(self.received)
     }
 
+    /// The octets of one of those that came.
+    #[inline]
+    pub(super) fn packet(&self, i: usize) -> &[u8] {
+        let len = (self.heads_in[i].msg_len as usize).min(BUFFER);
+        &self.packets[i][..len]
+    }
+
     /// One of those that came; none where it has no address to reply to.
     #[inline]
     pub(super) fn datagram(&mut self, i: usize) -> Option<Datagram<'_>> {

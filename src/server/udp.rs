@@ -1,7 +1,7 @@
 //! UDP: threads of their own, each with its own socket on the same address, so that the kernel spreads the load.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,6 +14,7 @@ use super::{count_given, counted};
 use crate::answer::{Request, Scratch, Transport, answer};
 use crate::health::Table;
 use crate::metrics::{Questions, Tally};
+use crate::prefix::Client;
 use crate::snapshot::{Current, Snapshot};
 
 /// How long a worker may not notice that it is told to stop.
@@ -66,6 +67,7 @@ fn serve(
         number,
         draw: number as u64,
         scratch: Scratch::default(),
+        pool: None,
         tally: Tally::default(),
     };
     while !stop.load(Ordering::Relaxed) {
@@ -74,6 +76,9 @@ fn serve(
                 // One generation and one table for a batch: loaded once, and no reply mixes two.
                 let snapshot = current.load();
                 let table = snapshot.table.load();
+                for i in 0..count {
+                    worker.look_ahead(&snapshot, batch.packet(i));
+                }
                 for i in 0..count {
                     let Some(mut datagram) = batch.datagram(i) else {
                         continue;
@@ -99,10 +104,26 @@ struct Worker {
     number: usize,
     draw: u64,
     scratch: Scratch,
+    /// The pool that was asked last.
+    pool: Option<u32>,
     tally: Tally,
 }
 
 impl Worker {
+    /// Most of what a question of a pool costs is waiting for the client's range to come from memory. So that this is waited for
+    /// by a whole batch at once, it is touched before the first is answered: a guess, by the pool that was asked last
+    /// and a client option where nearly all resolvers put it, last in the packet, of an IPv4 /24.
+    #[inline]
+    fn look_ahead(&self, snapshot: &Snapshot, packet: &[u8]) {
+        if let Some([0, 8, 0, 7, 0, 1, 24, 0, a, b, c]) = packet.last_chunk()
+            && let Some(pool) = self.pool.and_then(|n| snapshot.pools.get(n as usize))
+            && let Some(family) = &pool.v4
+        {
+            let client = Client::of(Ipv4Addr::new(*a, *b, *c, 0).into());
+            family.steering.map.touch(client);
+        }
+    }
+
     /// Octets of the reply; 0: none is to be sent.
     fn answer(&mut self, snapshot: &Snapshot, table: &Table, datagram: &mut Datagram<'_>) -> usize {
         self.tally.received += 1;
@@ -122,7 +143,9 @@ impl Worker {
         let answer = || answer(snapshot, table, request, scratch, reply);
         let outcome = counted(&mut self.tally, answer);
         count_given(snapshot, self.number, &self.scratch);
-        outcome.map_or(0, |outcome| outcome.len)
+        let Some(outcome) = outcome else { return 0 };
+        self.pool = outcome.pool.map_or(self.pool, |used| Some(used.pool));
+        outcome.len
     }
 }
 
