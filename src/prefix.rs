@@ -163,6 +163,10 @@ pub trait Key: Copy + Ord {
     fn next(self) -> Option<Self>;
     /// The previous address; none before the lowest.
     fn previous(self) -> Option<Self>;
+    /// How far `later` is from here; it is not before.
+    fn distance(self, later: Self) -> u64;
+    /// The address so far from here; the highest, where that is none.
+    fn plus(self, distance: u64) -> Self;
     /// How many leading bits two addresses share.
     fn shared_bits(self, other: Self) -> u8;
     /// The last address of the block of `len` bits that starts here.
@@ -188,6 +192,12 @@ macro_rules! key {
             }
             fn previous(self) -> Option<Self> {
                 self.checked_sub(1)
+            }
+            fn distance(self, later: Self) -> u64 {
+                (later - self).into()
+            }
+            fn plus(self, distance: u64) -> Self {
+                <$type>::try_from(distance).map_or(Self::MAX, |d| self.saturating_add(d))
             }
             #[expect(clippy::cast_possible_truncation, reason = "at most 64")]
             fn shared_bits(self, other: Self) -> u8 {

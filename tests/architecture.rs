@@ -25,7 +25,12 @@ const DOORS: [(&str, &[&str]); 12] = [
     ("comfy_table", &["cli/table.rs"]),
     (
         "hashbrown",
-        &["zone/tree", "geo/database.rs", "geo/world.rs"],
+        &[
+            "zone/tree",
+            "geo/database.rs",
+            "geo/places.rs",
+            "policy/compile",
+        ],
     ),
     ("hickory_proto", &["admin/view.rs", "zone/file"]),
     ("hyper", &["admin/ask.rs", "probe/http"]),

@@ -27,7 +27,6 @@ impl Geo {
         let located: Located = if self.offline {
             let parts = load_parts(&config_path(config)?)?;
             let world = World::build(&parts.databases, &parts.config.geo.overrides);
-            let world = world.map_err(|e| Stop::configuration(e.to_string()))?;
             let databases: Vec<String> = parts.databases.iter().map(describe).collect();
             locate(&world, &databases, self.ip)
         } else {

@@ -44,8 +44,7 @@ pub fn cities(country: Option<Country>) -> Vec<(Point, f64)> {
 /// All that is wrong, in words: a database that breaks while it is walked, nodes whose place is not to be found.
 pub fn build(parts: &Parts, number: u64, now: Time) -> Result<Generation, Vec<String>> {
     let config = &parts.config;
-    let world =
-        World::build(&parts.databases, &config.geo.overrides).map_err(|e| vec![e.to_string()])?;
+    let world = World::build(&parts.databases, &config.geo.overrides);
     let mut builder = Builder::new(config, &world);
     let lost = builder.nodes.iter().filter(|node| node.at.is_none());
     let mut wrong: Vec<String> = lost

@@ -1,28 +1,33 @@
 //! GeoIP databases in MaxMind's format: read once, walked once, never asked per query.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::SystemTime;
 
 use hashbrown::HashMap;
-use maxminddb::{PathElement, Reader, WithinOptions, path};
-use serde::Deserialize;
+use maxminddb::{MaxMindDbError, PathElement, Reader, WithinOptions, path};
 use serde::de::IgnoredAny;
 
-use super::world::{PlaceId, UNKNOWN};
-use super::{Builder, Country, Place, PlaceSource, Point, Ranges};
+use super::packed::{Packed, Packer};
+use super::places::Places;
+use super::record::{Flat, Nested, Schema};
+use super::tree::{Broken, Tree};
+use super::{Place, PlaceId, UNKNOWN};
 use crate::prefix::Key;
 
 /// The small database that ships with nearmost: `geoip/README.md` says how it is made and how good it is.
 static SHIPPED: &[u8] = include_bytes!("../../geoip/nearmost.mmdb");
 
-/// An open database whose structure was verified.
+/// What a database says of all addresses, at the grain of the maps; of a family that it lacks it knows nothing. The file itself is
+/// let go.
 pub struct Database {
-    reader: Reader<Cow<'static, [u8]>>,
     name: String,
-    schema: Schema,
+    kind: String,
+    built: Option<SystemTime>,
+    v4: Packed<u32>,
+    v6: Packed<u64>,
+    places: Vec<Place>,
 }
 
 /// Why a database cannot be used.
@@ -42,14 +47,8 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Ranges of places as one database knows them; of a family that it lacks it knows nothing.
-pub(super) struct Walked {
-    pub(super) v4: Ranges<u32, PlaceId>,
-    pub(super) v6: Ranges<u64, PlaceId>,
-}
-
 impl Database {
-    /// Reads a file into memory and verifies all of it. Not mapped: a file that is cut short while it is mapped ends the process.
+    /// Reads a file into memory, and walks and verifies all of it. Not mapped: a file that is cut short while it is mapped ends the process.
     ///
     /// # Errors
     /// A file that cannot be read, is cut short or corrupt, or is of no schema that says where addresses are.
@@ -59,7 +58,7 @@ impl Database {
             database: name.clone(),
             message: e.to_string(),
         })?;
-        Self::from_octets(name, octets.into())
+        Self::from_octets(name, &octets)
     }
 
     /// The database that ships with nearmost.
@@ -69,59 +68,24 @@ impl Database {
     pub fn shipped() -> Result<Self, Error> {
         Self::from_octets(
             "the small database that ships with nearmost (IP Geolocation by DB-IP)".into(),
-            SHIPPED.into(),
+            SHIPPED,
         )
     }
 
-    fn from_octets(name: String, octets: Cow<'static, [u8]>) -> Result<Self, Error> {
-        let error = |message: String| Error {
-            database: name.clone(),
-            message,
-        };
-        let reader = Reader::from_source(octets).map_err(|e| error(e.to_string()))?;
-        reader
-            .verify()
-            .map_err(|e| error(format!("corrupt: {e}")))?;
-        let kind = reader.metadata().database_type.to_lowercase();
-        if !["city", "country", "enterprise"]
-            .iter()
-            .any(|k| kind.contains(k))
-        {
-            let kind = &reader.metadata().database_type;
-            return Err(error(format!(
-                "database of type \"{kind}\": a City or Country database is needed"
-            )));
-        }
-        let schema = match reader
-            .networks(WithinOptions::default())
-            .ok()
-            .and_then(|mut all| all.next())
-        {
-            Some(Ok(first)) => {
-                let has = |path: &[PathElement<'_>]| {
-                    matches!(first.decode_path::<IgnoredAny>(path), Ok(Some(_)))
-                };
-                let nested = ["country", "registered_country", "location", "continent"];
-                if has(&path!["country_code"]) {
-                    Some(Schema::Flat)
-                } else {
-                    nested
-                        .iter()
-                        .any(|key| has(&[PathElement::Key(key)]))
-                        .then_some(Schema::Nested)
-                }
-            }
-            _ => None,
-        };
-        match schema {
-            Some(schema) => Ok(Self {
-                reader,
+    fn from_octets(name: String, octets: &[u8]) -> Result<Self, Error> {
+        match Walk::of(octets) {
+            Ok(walk) => Ok(Self {
                 name,
-                schema,
+                kind: walk.reader.metadata().database_type.clone(),
+                built: walk.reader.metadata().build_time().ok(),
+                v4: walk.v4.finish(),
+                v6: walk.v6.finish(),
+                places: walk.places.list,
             }),
-            None => Err(error(
-                "neither `country.iso_code` nor `country_code` in its records".into(),
-            )),
+            Err(message) => Err(Error {
+                database: name,
+                message,
+            }),
         }
     }
 
@@ -134,60 +98,28 @@ impl Database {
     /// When it was made.
     #[must_use]
     pub fn built(&self) -> Option<SystemTime> {
-        self.reader.metadata().build_time().ok()
+        self.built
     }
 
     /// What the database says it is, such as `GeoLite2-City`.
     #[must_use]
     pub fn kind(&self) -> &str {
-        &self.reader.metadata().database_type
+        &self.kind
     }
 
-    /// All of its networks in order, each distinct record decoded once; `number` numbers places.
-    pub(super) fn walk(&self, number: &mut dyn FnMut(Place) -> PlaceId) -> Result<Walked, Error> {
-        let error = |e: maxminddb::MaxMindDbError| Error {
-            database: self.name.clone(),
-            message: e.to_string(),
-        };
-        let (mut v4, mut v6) = (Cutter::new(), Cutter::new());
-        let mut known: HashMap<usize, PlaceId> = HashMap::new();
-        for found in self
-            .reader
-            .networks(WithinOptions::default())
-            .map_err(error)?
-        {
-            let found = found.map_err(error)?;
-            let Some(offset) = found.offset() else {
-                continue;
-            };
-            let place = match known.get(&offset) {
-                Some(place) => *place,
-                None => {
-                    let place = match self.schema {
-                        Schema::Nested => found
-                            .decode::<Nested<'_>>()
-                            .map_err(error)?
-                            .map(|r| r.place()),
-                        Schema::Flat => found
-                            .decode::<Flat<'_>>()
-                            .map_err(error)?
-                            .map(|r| r.place()),
-                    };
-                    let place = place.map_or(UNKNOWN, &mut *number);
-                    known.insert(offset, place);
-                    place
-                }
-            };
-            let network = found.network().map_err(error)?;
-            match network.ip() {
-                IpAddr::V4(addr) => v4.add(addr.to_bits(), network.prefix(), place),
-                IpAddr::V6(addr) => v6.add(upper(addr), network.prefix().min(64), place),
-            }
-        }
-        Ok(Walked {
-            v4: v4.finish(),
-            v6: v6.finish(),
-        })
+    /// Where addresses of IPv4 are, by the numbers of places.
+    pub(super) fn v4(&self) -> &Packed<u32> {
+        &self.v4
+    }
+
+    /// Where addresses of IPv6 are, by their upper halves.
+    pub(super) fn v6(&self) -> &Packed<u64> {
+        &self.v6
+    }
+
+    /// Its places, by their numbers.
+    pub(super) fn places(&self) -> &[Place] {
+        &self.places
     }
 }
 
@@ -197,122 +129,237 @@ impl fmt::Debug for Database {
     }
 }
 
-fn upper(addr: std::net::Ipv6Addr) -> u64 {
-    (addr.to_bits() >> 64) as u64
+/// So many records are at hand.
+const RECENT: usize = 4096;
+/// The place of a record that was only verified: no grain begins in its networks.
+const VERIFIED: PlaceId = PlaceId::MAX;
+
+/// A walk over all networks of a file, each distinct record decoded once.
+struct Walk<'a> {
+    reader: Reader<&'a [u8]>,
+    schema: Schema,
+    places: Places,
+    /// Records by their offset.
+    known: HashMap<u32, PlaceId>,
+    /// Those asked for last, by the low bits of their offset: neighbours have the same few records, and this fits the nearest cache.
+    recent: Box<[(u32, PlaceId); RECENT]>,
+    v4: Cutter<u32>,
+    v6: Cutter<u64>,
+}
+
+impl<'a> Walk<'a> {
+    fn of(octets: &'a [u8]) -> Result<Self, String> {
+        let corrupt = |e: &dyn fmt::Display| format!("corrupt: {e}");
+        let reader = Reader::from_source(octets).map_err(|e| e.to_string())?;
+        let metadata = reader.metadata();
+        if metadata.database_type.is_empty() || metadata.description.is_empty() {
+            return Err(corrupt(&"it does not say what it is"));
+        }
+        let tree = Tree::new(
+            octets,
+            metadata.node_count,
+            metadata.record_size,
+            metadata.ip_version,
+        )
+        .map_err(|e| corrupt(&e))?;
+        let kind = metadata.database_type.to_lowercase();
+        if !["city", "country", "enterprise"]
+            .iter()
+            .any(|k| kind.contains(k))
+        {
+            return Err(format!(
+                "database of type \"{}\": a City or Country database is needed",
+                metadata.database_type
+            ));
+        }
+        let schema = schema(&reader).map_err(|e| corrupt(&e))?;
+        let mut walk = Self {
+            schema: schema.ok_or("neither `country.iso_code` nor `country_code` in its records")?,
+            reader,
+            places: Places::default(),
+            known: HashMap::new(),
+            recent: Box::new([(u32::MAX, VERIFIED); RECENT]),
+            v4: Cutter::default(),
+            v6: Cutter::default(),
+        };
+        tree.walk(&mut |first, len, data| walk.network(first, len, data))
+            .map_err(|e| corrupt(&e))?;
+        Ok(walk)
+    }
+
+    fn network(&mut self, first: IpAddr, len: u8, data: u32) -> Result<(), Broken> {
+        match first {
+            IpAddr::V4(addr) => {
+                let bits = addr.to_bits();
+                let wanted = self.v4.wants(bits);
+                let place = self.place(first, data, wanted)?;
+                if wanted {
+                    self.v4.add(bits, len, place);
+                }
+            }
+            IpAddr::V6(addr) => {
+                let upper = (addr.to_bits() >> 64) as u64;
+                let wanted = self.v6.wants(upper);
+                let place = self.place(first, data, wanted)?;
+                if wanted {
+                    self.v6.add(upper, len.min(64), place);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The place of a network whose data stands at this offset; of one that is not wanted the data is verified.
+    #[inline]
+    fn place(&mut self, first: IpAddr, data: u32, wanted: bool) -> Result<PlaceId, Broken> {
+        let slot = data as usize % RECENT;
+        let (recent, place) = self.recent[slot];
+        if recent == data && (!wanted || place != VERIFIED) {
+            return Ok(place);
+        }
+        let place = match self.known.get(&data) {
+            Some(place) if !wanted || *place != VERIFIED => *place,
+            _ => self.decode(first, data, wanted)?,
+        };
+        self.recent[slot] = (data, place);
+        Ok(place)
+    }
+
+    fn decode(&mut self, first: IpAddr, data: u32, wanted: bool) -> Result<PlaceId, Broken> {
+        let broken = |e: MaxMindDbError| e.to_string().into_boxed_str();
+        let found = self.reader.lookup(first).map_err(broken)?;
+        let place = match self.schema {
+            _ if !wanted => found.decode::<IgnoredAny>().map(|_| None),
+            Schema::Nested => found.decode::<Nested<'_>>().map(|r| r.map(|r| r.place())),
+            Schema::Flat => found.decode::<Flat<'_>>().map(|r| r.map(|r| r.place())),
+        };
+        let place = place
+            .map_err(broken)?
+            .map_or(VERIFIED, |place| self.places.number(place));
+        self.known.insert(data, place);
+        Ok(place)
+    }
+}
+
+/// The schema of the first record; none: neither.
+fn schema(reader: &Reader<&[u8]>) -> Result<Option<Schema>, MaxMindDbError> {
+    let Some(first) = reader.networks(WithinOptions::default())?.next() else {
+        return Ok(None);
+    };
+    let first = first?;
+    first.decode::<IgnoredAny>()?;
+    let has =
+        |path: &[PathElement<'_>]| matches!(first.decode_path::<IgnoredAny>(path), Ok(Some(_)));
+    let nested = ["country", "registered_country", "location", "continent"];
+    Ok(if has(&path!["country_code"]) {
+        Some(Schema::Flat)
+    } else {
+        nested
+            .iter()
+            .any(|key| has(&[PathElement::Key(key)]))
+            .then_some(Schema::Nested)
+    })
 }
 
 /// Turns networks in order into ranges at the maps' grain: a block of it gets what holds at its first address.
 struct Cutter<K> {
-    built: Builder<K, PlaceId>,
+    packer: Packer<K>,
     /// The first address that no network has covered yet, on a border of the grain; none at the end of the space.
     next: Option<K>,
 }
 
-impl<K: Key> Cutter<K> {
-    fn new() -> Self {
+impl<K: Key> Default for Cutter<K> {
+    fn default() -> Self {
         Self {
-            built: Builder::new(UNKNOWN),
+            packer: Packer::default(),
             next: Some(K::MIN),
         }
     }
+}
 
+impl<K: Key> Cutter<K> {
+    /// Whether a grain begins in a network that starts here.
+    fn wants(&self, first: K) -> bool {
+        self.next.is_some_and(|next| first >= next) && first.starts_grain()
+    }
+
+    /// Adds a network that is wanted.
     fn add(&mut self, first: K, len: u8, place: PlaceId) {
-        let Some(next) = self.next else { return };
-        if first < next || !first.starts_grain() {
-            return;
+        if let Some(next) = self.next
+            && first > next
+        {
+            self.packer.from(next, UNKNOWN);
         }
-        if first > next {
-            self.built.from(next, UNKNOWN);
-        }
-        self.built.from(first, place);
+        self.packer.from(first, place);
         self.next = first.block_last(len).grain_last().next();
     }
 
-    fn finish(mut self) -> Ranges<K, PlaceId> {
+    fn finish(mut self) -> Packed<K> {
         if let Some(next) = self.next {
-            self.built.from(next, UNKNOWN);
+            self.packer.from(next, UNKNOWN);
         }
-        self.built.build()
+        self.packer.build()
     }
 }
 
-/// How a database lays out its records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Schema {
-    /// MaxMind's: `country.iso_code`, `location.latitude`.
-    Nested,
-    /// That of ip-location-db: `country_code`, `latitude`.
-    Flat,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-#[derive(Deserialize)]
-struct Nested<'a> {
-    #[serde(borrow)]
-    country: Option<NestedCountry<'a>>,
-    #[serde(borrow)]
-    registered_country: Option<NestedCountry<'a>>,
-    location: Option<NestedLocation>,
-    city: Option<IgnoredAny>,
-}
+    /// Where each range starts, and its place.
+    type Cuts<K> = Vec<(K, Place)>;
 
-#[derive(Deserialize)]
-struct NestedCountry<'a> {
-    iso_code: Option<&'a str>,
-}
+    /// All that the crate finds in a file, cut as ours: places, not numbers, as both number them in their own order.
+    fn slow(octets: &[u8], schema: Schema) -> (Cuts<u32>, Cuts<u64>) {
+        let reader = Reader::from_source(octets).unwrap();
+        reader.verify().unwrap();
+        let mut places = Places::default();
+        let (mut v4, mut v6) = (Cutter::default(), Cutter::default());
+        for found in reader.networks(WithinOptions::default()).unwrap() {
+            let found = found.unwrap();
+            let place = match schema {
+                Schema::Nested => found.decode::<Nested<'_>>().unwrap().unwrap().place(),
+                Schema::Flat => found.decode::<Flat<'_>>().unwrap().unwrap().place(),
+            };
+            let (place, network) = (places.number(place), found.network().unwrap());
+            match network.ip() {
+                IpAddr::V4(a) if v4.wants(a.to_bits()) => {
+                    v4.add(a.to_bits(), network.prefix(), place);
+                }
+                IpAddr::V6(a) if v6.wants((a.to_bits() >> 64) as u64) => {
+                    let upper = (a.to_bits() >> 64) as u64;
+                    v6.add(upper, network.prefix().min(64), place);
+                }
+                _ => {}
+            }
+        }
+        let list = places.list;
+        (placed(&v4.finish(), &list), placed(&v6.finish(), &list))
+    }
 
-#[derive(Deserialize)]
-struct NestedLocation {
-    latitude: Option<f64>,
-    longitude: Option<f64>,
-    accuracy_radius: Option<u16>,
-}
+    fn placed<K: Key>(ranges: &Packed<K>, places: &[Place]) -> Cuts<K> {
+        ranges
+            .cuts()
+            .map(|(start, place)| (start, places[place as usize]))
+            .collect()
+    }
 
-#[derive(Deserialize)]
-struct Flat<'a> {
-    country_code: Option<&'a str>,
-    city: Option<&'a str>,
-    latitude: Option<f32>,
-    longitude: Option<f32>,
-}
-
-/// A record without a city whose radius is this long means a country, and its point a spot in the middle of nowhere (SPEC 3.2).
-const COUNTRY_RADIUS_KM: u16 = 500;
-
-impl Nested<'_> {
-    fn place(&self) -> Place {
-        let fields = [&self.country, &self.registered_country];
-        let country = fields.into_iter().flatten().find_map(|c| c.iso_code);
-        let vague = |l: &&NestedLocation| {
-            self.city.is_none() && l.accuracy_radius.is_some_and(|r| r >= COUNTRY_RADIUS_KM)
+    #[test]
+    fn our_walk_finds_what_the_crate_finds() {
+        let file = |name: &str| {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/mmdb");
+            std::fs::read(folder.join(name)).unwrap()
         };
-        let point = self
-            .location
-            .as_ref()
-            .filter(|l| !vague(l))
-            .and_then(|l| Point::new(l.latitude?, l.longitude?));
-        place(country, point)
-    }
-}
-
-impl Flat<'_> {
-    /// The flat form has no radius: a record without a city means a country.
-    fn place(&self) -> Place {
-        let point = || Point::new(self.latitude?.into(), self.longitude?.into());
-        let named = self.city.is_some_and(|city| !city.is_empty());
-        place(self.country_code, if named { point() } else { None })
-    }
-}
-
-fn place(country: Option<&str>, point: Option<Point>) -> Place {
-    let country = country.and_then(Country::new);
-    let source = match (point, country) {
-        (Some(_), _) => PlaceSource::City,
-        (None, Some(_)) => PlaceSource::Country,
-        (None, None) => PlaceSource::Unknown,
-    };
-    Place {
-        point,
-        country,
-        source,
+        for (octets, schema, least) in [
+            (file("GeoIP2-City-Test.mmdb"), Schema::Nested, 100),
+            (file("GeoIP2-Country-Test.mmdb"), Schema::Nested, 100),
+            (SHIPPED.to_vec(), Schema::Nested, 900_000),
+        ] {
+            let ours = Database::from_octets("test".into(), &octets).unwrap();
+            let (v4, v6) = slow(&octets, schema);
+            assert!(v4.len() + v6.len() > least);
+            assert!(placed(&ours.v4, &ours.places) == v4);
+            assert!(placed(&ours.v6, &ours.places) == v6);
+        }
     }
 }

@@ -3,9 +3,13 @@
 mod database;
 mod gazetteer;
 mod overrides;
-mod place;
+mod packed;
+mod places;
 mod point;
 mod ranges;
+mod record;
+mod site;
+mod tree;
 mod world;
 
 pub use database::{Database, Error};
@@ -13,7 +17,9 @@ pub use gazetteer::{
     continent, country_cities, country_named, is_country, km_to_country, nearest_city, world_cities,
 };
 pub use overrides::Override;
-pub use place::{Site, likely_country, resolve};
+pub use packed::Packed;
+pub use places::{CARRIER, Place, PlaceId, PlaceSource, UNKNOWN};
 pub use point::{Country, EARTH_RADIUS_KM, Point, chord_to_km, squared_chord};
-pub use ranges::{Builder, Range, Ranges, paint};
-pub use world::{CARRIER, Place, PlaceId, PlaceSource, UNKNOWN, World};
+pub use ranges::{Builder, Range, Ranges};
+pub use site::{Site, likely_country, resolve};
+pub use world::World;

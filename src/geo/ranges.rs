@@ -25,10 +25,13 @@ pub struct Range<K, V> {
 }
 
 impl<K: Key, V: Copy + PartialEq> Ranges<K, V> {
-    /// All addresses have `value`.
+    /// Ranges from where each starts, in ascending order from the lowest address, and its value; equal neighbours are merged.
     #[must_use]
-    pub fn all(value: V) -> Self {
-        Builder::new(value).build()
+    pub fn of(mut cuts: impl Iterator<Item = (K, V)>) -> Self {
+        let (_, first) = cuts.next().expect("something holds at the lowest address");
+        let mut built = Builder::new(first);
+        cuts.for_each(|(start, value)| built.from(start, value));
+        built.build()
     }
 
     /// The value at `addr`, and the widest block around it that has this value throughout.
@@ -71,18 +74,6 @@ impl<K: Key, V: Copy + PartialEq> Ranges<K, V> {
         (0..self.starts.len()).map(|at| self.nth(at))
     }
 
-    /// The ranges between two addresses, the outer ones cut to them.
-    pub fn within(&self, first: K, last: K) -> impl Iterator<Item = Range<K, V>> {
-        (self.position(first)..self.starts.len())
-            .map(|at| self.nth(at))
-            .take_while(move |r| r.first <= last)
-            .map(move |r| Range {
-                first: r.first.max(first),
-                last: r.last.min(last),
-                value: r.value,
-            })
-    }
-
     /// How many ranges there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -93,16 +84,6 @@ impl<K: Key, V: Copy + PartialEq> Ranges<K, V> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.starts.is_empty()
-    }
-
-    /// The same ranges with other values; neighbours that become equal are merged.
-    #[must_use]
-    pub fn map<W: Copy + PartialEq>(&self, mut to: impl FnMut(V) -> W) -> Ranges<K, W> {
-        let mut built = Builder::new(to(self.values[0]));
-        for (start, value) in self.starts.iter().zip(&self.values).skip(1) {
-            built.from(*start, to(*value));
-        }
-        built.build()
     }
 }
 
@@ -169,50 +150,6 @@ fn position(at: usize) -> u32 {
     u32::try_from(at).expect("there are fewer ranges than IPv4 addresses: blocks of IPv6 are counted by /64 of a file below 4 GiB")
 }
 
-/// Paints blocks over ranges: narrower blocks over wider ones.
-#[must_use]
-pub fn paint<K: Key, V: Copy + PartialEq>(
-    under: &Ranges<K, V>,
-    blocks: &[(K, K, V)],
-) -> Ranges<K, V> {
-    let mut blocks = blocks.to_vec();
-    // Of blocks that start together the widest comes first; blocks are nested or apart, so a stack suffices.
-    blocks.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.cmp(&a.1)));
-    let mut cuts: Vec<K> = under.starts.to_vec();
-    for (first, last, _) in &blocks {
-        cuts.push(*first);
-        cuts.extend(last.next());
-    }
-    cuts.sort_unstable();
-    cuts.dedup();
-    let mut open: Vec<(K, V)> = Vec::new();
-    let (mut next_block, mut range) = (0, 0);
-    let mut built = Builder::new(under.values[0]);
-    for cut in cuts {
-        while open.last().is_some_and(|(last, _)| *last < cut) {
-            open.pop();
-        }
-        while let Some((first, last, value)) = blocks.get(next_block)
-            && *first == cut
-        {
-            open.push((*last, *value));
-            next_block += 1;
-        }
-        while under
-            .starts
-            .get(range + 1)
-            .is_some_and(|start| *start <= cut)
-        {
-            range += 1;
-        }
-        built.from(
-            cut,
-            open.last().map_or(under.values[range], |(_, value)| *value),
-        );
-    }
-    built.build()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -257,23 +194,6 @@ mod tests {
             let ranges = build(starts, &values);
             let all: Vec<_> = ranges.iter().collect();
             prop_assert!(all.windows(2).all(|w| w[0].value != w[1].value));
-        }
-
-        #[test]
-        fn the_narrowest_block_shows(starts: Vec<u32>, blocks in prop::collection::vec((any::<u32>(), 0u8..=32), 0..12), asked: Vec<u32>) {
-            let ranges = build(starts, &[1, 2, 3]);
-            let mut nested: Vec<(u32, u32, u8)> = blocks.iter().map(|(addr, len)| {
-                let mask = u32::MAX.checked_shl(32 - u32::from(*len)).unwrap_or(0);
-                (addr & mask, addr | !mask, 10 + len)
-            }).collect();
-            nested.sort_unstable();
-            nested.dedup();
-            let painted = paint(&ranges, &nested);
-            let edges: Vec<u32> = nested.iter().flat_map(|b| [b.0, b.1]).collect();
-            for addr in asked.into_iter().chain(edges) {
-                let top = nested.iter().filter(|b| b.0 <= addr && addr <= b.1).max_by_key(|b| b.2);
-                prop_assert_eq!(painted.find(addr).value, top.map_or(ranges.find(addr).value, |b| b.2));
-            }
         }
     }
 }

@@ -60,8 +60,13 @@ pub fn compile(plan: &Plan, world: &World, cities: Cities<'_>) -> Map {
         .collect();
     let list = |place: PlaceId| of_place[place as usize];
     Map {
-        v4: Trie::new(world.v4().iter().map(|r| (aligned(r.first), list(r.value)))),
-        v6: Trie::new(world.v6().iter().map(|r| (r.first, list(r.value)))),
+        v4: Trie::new(
+            world
+                .v4()
+                .cuts()
+                .map(|(start, place)| (aligned(start), list(place))),
+        ),
+        v6: Trie::new(world.v6().cuts().map(|(start, place)| (start, list(place)))),
         lists: compiler.finish(),
     }
 }

@@ -28,7 +28,7 @@ fn world(blocks: &[(u32, u8, f64, f64)]) -> World {
             });
         }
     }
-    World::build(&[], &overrides).expect("no database can fail")
+    World::build(&[], &overrides)
 }
 
 fn plan(places: &[(f64, f64)], answer: Option<u8>, near: Near, sticky: bool) -> Plan {
@@ -331,8 +331,7 @@ fn countries_are_ranked_by_where_their_people_live() {
             at: None,
             country: Country::new("de"),
         }],
-    )
-    .expect("no database");
+    );
     let map = compile(&plan, &world, &cities);
     assert_eq!(
         map.find(v4(0x0a00_0001))
