@@ -14,6 +14,7 @@ pub struct World {
     v4: Packed<u32>,
     v6: Packed<u64>,
     places: Box<[Place]>,
+    neighbours: Box<[PlaceId]>,
 }
 
 impl World {
@@ -46,6 +47,7 @@ impl World {
         Self {
             v4: paint(&v4, &blocks4),
             v6: paint(&v6, &blocks6),
+            neighbours: neighbours(&places.list),
             places: places.list.into(),
         }
     }
@@ -67,6 +69,12 @@ impl World {
     #[must_use]
     pub fn places(&self) -> &[Place] {
         &self.places
+    }
+
+    /// The places that have a point, in such an order that those near to each other on the globe are mostly so in it.
+    #[must_use]
+    pub fn neighbours(&self) -> &[PlaceId] {
+        &self.neighbours
     }
 
     /// The ranges of IPv4.
@@ -120,4 +128,32 @@ fn over<K: Key>(top: &Packed<K>, numbers: &[PlaceId], below: &Packed<K>) -> Pack
 fn paint<K: Key>(under: &Packed<K>, blocks: &[(K, K, PlaceId)]) -> Packed<K> {
     let merged = merge(under.cuts(), flatten(blocks).into_iter());
     Packed::new(merged.map(|(start, (under, over))| (start, over.unwrap_or(under))))
+}
+
+/// Along a curve that fills the map square by square (Morton 1966): by the bits of latitude and longitude in turn.
+fn neighbours(places: &[Place]) -> Box<[PlaceId]> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "0 to 65,535"
+    )]
+    let bits = |degrees: f64, most: f64| ((degrees / most + 1.0) * 32767.5) as u32;
+    let mut order: Vec<(u32, PlaceId)> = (0..)
+        .zip(places)
+        .filter_map(|(id, place)| {
+            let point = place.point?;
+            let (lat, lon) = (bits(point.lat, 90.0), bits(point.lon, 180.0));
+            Some((apart(lat) << 1 | apart(lon), id))
+        })
+        .collect();
+    order.sort_unstable();
+    order.into_iter().map(|(_, id)| id).collect()
+}
+
+/// The lower 16 bits with a zero before each.
+fn apart(mut bits: u32) -> u32 {
+    bits = (bits | bits << 8) & 0x00ff_00ff;
+    bits = (bits | bits << 4) & 0x0f0f_0f0f;
+    bits = (bits | bits << 2) & 0x3333_3333;
+    (bits | bits << 1) & 0x5555_5555
 }

@@ -59,6 +59,16 @@ pub(super) struct Lists {
     pub(super) tails: Vec<Box<[Entry]>>,
 }
 
+impl Lists {
+    /// The head of a list.
+    #[inline]
+    pub(super) fn head(&self, id: ListId) -> &[Entry] {
+        let before = id.checked_sub(1);
+        let start = before.map_or(0, |before| self.ends[before as usize]);
+        &self.heads[start as usize..self.ends[id as usize] as usize]
+    }
+}
+
 impl Map {
     /// The client's list, and the widest block around it that has the same list throughout, as a length in its own family.
     #[must_use]
@@ -105,9 +115,7 @@ impl Map {
     /// A list by its number.
     #[must_use]
     pub fn list(&self, id: ListId) -> List<'_> {
-        let ends = &self.lists.ends;
-        let start = id.checked_sub(1).map_or(0, |before| ends[before as usize]);
-        let head = &self.lists.heads[start as usize..ends[id as usize] as usize];
+        let head = self.lists.head(id);
         let tail = head
             .first()
             .and_then(|first| self.lists.tails.get(usize::from(first.member())));

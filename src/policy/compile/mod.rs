@@ -1,11 +1,18 @@
 //! Compiles a pool: for each place its order of members, for each range of addresses the place's list.
 
-use std::collections::HashMap;
+mod rank;
 
+use std::hash::BuildHasher;
+
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+
+use self::rank::{Rank, Residents};
 use super::Near;
 use super::map::{Entry, ListId, Lists, Map, aligned};
 use super::trie::Trie;
-use crate::geo::{CARRIER, Country, Place, PlaceId, Point, World, chord_to_km, squared_chord};
+use crate::geo::{
+    CARRIER, Country, Place, PlaceId, Point, UNKNOWN, World, chord_to_km, squared_chord,
+};
 
 /// All that decides a map: pools for which it is equal share one.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,198 +57,157 @@ pub type Cities<'a> = &'a dyn Fn(Option<Country>) -> Vec<(Point, f64)>;
 /// Compiles a plan for the whole world.
 #[must_use]
 pub fn compile(plan: &Plan, world: &World, cities: Cities<'_>) -> Map {
-    let mut compiler = Compiler::new(plan, cities);
+    let mut compiler = Compiler {
+        plan,
+        cities,
+        rank: Rank::new(plan),
+        lists: Lists::default(),
+        known: HashTable::new(),
+        hasher: DefaultHashBuilder::default(),
+        anywhere: None,
+    };
     if plan.answer.is_some() {
-        compiler.lists.tails = compiler.tails();
+        compiler.lists.tails = compiler.rank.tails();
     }
-    let of_place: Vec<ListId> = (0..)
-        .zip(world.places())
-        .map(|(id, place)| compiler.list_of(id, place))
-        .collect();
+    let of_place = compiler.of_places(world);
     let list = |place: PlaceId| of_place[place as usize];
-    Map {
-        v4: Trie::new(
-            world
-                .v4()
-                .cuts()
-                .map(|(start, place)| (aligned(start), list(place))),
-        ),
-        v6: Trie::new(world.v6().cuts().map(|(start, place)| (start, list(place)))),
-        lists: compiler.finish(),
-    }
+    let v4 = world
+        .v4()
+        .cuts()
+        .map(|(start, place)| (aligned(start), list(place)));
+    let v6 = world.v6().cuts().map(|(start, place)| (start, list(place)));
+    let (v4, v6) = (Trie::new(v4), Trie::new(v6));
+    let mut lists = compiler.lists;
+    lists.heads.shrink_to_fit();
+    lists.ends.shrink_to_fit();
+    Map { v4, v6, lists }
 }
 
 /// Kilometres from a place to each member of a plan, as its map was compiled from them.
 #[must_use]
 pub fn distances(plan: &Plan, place: &Place, cities: Cities<'_>) -> Vec<f64> {
-    Compiler::new(plan, cities).view(place).km
-}
-
-/// Distances of all members from a place, in km, and the number that the place is hashed by.
-#[derive(Clone, Debug)]
-struct View {
-    /// Kilometres, by member.
-    km: Vec<f64>,
-    /// The place's number for the rendezvous hash.
-    unit: u64,
+    let rank = Rank::new(plan);
+    let point = match (place.point, place.country, &plan.unknown) {
+        (None, None, Unknown::At(point)) => Some(*point),
+        (point, ..) => point,
+    };
+    match point {
+        Some(point) => rank.km_from(point),
+        None => {
+            let mut known = cities(place.country);
+            if known.is_empty() {
+                known = cities(None);
+            }
+            rank.km_from_residents(&Residents::new(&known))
+        }
+    }
 }
 
 struct Compiler<'a> {
     plan: &'a Plan,
     cities: Cities<'a>,
-    units: Vec<[f64; 3]>,
-    names: Vec<u64>,
+    rank: Rank<'a>,
     lists: Lists,
-    known: HashMap<Vec<Entry>, ListId>,
-    of_country: HashMap<Option<Country>, ListId>,
+    /// Lists by their heads.
+    known: HashTable<ListId>,
+    hasher: DefaultHashBuilder,
+    /// Of those whose country has no cities either.
+    anywhere: Option<Residents>,
 }
 
-impl<'a> Compiler<'a> {
-    fn new(plan: &'a Plan, cities: Cities<'a>) -> Self {
-        Self {
-            plan,
-            cities,
-            units: plan.members.iter().map(|m| m.at.unit()).collect(),
-            names: plan
-                .members
-                .iter()
-                .map(|m| hash(m.name.as_bytes()))
-                .collect(),
-            lists: Lists::default(),
-            known: HashMap::new(),
-            of_country: HashMap::new(),
-        }
-    }
+/// So many places, neighbours of each other, are compared with all members as one: ten for a place of a thousand are left.
+const NEIGHBOURHOOD: usize = 64;
 
-    fn list_of(&mut self, id: PlaceId, place: &Place) -> ListId {
-        if id == CARRIER {
-            // The list of the unknown under a number of its own, so that no range reaches from a neighbour into it.
-            let head = self.head_of(place);
-            return self.add(&head);
-        }
-        if place.point.is_some() {
-            let head = self.head_of(place);
-            return self.number(head);
-        }
-        if let Some(list) = self.of_country.get(&place.country) {
-            return *list;
-        }
-        let head = self.head_of(place);
-        let list = self.number(head);
-        self.of_country.insert(place.country, list);
-        list
-    }
-
-    fn head_of(&self, place: &Place) -> Vec<Entry> {
+impl Compiler<'_> {
+    /// The list of each place, by the places' numbers.
+    fn of_places(&mut self, world: &World) -> Vec<ListId> {
+        let places = world.places();
+        let mut of_place: Vec<ListId> = vec![0; places.len()];
+        let mut head = Vec::new();
         if self.plan.answer.is_none() {
-            return (0..)
-                .zip(&self.plan.members)
-                .map(|(m, _)| Entry::new(m, m == 0))
-                .collect();
-        }
-        if let (None, None, Unknown::Members(first)) =
-            (place.point, place.country, &self.plan.unknown)
-        {
-            return first.iter().map(|m| Entry::new(*m, true)).collect();
-        }
-        self.head(&self.view(place))
-    }
-
-    fn view(&self, place: &Place) -> View {
-        match (place.point, place.country, &self.plan.unknown) {
-            (Some(point), ..) => self.seen_from(point),
-            (None, None, Unknown::At(point)) => self.seen_from(*point),
-            (None, country, _) => {
-                let cities = (self.cities)(country);
-                let cities = if cities.is_empty() {
-                    (self.cities)(None)
-                } else {
-                    cities
-                };
-                self.seen_from_cities(&cities, country.map_or(0, |c| hash(c.code().as_bytes())))
-            }
-        }
-    }
-
-    fn seen_from(&self, point: Point) -> View {
-        let here = point.unit();
-        let unit = mix(point.lat.to_bits(), point.lon.to_bits());
-        View {
-            km: self
-                .units
-                .iter()
-                .map(|there| chord_to_km(squared_chord(here, *there)))
-                .collect(),
-            unit,
-        }
-    }
-
-    /// The mean distance over the people of some cities.
-    fn seen_from_cities(&self, cities: &[(Point, f64)], unit: u64) -> View {
-        // Of some places no population is known; with all weights 0 there would be no mean.
-        let weight = |people: f64| people.max(1.0);
-        let people: f64 = cities.iter().map(|c| weight(c.1)).sum();
-        let places: Vec<([f64; 3], f64)> = cities
-            .iter()
-            .map(|(at, n)| (at.unit(), weight(*n) / people))
-            .collect();
-        let mean = |there: &[f64; 3]| {
-            places
-                .iter()
-                .map(|(at, w)| w * chord_to_km(squared_chord(*at, *there)))
-                .sum()
-        };
-        View {
-            km: self.units.iter().map(mean).collect(),
-            unit,
-        }
-    }
-
-    /// The first members for a view, band by band: enough for an answer with two of them out, and the whole of the first band, which
-    /// answers are filled from. Of the bands behind it a part is enough: the fewer heads differ, the wider are scopes.
-    fn head(&self, view: &View) -> Vec<Entry> {
-        let wanted = usize::from(self.plan.answer.unwrap_or(1)) + 2;
-        let mut left: Vec<u16> = (0..).zip(&self.plan.members).map(|(m, _)| m).collect();
-        let mut head = Vec::with_capacity(wanted);
-        while head.len() < wanted && !left.is_empty() {
-            let mut band = take_band(&mut left, view, self.plan.near);
-            if self.plan.sticky {
-                self.rendezvous(&mut band, view.unit);
-                let least = if head.is_empty() { LONGEST_BAND } else { 0 };
-                band.truncate(least.max(wanted - head.len()));
-            }
             head.extend(
                 (0..)
-                    .zip(band)
-                    .map(|(i, member)| Entry::new(member, i == 0)),
+                    .zip(&self.plan.members)
+                    .map(|(m, _)| Entry::new(m, m == 0)),
             );
+            of_place.fill(self.number(&mut head));
+        } else {
+            let mut of_country: HashMap<Option<Country>, ListId> = HashMap::new();
+            let vague = (0..).zip(places).filter(|(_, p)| p.point.is_none());
+            for (id, place) in vague {
+                of_place[id] = match of_country.get(&place.country) {
+                    Some(list) => *list,
+                    None => {
+                        self.head_without_point(place.country, &mut head);
+                        let list = self.number(&mut head);
+                        of_country.insert(place.country, list);
+                        list
+                    }
+                };
+            }
+            self.of_points(world, &mut of_place);
         }
-        head
+        // The list of the unknown under a number of its own, so that no range reaches from a neighbour into it.
+        let unknown = self.lists.head(of_place[UNKNOWN as usize]).to_vec();
+        of_place[CARRIER as usize] = self.add(&unknown);
+        of_place
     }
 
-    /// Orders a band by weighted rendezvous hashing (Thaler and Ravishankar 1998; the logarithm after Schindelhauer and Schomaker 2005):
-    /// a member that goes leaves the others' order as it was. Weight 0 comes last.
-    fn rendezvous(&self, band: &mut [u16], unit: u64) {
-        if band.len() < 2 {
-            return;
+    /// The lists of the places that have a point, one neighbourhood after the other.
+    fn of_points(&mut self, world: &World, of_place: &mut [ListId]) {
+        let places = world.places();
+        let all = self.rank.all();
+        let (mut near, mut head) = (Vec::new(), Vec::new());
+        for neighbours in world.neighbours().chunks(NEIGHBOURHOOD) {
+            let points = || {
+                neighbours
+                    .iter()
+                    .filter_map(|id| places[*id as usize].point)
+            };
+            let Some(center) = points().nth(neighbours.len() / 2).map(Point::unit) else {
+                continue;
+            };
+            let chord = |point: Point| squared_chord(center, point.unit());
+            let radius = chord_to_km(points().map(chord).fold(0.0, f64::max));
+            self.rank.near(center, radius, &all, &mut near);
+            for (id, point) in neighbours.iter().zip(points()) {
+                self.rank.head_from(point, &near, &mut head);
+                of_place[*id as usize] = self.number(&mut head);
+            }
         }
-        band.sort_by_cached_key(|&member| {
-            let member = usize::from(member);
-            let hash = mix(unit, self.names[member]);
-            #[expect(
-                clippy::cast_precision_loss,
-                reason = "53 bits are kept, which an f64 holds"
-            )]
-            let drawn = ((hash >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
-            let score = -drawn.ln() / f64::from(self.plan.members[member].weight);
-            // Scores are positive or infinite, and such bits are ordered as the numbers are.
-            (score.to_bits(), hash)
-        });
+    }
+
+    /// The head of clients of whom at most the country is known.
+    fn head_without_point(&mut self, country: Option<Country>, head: &mut Vec<Entry>) {
+        match (country, &self.plan.unknown) {
+            (None, Unknown::Members(first)) => {
+                head.clear();
+                head.extend(first.iter().map(|m| Entry::new(*m, true)));
+            }
+            (None, Unknown::At(point)) => {
+                let all = self.rank.all();
+                self.rank.head_from(*point, &all, head);
+            }
+            (country, _) => {
+                let unit = country.map_or(0, |c| rank::hash(c.code().as_bytes()));
+                let known = country.map_or(Vec::new(), |c| (self.cities)(Some(c)));
+                if known.is_empty() {
+                    let cities = self.cities;
+                    let anywhere = self
+                        .anywhere
+                        .get_or_insert_with(|| Residents::new(&cities(None)));
+                    self.rank.head_from_residents(anywhere, unit, head);
+                } else {
+                    self.rank
+                        .head_from_residents(&Residents::new(&known), unit, head);
+                }
+            }
+        }
     }
 
     /// The number of the list that begins with `head`. Heads that tell no more than their first member's tail are cut to that member:
     /// equal lists are to have one number, as scopes reach as far as a number does.
-    fn number(&mut self, mut head: Vec<Entry>) -> ListId {
+    fn number(&mut self, head: &mut Vec<Entry>) -> ListId {
         if let Some((first, rest)) = head.split_first()
             && let Some(tail) = self.lists.tails.get(usize::from(first.member()))
         {
@@ -250,11 +216,15 @@ impl<'a> Compiler<'a> {
                 head.truncate(1);
             }
         }
-        if let Some(id) = self.known.get(&head) {
+        let hash = self.hasher.hash_one(&head[..]);
+        let same = |id: &ListId| self.lists.head(*id) == &head[..];
+        if let Some(id) = self.known.find(hash, same) {
             return *id;
         }
-        let id = self.add(&head);
-        self.known.insert(head, id);
+        let id = self.add(head);
+        let (lists, hasher) = (&self.lists, &self.hasher);
+        self.known
+            .insert_unique(hash, id, |id| hasher.hash_one(lists.head(*id)));
         id
     }
 
@@ -265,79 +235,6 @@ impl<'a> Compiler<'a> {
         self.lists.ends.push(count(self.lists.heads.len()));
         count(self.lists.ends.len() - 1)
     }
-
-    fn finish(mut self) -> Lists {
-        self.lists.heads.shrink_to_fit();
-        self.lists
-    }
-
-    fn tails(&self) -> Vec<Box<[Entry]>> {
-        (0..self.plan.members.len())
-            .map(|anchor| self.tail(anchor))
-            .collect()
-    }
-
-    /// All others as seen from a member.
-    fn tail(&self, anchor: usize) -> Box<[Entry]> {
-        let view = self.seen_from(self.plan.members[anchor].at);
-        let mut left: Vec<u16> = (0..)
-            .zip(&self.plan.members)
-            .map(|(m, _)| m)
-            .filter(|m| usize::from(*m) != anchor)
-            .collect();
-        left.sort_by(|a, b| view.km[usize::from(*a)].total_cmp(&view.km[usize::from(*b)]));
-        let mut tail = Vec::with_capacity(left.len());
-        while !left.is_empty() {
-            let mut band = take_band(&mut left, &view, self.plan.near);
-            if self.plan.sticky {
-                self.rendezvous(&mut band, view.unit);
-            }
-            tail.extend(
-                (0..)
-                    .zip(band)
-                    .map(|(i, member)| Entry::new(member, i == 0)),
-            );
-        }
-        tail.into()
-    }
-}
-
-/// Of a longer first band only so many are in a head: a hundred thousand of them stay below 7 MB.
-const LONGEST_BAND: usize = 32;
-
-/// Takes the nearest of those left and all that are about as near; both keep their order. At least one is taken.
-fn take_band(left: &mut Vec<u16>, view: &View, near: Near) -> Vec<u16> {
-    let km = |member: &u16| view.km[usize::from(*member)];
-    let nearest = left.iter().map(km).fold(f64::INFINITY, f64::min);
-    let limit = near.limit_km(nearest);
-    let (band, rest) = left.iter().copied().partition(|member| km(member) <= limit);
-    *left = rest;
-    band
-}
-
-impl Near {
-    /// The distance up to which members are about as near as the nearest.
-    #[must_use]
-    pub fn limit_km(&self, nearest: f64) -> f64 {
-        (nearest * self.factor + self.slack_km).max(nearest)
-    }
-}
-
-/// FNV-1a, mixed once more: names of nodes and countries are short and few.
-fn hash(text: &[u8]) -> u64 {
-    let fnv = text.iter().fold(0xcbf2_9ce4_8422_2325, |h: u64, b| {
-        (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3)
-    });
-    mix(fnv, 0)
-}
-
-/// The finisher of splitmix64 over both numbers.
-fn mix(a: u64, b: u64) -> u64 {
-    let mut z = a.wrapping_mul(0x9e37_79b9_7f4a_7c15)
-        ^ b.rotate_left(32).wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

@@ -107,6 +107,98 @@ fn blocks() -> impl Strategy<Value = Vec<(u32, u8, f64, f64)>> {
     prop::collection::vec((any::<u32>(), 0u8..=32, -90.0..90.0, -180.0..180.0), 0..20)
 }
 
+/// The order of a plan's members for a place, the slow way: bands cut from all of them, by the definition.
+fn order_by_definition(plan: &Plan, km: &[f64], unit: u64) -> Vec<Entry> {
+    let band_by_band = |mut left: Vec<u16>, km: &[f64], unit: u64, head: bool| {
+        let wanted = usize::from(plan.answer.unwrap_or(1)) + 2;
+        let mut out: Vec<Entry> = Vec::new();
+        while !left.is_empty() && (!head || out.len() < wanted) {
+            let nearest = left
+                .iter()
+                .map(|m| km[usize::from(*m)])
+                .fold(f64::INFINITY, f64::min);
+            let limit = plan.near.limit_km(nearest);
+            let (mut band, rest): (Vec<u16>, _) =
+                left.into_iter().partition(|m| km[usize::from(*m)] <= limit);
+            left = rest;
+            if plan.sticky {
+                band.sort_by_cached_key(|m| {
+                    let hash = rank::mix(
+                        unit,
+                        rank::hash(plan.members[usize::from(*m)].name.as_bytes()),
+                    );
+                    let drawn = ((hash >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
+                    let score = -drawn.ln() / f64::from(plan.members[usize::from(*m)].weight);
+                    (score.to_bits(), hash)
+                });
+                let least = if out.is_empty() { 32 } else { 0 };
+                band.truncate(if head {
+                    least.max(wanted - out.len())
+                } else {
+                    usize::MAX
+                });
+            }
+            out.extend(band.iter().enumerate().map(|(i, m)| Entry::new(*m, i == 0)));
+        }
+        out
+    };
+    let all: Vec<u16> = (0..u16::try_from(plan.members.len()).expect("few")).collect();
+    let head = band_by_band(all.clone(), km, unit, true);
+    let first = head[0].member();
+    let anchor = plan.members[usize::from(first)].at;
+    let km: Vec<f64> = plan.members.iter().map(|m| anchor.km(m.at)).collect();
+    let mut others: Vec<u16> = all.into_iter().filter(|m| *m != first).collect();
+    others.sort_by(|a, b| km[usize::from(*a)].total_cmp(&km[usize::from(*b)]));
+    let unit = rank::mix(anchor.lat.to_bits(), anchor.lon.to_bits());
+    let mut begins = true;
+    let mut out = head.clone();
+    for entry in band_by_band(others, &km, unit, false) {
+        begins |= entry.begins_band();
+        if head.iter().all(|h| h.member() != entry.member()) {
+            out.push(Entry::new(entry.member(), std::mem::take(&mut begins)));
+        }
+    }
+    out
+}
+
+/// Nodes, some of them at a few sites.
+fn sites() -> impl Strategy<Value = Vec<(f64, f64)>> {
+    let site = prop_oneof![
+        4 => (-90.0..90.0, -180.0..180.0),
+        1 => (50.0..50.5, 8.0..8.5),
+        1 => Just((35.0, 139.0)),
+    ];
+    prop::collection::vec(site, 1..120)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Leaving out members that cannot matter changes nothing: everybody's list is what the definition says.
+    #[test]
+    fn lists_are_as_defined(nodes in sites(), clients in prop::collection::vec((-90.0f64..90.0, -180.0f64..180.0), 1..300), answer in 1u8..5, sticky: bool, factor in 1.0f64..2.0, slack in prop_oneof![Just(0.0), 1.0f64..500.0]) {
+        let blocks: Vec<_> = (0u32..).zip(&clients).map(|(i, (lat, lon))| (i << 16, 16, *lat, *lon)).collect();
+        let world = world(&blocks);
+        let mut plan = plan(&nodes, Some(answer), Near { factor, slack_km: slack }, sticky);
+        for (member, weight) in plan.members.iter_mut().zip([100, 0, 50].into_iter().cycle()) {
+            member.weight = weight;
+        }
+        let map = compile(&plan, &world, &cities);
+        for (addr, _, lat, lon) in blocks {
+            let here = Point { lat, lon };
+            let km: Vec<f64> = plan.members.iter().map(|m| here.km(m.at)).collect();
+            let expected = order_by_definition(&plan, &km, rank::mix(lat.to_bits(), lon.to_bits()));
+            prop_assert_eq!(map.find(v4(addr)).0.entries().collect::<Vec<_>>(), expected);
+        }
+        // Nothing is known of the last address: it is seen from where people live.
+        let people: f64 = cities(None).iter().map(|c| c.1).sum();
+        let mean = |m: &Member| cities(None).iter().map(|(at, n)| n / people * at.km(m.at)).sum();
+        let km: Vec<f64> = plan.members.iter().map(mean).collect();
+        let entries = map.find(v4(u32::MAX)).0.entries().collect::<Vec<_>>();
+        prop_assert_eq!(entries, order_by_definition(&plan, &km, 0));
+    }
+}
+
 proptest! {
     /// Nobody's list differs inside one scope, and the block one bit wider has another list in it.
     #[test]
