@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use hashbrown::HashMap;
@@ -25,9 +26,9 @@ pub struct Database {
     name: String,
     kind: String,
     built: Option<SystemTime>,
-    v4: Packed<u32>,
-    v6: Packed<u64>,
-    places: Vec<Place>,
+    v4: Arc<Packed<u32>>,
+    v6: Arc<Packed<u64>>,
+    places: Arc<[Place]>,
 }
 
 /// Why a database cannot be used.
@@ -48,7 +49,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 impl Database {
-    /// Reads a file into memory, and walks and verifies all of it. Not mapped: a file that is cut short while it is mapped ends the process.
+    /// Reads a file into memory, walks it, and verifies all that is used of it. Not mapped: a file that is cut short while it is mapped ends the process.
     ///
     /// # Errors
     /// A file that cannot be read, is cut short or corrupt, or is of no schema that says where addresses are.
@@ -78,9 +79,9 @@ impl Database {
                 name,
                 kind: walk.reader.metadata().database_type.clone(),
                 built: walk.reader.metadata().build_time().ok(),
-                v4: walk.v4.finish(),
-                v6: walk.v6.finish(),
-                places: walk.places.list,
+                v4: Arc::new(walk.v4.finish()),
+                v6: Arc::new(walk.v6.finish()),
+                places: walk.places.list.into(),
             }),
             Err(message) => Err(Error {
                 database: name,
@@ -108,17 +109,17 @@ impl Database {
     }
 
     /// Where addresses of IPv4 are, by the numbers of places.
-    pub(super) fn v4(&self) -> &Packed<u32> {
+    pub(super) fn v4(&self) -> &Arc<Packed<u32>> {
         &self.v4
     }
 
     /// Where addresses of IPv6 are, by their upper halves.
-    pub(super) fn v6(&self) -> &Packed<u64> {
+    pub(super) fn v6(&self) -> &Arc<Packed<u64>> {
         &self.v6
     }
 
     /// Its places, by their numbers.
-    pub(super) fn places(&self) -> &[Place] {
+    pub(super) fn places(&self) -> &Arc<[Place]> {
         &self.places
     }
 }
@@ -131,10 +132,9 @@ impl fmt::Debug for Database {
 
 /// So many records are at hand.
 const RECENT: usize = 4096;
-/// The place of a record that was only verified: no grain begins in its networks.
-const VERIFIED: PlaceId = PlaceId::MAX;
 
-/// A walk over all networks of a file, each distinct record decoded once.
+/// A walk over the networks of a file, each distinct record decoded once. What is not used of a file is not verified: networks finer
+/// than the grain, and names of places.
 struct Walk<'a> {
     reader: Reader<&'a [u8]>,
     schema: Schema,
@@ -178,7 +178,7 @@ impl<'a> Walk<'a> {
             reader,
             places: Places::default(),
             known: HashMap::new(),
-            recent: Box::new([(u32::MAX, VERIFIED); RECENT]),
+            recent: Box::new([(u32::MAX, UNKNOWN); RECENT]),
             v4: Cutter::default(),
             v6: Cutter::default(),
         };
@@ -190,52 +190,43 @@ impl<'a> Walk<'a> {
     fn network(&mut self, first: IpAddr, len: u8, data: u32) -> Result<(), Broken> {
         match first {
             IpAddr::V4(addr) => {
-                let bits = addr.to_bits();
-                let wanted = self.v4.wants(bits);
-                let place = self.place(first, data, wanted)?;
-                if wanted {
-                    self.v4.add(bits, len, place);
-                }
+                let place = self.place(first, data)?;
+                self.v4.add(addr.to_bits(), len, place);
             }
             IpAddr::V6(addr) => {
+                let place = self.place(first, data)?;
                 let upper = (addr.to_bits() >> 64) as u64;
-                let wanted = self.v6.wants(upper);
-                let place = self.place(first, data, wanted)?;
-                if wanted {
-                    self.v6.add(upper, len.min(64), place);
-                }
+                self.v6.add(upper, len.min(64), place);
             }
         }
         Ok(())
     }
 
-    /// The place of a network whose data stands at this offset; of one that is not wanted the data is verified.
+    /// The place of a network whose data stands at this offset.
     #[inline]
-    fn place(&mut self, first: IpAddr, data: u32, wanted: bool) -> Result<PlaceId, Broken> {
+    fn place(&mut self, first: IpAddr, data: u32) -> Result<PlaceId, Broken> {
         let slot = data as usize % RECENT;
         let (recent, place) = self.recent[slot];
-        if recent == data && (!wanted || place != VERIFIED) {
+        if recent == data {
             return Ok(place);
         }
         let place = match self.known.get(&data) {
-            Some(place) if !wanted || *place != VERIFIED => *place,
-            _ => self.decode(first, data, wanted)?,
+            Some(place) => *place,
+            None => self.decode(first, data)?,
         };
         self.recent[slot] = (data, place);
         Ok(place)
     }
 
-    fn decode(&mut self, first: IpAddr, data: u32, wanted: bool) -> Result<PlaceId, Broken> {
+    fn decode(&mut self, first: IpAddr, data: u32) -> Result<PlaceId, Broken> {
         let broken = |e: MaxMindDbError| e.to_string().into_boxed_str();
         let found = self.reader.lookup(first).map_err(broken)?;
         let place = match self.schema {
-            _ if !wanted => found.decode::<IgnoredAny>().map(|_| None),
             Schema::Nested => found.decode::<Nested<'_>>().map(|r| r.map(|r| r.place())),
             Schema::Flat => found.decode::<Flat<'_>>().map(|r| r.map(|r| r.place())),
         };
-        let place = place
-            .map_err(broken)?
-            .map_or(VERIFIED, |place| self.places.number(place));
+        let place = place.map_err(broken)?;
+        let place = place.map_or(UNKNOWN, |place| self.places.number(place));
         self.known.insert(data, place);
         Ok(place)
     }
@@ -278,16 +269,12 @@ impl<K: Key> Default for Cutter<K> {
 }
 
 impl<K: Key> Cutter<K> {
-    /// Whether a grain begins in a network that starts here.
-    fn wants(&self, first: K) -> bool {
-        self.next.is_some_and(|next| first >= next) && first.starts_grain()
-    }
-
-    /// Adds a network that is wanted.
     fn add(&mut self, first: K, len: u8, place: PlaceId) {
-        if let Some(next) = self.next
-            && first > next
-        {
+        let Some(next) = self.next else { return };
+        if first < next || !first.starts_grain() {
+            return;
+        }
+        if first > next {
             self.packer.from(next, UNKNOWN);
         }
         self.packer.from(first, place);
@@ -323,14 +310,11 @@ mod tests {
             };
             let (place, network) = (places.number(place), found.network().unwrap());
             match network.ip() {
-                IpAddr::V4(a) if v4.wants(a.to_bits()) => {
-                    v4.add(a.to_bits(), network.prefix(), place);
-                }
-                IpAddr::V6(a) if v6.wants((a.to_bits() >> 64) as u64) => {
+                IpAddr::V4(a) => v4.add(a.to_bits(), network.prefix(), place),
+                IpAddr::V6(a) => {
                     let upper = (a.to_bits() >> 64) as u64;
                     v6.add(upper, network.prefix().min(64), place);
                 }
-                _ => {}
             }
         }
         let list = places.list;

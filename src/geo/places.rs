@@ -1,6 +1,8 @@
 //! Places, each known by a number.
 
-use hashbrown::HashMap;
+use std::hash::BuildHasher;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::{Country, Point};
 
@@ -49,14 +51,12 @@ pub const UNKNOWN: PlaceId = 0;
 /// IPv6 blocks that carry IPv4: never looked up, but no range may reach over them.
 pub const CARRIER: PlaceId = 1;
 
-/// A place as a key: the bits of its point, its country, its source.
-type PlaceKey = (Option<(u64, u64)>, Option<Country>, PlaceSource);
-
-/// Places by number, each once.
+/// Places of databases by number, each once.
 #[derive(Debug)]
 pub(super) struct Places {
     pub(super) list: Vec<Place>,
-    numbers: HashMap<PlaceKey, PlaceId>,
+    numbers: HashTable<PlaceId>,
+    hasher: DefaultHashBuilder,
 }
 
 impl Default for Places {
@@ -66,24 +66,41 @@ impl Default for Places {
             country: None,
             source: PlaceSource::Unknown,
         };
-        // UNKNOWN and CARRIER; a record that says nothing gets the number of UNKNOWN.
+        // UNKNOWN and CARRIER.
         Self {
             list: vec![nowhere, nowhere],
-            numbers: HashMap::from_iter([((None, None, PlaceSource::Unknown), UNKNOWN)]),
+            numbers: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
         }
     }
 }
 
 impl Places {
+    /// The number of a place, which no override made. One that says nothing gets that of [`UNKNOWN`].
     pub(super) fn number(&mut self, place: Place) -> PlaceId {
-        let bits = place.point.map(|p| (p.lat.to_bits(), p.lon.to_bits()));
-        *self
-            .numbers
-            .entry((bits, place.country, place.source))
-            .or_insert_with(|| {
-                self.list.push(place);
-                PlaceId::try_from(self.list.len() - 1)
-                    .expect("a database below 4 GiB has fewer records")
-            })
+        if place.source == PlaceSource::Unknown {
+            return UNKNOWN;
+        }
+        let hash = |place: &Place| self.hasher.hash_one(key(place));
+        let same = |id: &PlaceId| key(&self.list[*id as usize]) == key(&place);
+        let known = self.numbers.find(hash(&place), same);
+        if let Some(id) = known {
+            return *id;
+        }
+        let id =
+            PlaceId::try_from(self.list.len()).expect("a database below 4 GiB has fewer records");
+        self.list.push(place);
+        let list = &self.list;
+        self.numbers
+            .insert_unique(hash(&place), id, |id| hash(&list[*id as usize]));
+        id
     }
+}
+
+/// The bits of a point, or ones, and the country: the source follows from what there is.
+fn key(place: &Place) -> (u64, u64, Option<Country>) {
+    let (lat, lon) = place
+        .point
+        .map_or((u64::MAX, u64::MAX), |p| (p.lat.to_bits(), p.lon.to_bits()));
+    (lat, lon, place.country)
 }

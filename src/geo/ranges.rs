@@ -80,6 +80,12 @@ impl<K: Key, V: Copy + PartialEq> Ranges<K, V> {
         self.starts.len()
     }
 
+    /// Octets that they take.
+    #[must_use]
+    pub fn octets(&self) -> usize {
+        size_of_val(&*self.starts) + size_of_val(&*self.values) + size_of_val(&*self.index)
+    }
+
     /// Never: there is always one range.
     #[must_use]
     pub fn is_empty(&self) -> bool {

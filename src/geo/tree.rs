@@ -1,7 +1,9 @@
-//! The search tree of a database in MaxMind's format, walked from end to end. The crate that reads such files has a walk of its own,
+//! The search tree of a database in MaxMind's format, walked from end to end at the grain of the maps. The crate that reads such files has a walk of its own,
 //! which takes ten times as long; here is what the format says of trees (MaxMind DB File Format Specification 2.0).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::prefix::Key;
 
 /// The search tree of a file.
 pub(super) struct Tree<'a> {
@@ -59,35 +61,17 @@ impl<'a> Tree<'a> {
         Ok(tree)
     }
 
-    /// Shows all networks that have data, in order: first address, length, offset of the data. Those that lead into the tree of IPv4
-    /// once more (6to4, Teredo, v4-mapped) are left out.
+    /// Shows the networks that have data and in which a grain of the maps begins, in order: first address, length, offset of the data.
+    /// Finer ones are not walked: nobody asks for them, and they are more than half. Nor are parts that lead into the tree of IPv4 once
+    /// more: 6to4, Teredo, v4-mapped.
     pub(super) fn walk(
         &self,
         show: &mut impl FnMut(IpAddr, u8, u32) -> Result<(), Broken>,
     ) -> Result<(), Broken> {
-        // A tree has one end more than nodes; some leeway for parts that several nodes share.
-        let mut ends = u64::from(self.count) * 3;
-        let mut network = |first: u128, len: u8, record: u32| {
-            ends = ends.checked_sub(1).ok_or("the search tree has a cycle")?;
-            if record == self.count {
-                return Ok(());
-            }
-            let data = (record - self.count)
-                .checked_sub(SEPARATOR)
-                .ok_or("the search tree points into its separator")?;
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "of IPv4 only 32 bits are set"
-            )]
-            match self.v4 {
-                Some(_) if len >= 96 && first >> 32 == 0 => {
-                    show(Ipv4Addr::from_bits(first as u32).into(), len - 96, data)
-                }
-                _ => show(Ipv6Addr::from_bits(first).into(), len, data),
-            }
-        };
         let depth = if self.only_v4 { 96 } else { 0 };
-        self.below(0, 0, depth, &mut network)
+        // Each node is reached from one other, or from a few where parts are shared.
+        let mut steps = u64::from(self.count) * 6 + 1;
+        self.below(0, 0, depth, &mut steps, show)
     }
 
     fn below(
@@ -95,20 +79,42 @@ impl<'a> Tree<'a> {
         record: u32,
         first: u128,
         len: u8,
-        network: &mut impl FnMut(u128, u8, u32) -> Result<(), Broken>,
+        steps: &mut u64,
+        show: &mut impl FnMut(IpAddr, u8, u32) -> Result<(), Broken>,
     ) -> Result<(), Broken> {
+        *steps = steps.checked_sub(1).ok_or("the search tree has a cycle")?;
+        let inside_v4 = first >> 32 == 0;
         if record >= self.count {
-            return network(first, len, record);
+            let data = match record - self.count {
+                0 => return Ok(()),
+                above => above.checked_sub(SEPARATOR),
+            };
+            let data = data.ok_or("the search tree points into its separator")?;
+            return match low(first) {
+                v4 if self.v4.is_some() && inside_v4 && len >= 96 => {
+                    show(Ipv4Addr::from_bits(v4).into(), len - 96, data)
+                }
+                _ => show(Ipv6Addr::from_bits(first).into(), len, data),
+            };
         }
-        if self.v4 == Some(record) && first >> 32 != 0 {
+        if self.v4 == Some(record) && !inside_v4 {
             return Ok(());
         }
         if len == 128 {
             return Err("the search tree is deeper than addresses are long".into());
         }
         let [left, right] = self.records(record);
-        self.below(left, first, len + 1, network)?;
-        self.below(right, first | 1 << (127 - len), len + 1, network)
+        self.below(left, first, len + 1, steps, show)?;
+        let first = first | 1 << (127 - len);
+        let grain = match len {
+            ..64 => high(first).starts_grain(),
+            64..96 => true,
+            96.. => !inside_v4 || low(first).starts_grain(),
+        };
+        if grain {
+            self.below(right, first, len + 1, steps, show)?;
+        }
+        Ok(())
     }
 
     /// The two records of a node.
@@ -124,6 +130,20 @@ impl<'a> Tree<'a> {
         }
         .map(u32::from_be_bytes)
     }
+}
+
+/// The upper half of an address.
+fn high(addr: u128) -> u64 {
+    (addr >> 64) as u64
+}
+
+/// The IPv4 address at the end of an address.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the last 32 bits on purpose"
+)]
+fn low(addr: u128) -> u32 {
+    addr as u32
 }
 
 #[cfg(test)]
@@ -179,7 +199,9 @@ mod tests {
     #[test]
     fn broken_trees_are_refused() {
         let why = |octets: &[u8], count| networks(octets, count, 24).unwrap_err();
-        assert!(why(&file(24, &[[0, 0]]), 1).contains("deeper"));
+        assert!(why(&file(24, &[[0, 0]]), 1).contains("cycle"));
+        let deep: Vec<[u32; 2]> = (1..=33).map(|next| [next, 33]).collect();
+        assert!(why(&file(24, &deep), 33).contains("deeper"));
         // Every path is short, but there are a billion of them.
         let wide: Vec<[u32; 2]> = (1..=30).map(|next| [next, next]).collect();
         assert!(why(&file(24, &wide), 30).contains("cycle"));

@@ -1,6 +1,7 @@
 //! The whole address space cut into places: databases one below the other, overrides painted over them.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::packed::{flatten, merge};
 use super::places::Places;
@@ -11,9 +12,9 @@ use crate::prefix::{CARRIERS, Client, Key, Prefix};
 /// Overrides are kept as fine as they are written.
 #[derive(Clone, Debug)]
 pub struct World {
-    v4: Packed<u32>,
-    v6: Packed<u64>,
-    places: Box<[Place]>,
+    v4: Arc<Packed<u32>>,
+    v6: Arc<Packed<u64>>,
+    places: Arc<[Place]>,
     neighbours: Box<[PlaceId]>,
 }
 
@@ -21,33 +22,55 @@ impl World {
     /// Puts the databases one below the other, the first on top, and the overrides over them.
     #[must_use]
     pub fn build(databases: &[Database], overrides: &[Override]) -> Self {
-        let mut places = Places::default();
-        let (mut v4, mut v6) = (nowhere(), nowhere());
-        for database in databases.iter().rev() {
-            let numbers: Vec<PlaceId> = database
-                .places()
-                .iter()
-                .map(|place| places.number(*place))
-                .collect();
-            v4 = over(database.v4(), &numbers, &v4);
-            v6 = over(database.v6(), &numbers, &v6);
-        }
+        let base = Self::of(databases);
+        let mut places: Vec<Place> = Vec::new();
         let (mut blocks4, mut blocks6) = (Vec::new(), Vec::new());
         for carrier in CARRIERS {
             block(carrier, CARRIER, &mut blocks4, &mut blocks6);
         }
         for (number, over) in (0..).zip(overrides) {
-            let place = Place {
+            let id = PlaceId::try_from(base.places.len() + places.len());
+            let id = id.expect("a configuration has fewer overrides");
+            places.push(Place {
                 point: over.at,
                 country: over.country,
                 source: PlaceSource::Override(number),
-            };
-            block(over.net, places.number(place), &mut blocks4, &mut blocks6);
+            });
+            block(over.net, id, &mut blocks4, &mut blocks6);
         }
+        let places = if places.is_empty() {
+            base.places
+        } else {
+            base.places.iter().copied().chain(places).collect()
+        };
         Self {
-            v4: paint(&v4, &blocks4),
-            v6: paint(&v6, &blocks6),
-            neighbours: neighbours(&places.list),
+            v4: paint(base.v4, &blocks4),
+            v6: paint(base.v6, &blocks6),
+            neighbours: neighbours(&places),
+            places,
+        }
+    }
+
+    /// Databases one below the other; of a single one all is shared.
+    fn of(databases: &[Database]) -> Base {
+        if let [only] = databases {
+            return Base {
+                v4: Arc::clone(only.v4()),
+                v6: Arc::clone(only.v6()),
+                places: Arc::clone(only.places()),
+            };
+        }
+        let mut places = Places::default();
+        let (mut v4, mut v6) = (nowhere(), nowhere());
+        for database in databases.iter().rev() {
+            let all = database.places().iter();
+            let numbers: Vec<PlaceId> = all.map(|place| places.number(*place)).collect();
+            v4 = over(database.v4(), &numbers, &v4);
+            v6 = over(database.v6(), &numbers, &v6);
+        }
+        Base {
+            v4: Arc::new(v4),
+            v6: Arc::new(v6),
             places: places.list.into(),
         }
     }
@@ -71,6 +94,13 @@ impl World {
         &self.places
     }
 
+    /// Octets that it takes.
+    #[must_use]
+    pub fn octets(&self) -> usize {
+        let places = size_of_val(&*self.places) + size_of_val(&*self.neighbours);
+        self.v4.octets() + self.v6.octets() + places
+    }
+
     /// The places that have a point, in such an order that those near to each other on the globe are mostly so in it.
     #[must_use]
     pub fn neighbours(&self) -> &[PlaceId] {
@@ -88,6 +118,13 @@ impl World {
     pub fn v6(&self) -> &Packed<u64> {
         &self.v6
     }
+}
+
+/// What databases know.
+struct Base {
+    v4: Arc<Packed<u32>>,
+    v6: Arc<Packed<u64>>,
+    places: Arc<[Place]>,
 }
 
 /// Adds the block to the ranges of its family. An IPv6 block is known by its upper half only.
@@ -125,9 +162,12 @@ fn over<K: Key>(top: &Packed<K>, numbers: &[PlaceId], below: &Packed<K>) -> Pack
 }
 
 /// The ranges with blocks over them.
-fn paint<K: Key>(under: &Packed<K>, blocks: &[(K, K, PlaceId)]) -> Packed<K> {
+fn paint<K: Key>(under: Arc<Packed<K>>, blocks: &[(K, K, PlaceId)]) -> Arc<Packed<K>> {
+    if blocks.is_empty() {
+        return under;
+    }
     let merged = merge(under.cuts(), flatten(blocks).into_iter());
-    Packed::new(merged.map(|(start, (under, over))| (start, over.unwrap_or(under))))
+    Packed::new(merged.map(|(start, (under, over))| (start, over.unwrap_or(under)))).into()
 }
 
 /// Along a curve that fills the map square by square (Morton 1966): by the bits of latitude and longitude in turn.
