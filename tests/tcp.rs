@@ -71,7 +71,7 @@ fn snapshot() -> Snapshot {
         zones: Zones::new(vec![Zone::build(&apex, &records, &HashMap::new())]),
         pools: vec![],
         nodes: vec![],
-        world: World::build(&[], &[]),
+        world: World::build(&[], &[]).into(),
         private: vec![],
         settings: Settings {
             udp_size: 1232,

@@ -110,7 +110,7 @@ impl PoolLine {
     fn of(snapshot: &Snapshot, pool: &crate::snapshot::Pool) -> Self {
         let table = snapshot.table.load();
         let family = |Family { steering, .. }: &Family| {
-            let members = (0..).zip(&steering.members);
+            let members = (0..).zip(steering.members.iter());
             let (v4, v6, lists) = steering.map.size();
             FamilyLine {
                 nodes: steering.members.len(),

@@ -1,6 +1,7 @@
 //! Parts to a generation: zones to trees, pools to maps, addresses to checks and slots.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -41,11 +42,46 @@ pub fn cities(country: Option<Country>) -> Vec<(Point, f64)> {
 /// Builds a generation.
 ///
 /// # Errors
-/// All that is wrong, in words: a database that breaks while it is walked, nodes whose place is not to be found.
+/// All that is wrong, in words: nodes whose place is not to be found, probes without a name to ask for.
 pub fn build(parts: &Parts, number: u64, now: Time) -> Result<Generation, Vec<String>> {
+    let world = World::build(&parts.databases, &parts.config.geo.overrides);
+    generation(parts, number, now, Arc::new(world), Vec::new())
+}
+
+/// Builds the generation after another, whose world is kept: the databases and overrides of `parts` are not looked at. Maps are kept
+/// where they would come out the same, so that a node that was added ranks only its own pools anew. For a thread of its own, while the
+/// other generation answers.
+///
+/// # Errors
+/// As [`build`].
+pub fn rebuild(parts: &Parts, last: &Snapshot, now: Time) -> Result<Generation, Vec<String>> {
+    let mut maps: Vec<Compiled> = Vec::new();
+    for Family { steering, plan } in last.pools.iter().flat_map(|p| [&p.v4, &p.v6]).flatten() {
+        if maps.iter().all(|(_, map)| !Arc::ptr_eq(map, &steering.map)) {
+            maps.push((Arc::clone(plan), Arc::clone(&steering.map)));
+        }
+    }
+    generation(
+        parts,
+        last.generation + 1,
+        now,
+        Arc::clone(&last.world),
+        maps,
+    )
+}
+
+/// A plan and its map.
+type Compiled = (Arc<Plan>, Arc<Map>);
+
+fn generation(
+    parts: &Parts,
+    number: u64,
+    now: Time,
+    world: Arc<World>,
+    maps: Vec<Compiled>,
+) -> Result<Generation, Vec<String>> {
     let config = &parts.config;
-    let world = World::build(&parts.databases, &config.geo.overrides);
-    let mut builder = Builder::new(config, &world);
+    let mut builder = Builder::new(config, &world, maps);
     let lost = builder.nodes.iter().filter(|node| node.at.is_none());
     let mut wrong: Vec<String> = lost
         .map(|node| {
@@ -88,7 +124,7 @@ pub fn build(parts: &Parts, number: u64, now: Time) -> Result<Generation, Vec<St
         zones: Zones::new(zones),
         pools,
         nodes: builder.nodes,
-        addresses: builder.addresses,
+        addresses: builder.numbered,
         given: Vec::new(),
         world,
         private,
@@ -154,20 +190,24 @@ struct Builder<'a> {
     world: &'a World,
     nodes: Vec<Node>,
     probes: Vec<Arc<Probe>>,
-    /// Plans and their maps: pools that mean the same share one.
-    maps: Vec<(Arc<Plan>, Arc<Map>)>,
+    /// Pools that mean the same share a map.
+    maps: Vec<Compiled>,
+    /// And what else is equal, as there may be many pools of few sets of nodes.
+    nodes_of: HashSet<Arc<[u32]>>,
+    members: HashSet<Arc<[Member]>>,
+    addresses: HashSet<Arc<[Address]>>,
     checks: Vec<Check>,
     /// Probe, address, host -> check.
     check_numbers: HashMap<(usize, IpAddr, String), usize>,
     /// Node and address, by the address's number.
-    addresses: Vec<(u32, IpAddr)>,
+    numbered: Vec<(u32, IpAddr)>,
     address_numbers: HashMap<(u32, IpAddr), u32>,
     slots: Vec<Vec<usize>>,
     slot_numbers: HashMap<Vec<usize>, u32>,
 }
 
 impl<'a> Builder<'a> {
-    fn new(config: &'a Config, world: &'a World) -> Self {
+    fn new(config: &'a Config, world: &'a World, maps: Vec<Compiled>) -> Self {
         let mut nodes = config.nodes.clone();
         for node in &mut nodes {
             // A stated place wins over what the databases think of the addresses.
@@ -184,10 +224,13 @@ impl<'a> Builder<'a> {
             world,
             nodes,
             probes,
-            maps: Vec::new(),
+            maps,
+            nodes_of: HashSet::new(),
+            members: HashSet::new(),
+            addresses: HashSet::new(),
             checks: Vec::new(),
             check_numbers: HashMap::new(),
-            addresses: Vec::new(),
+            numbered: Vec::new(),
             address_numbers: HashMap::new(),
             slots: Vec::new(),
             slot_numbers: HashMap::new(),
@@ -197,7 +240,10 @@ impl<'a> Builder<'a> {
     fn pool(&mut self, pool: &Pool, host: Option<&String>) -> Asked {
         Asked {
             name: pool.name.clone(),
-            nodes: pool.nodes.iter().map(|n| count(*n)).collect(),
+            nodes: shared(
+                &mut self.nodes_of,
+                pool.nodes.iter().map(|n| count(*n)).collect(),
+            ),
             v4: self.family(pool, host, true),
             v6: self.family(pool, host, false),
         }
@@ -214,11 +260,11 @@ impl<'a> Builder<'a> {
                 .filter(|a| a.is_ipv4() == v4)
                 .collect();
             for ip in &own {
-                let next = count(self.addresses.len());
+                let next = count(self.numbered.len());
                 let address = (count(number), *ip);
                 let known = *self.address_numbers.entry(address).or_insert(next);
                 if known == next {
-                    self.addresses.push(address);
+                    self.numbered.push(address);
                 }
                 let slot = self.slot(pool, &self.config.nodes[number].name, *ip, host);
                 addresses.push(Address {
@@ -243,8 +289,8 @@ impl<'a> Builder<'a> {
         let (plan, map) = self.map(self.plan(pool, &members));
         let steering = Steering {
             map,
-            members,
-            addresses,
+            members: shared(&mut self.members, members),
+            addresses: shared(&mut self.addresses, addresses),
             answer: pool.answer,
             sticky: pool.sticky,
             none: pool.none,
@@ -292,7 +338,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn map(&mut self, plan: Plan) -> (Arc<Plan>, Arc<Map>) {
+    fn map(&mut self, plan: Plan) -> Compiled {
         if let Some((plan, map)) = self.maps.iter().find(|(known, _)| **known == plan) {
             return (Arc::clone(plan), Arc::clone(map));
         }
@@ -343,6 +389,16 @@ impl<'a> Builder<'a> {
                 }),
         )
     }
+}
+
+/// The list, or the one in `known` that is equal.
+fn shared<T: Clone + Eq + Hash>(known: &mut HashSet<Arc<[T]>>, list: Vec<T>) -> Arc<[T]> {
+    if let Some(same) = known.get(&list[..]) {
+        return Arc::clone(same);
+    }
+    let list: Arc<[T]> = list.into();
+    known.insert(Arc::clone(&list));
+    list
 }
 
 fn count(n: usize) -> u32 {

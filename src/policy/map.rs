@@ -125,6 +125,14 @@ impl Map {
         }
     }
 
+    /// Octets that it takes.
+    #[must_use]
+    pub fn octets(&self) -> usize {
+        let Lists { heads, ends, tails } = &self.lists;
+        let tails: usize = tails.iter().map(|tail| size_of_val(&**tail)).sum();
+        self.v4.octets() + self.v6.octets() + size_of_val(&**heads) + size_of_val(&**ends) + tails
+    }
+
     /// The numbers of ranges of IPv4 and of IPv6, and of lists.
     #[must_use]
     pub fn size(&self) -> (usize, usize, usize) {

@@ -162,6 +162,11 @@ impl Trie {
         }
     }
 
+    /// Octets of memory.
+    pub(super) fn octets(&self) -> usize {
+        size_of_val(&*self.top) + size_of_val(&*self.runs)
+    }
+
     /// How many ranges there are, equal neighbours merged.
     pub(super) fn len(&self) -> usize {
         self.ranges

@@ -13,10 +13,10 @@ use crate::prefix::Client;
 pub struct Steering {
     /// Client ranges to lists of members.
     pub map: Arc<Map>,
-    /// The members, by their numbers in the map.
-    pub members: Vec<Member>,
-    /// The members' addresses.
-    pub addresses: Vec<Address>,
+    /// The members, by their numbers in the map; pools of the same nodes share them.
+    pub members: Arc<[Member]>,
+    /// The members' addresses; pools share them where they share their states too.
+    pub addresses: Arc<[Address]>,
     /// How many members an answer holds.
     pub answer: Answer,
     /// The same client keeps the same member.
@@ -26,7 +26,7 @@ pub struct Steering {
 }
 
 /// A member: a node with addresses of this family.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Member {
     /// The node's number in the configuration.
     pub node: u32,
@@ -39,7 +39,7 @@ pub struct Member {
 }
 
 /// An address of a member.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Address {
     /// Its number among all addresses of all nodes.
     pub number: u32,

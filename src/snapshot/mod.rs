@@ -30,8 +30,8 @@ pub struct Snapshot {
     pub addresses: Vec<(u32, IpAddr)>,
     /// For each thread or group of threads that answers, how often each address was given; empty where nobody asks.
     pub given: Vec<Given>,
-    /// Where addresses are; only for people, as the pools' maps were made of it.
-    pub world: World,
+    /// Where addresses are; only for people and for the next generation, as the pools' maps were made of it.
+    pub world: Arc<World>,
     /// Overrides of address blocks that are not routable: only for these does an ECS option count there.
     pub private: Vec<Prefix>,
     /// What all replies share.
@@ -89,7 +89,7 @@ pub struct Pool {
     /// Its name in files and messages.
     pub name: String,
     /// Its nodes, by their numbers; only for people.
-    pub nodes: Vec<u32>,
+    pub nodes: Arc<[u32]>,
     /// For questions of type A; none without IPv4 addresses.
     pub v4: Option<Family>,
     /// For questions of type AAAA; none without IPv6 addresses.
