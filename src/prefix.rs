@@ -175,15 +175,10 @@ pub trait Key: Copy + Ord {
     fn starts_grain(self) -> bool;
     /// The last address of the grain that holds this one.
     fn grain_last(self) -> Self;
-    /// Its place among `1 << bits` equal parts of the space where a family's clients are: all of IPv4, 2000::/3 of IPv6.
-    /// None outside of it.
-    fn slot(self, bits: u8) -> Option<usize>;
-    /// The first address of such a part.
-    fn slot_start(slot: usize, bits: u8) -> Self;
 }
 
 macro_rules! key {
-    ($type:ty, $space:expr) => {
+    ($type:ty) => {
         impl Key for $type {
             const MIN: Self = 0;
             const MAX: Self = Self::MAX;
@@ -212,21 +207,11 @@ macro_rules! key {
             fn grain_last(self) -> Self {
                 self | 0xff
             }
-            fn slot(self, bits: u8) -> Option<usize> {
-                let (base, width) = $space;
-                let rest: $type = self.checked_sub(base)?;
-                let slot = usize::try_from(rest >> (width - bits)).ok()?;
-                (slot >> bits == 0).then_some(slot)
-            }
-            fn slot_start(slot: usize, bits: u8) -> Self {
-                let (base, width): ($type, u8) = $space;
-                base + (<$type>::try_from(slot).unwrap_or(0) << (width - bits))
-            }
         }
     };
 }
-key!(u32, (0, 32));
-key!(u64, (0x2000 << 48, 61));
+key!(u32);
+key!(u64);
 
 /// The length of the widest block around `addr` that lies in `first..=last` (RFC 7871's SCOPE PREFIX-LENGTH).
 /// Two such blocks of the same ranges are equal or apart, as 7.2.1 there demands.

@@ -6,7 +6,6 @@ mod overrides;
 mod packed;
 mod places;
 mod point;
-mod ranges;
 mod record;
 mod site;
 mod tree;
@@ -17,9 +16,8 @@ pub use gazetteer::{
     continent, country_cities, country_named, is_country, km_to_country, nearest_city, world_cities,
 };
 pub use overrides::Override;
-pub use packed::Packed;
+pub use packed::{Packed, Range};
 pub use places::{CARRIER, Place, PlaceId, PlaceSource, UNKNOWN};
 pub use point::{Country, EARTH_RADIUS_KM, Point, chord_to_km, squared_chord};
-pub use ranges::{Builder, Range, Ranges};
 pub use site::{Site, likely_country, resolve};
 pub use world::World;

@@ -1,9 +1,8 @@
 //! The whole address space cut into the ranges of places, packed: builds read it from end to end, people one address at a time.
-//! Four or five octets a range; [`super::Ranges`], which queries search, has two or three times as many.
+//! Four or five octets a range; queries search the maps that are compiled from it.
 
 use std::iter::Peekable;
 
-use super::Range;
 use crate::prefix::{Key, scope};
 
 /// Ranges over all addresses of a family, in order, without gaps; equal neighbours are one range.
@@ -16,6 +15,17 @@ pub struct Packed<K> {
     /// Of every so many ranges one: its start, and where its value stands.
     marks: Box<[(K, u32)]>,
     len: usize,
+}
+
+/// A range that was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range<K, V> {
+    /// Its first address.
+    pub first: K,
+    /// Its last address.
+    pub last: K,
+    /// What holds in it.
+    pub value: V,
 }
 
 /// Ranges from mark to mark: a look-up reads half of them, about 100 ns.
