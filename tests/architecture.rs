@@ -18,7 +18,7 @@ const ROWS: [&[&str]; 9] = [
 ];
 
 /// Foreign crates and the only places that may name them.
-const DOORS: [(&str, &[&str]); 12] = [
+const DOORS: [(&str, &[&str]); 13] = [
     ("arc_swap", &["snapshot"]),
     ("axum", &["admin", "cli/demo.rs"]),
     ("clap", &["cli"]),
@@ -37,6 +37,7 @@ const DOORS: [(&str, &[&str]); 12] = [
     ("maxminddb", &["geo/database.rs"]),
     ("nix", &["server/udp.rs", "server/mmsg.rs"]),
     ("reqwest", &["probe"]),
+    ("rustix", &["control/build.rs"]),
     ("rustls", &["probe"]),
     ("toml", &["config"]),
 ];

@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use nearmost::control::{Parts, build, load_text, rebuild};
+use nearmost::control::{Parts, build, load_text, rebuild, rebuild_aside};
 use nearmost::health::Time;
 use nearmost::policy::Map;
 use nearmost::prefix::Client;
@@ -75,6 +75,16 @@ const NODES: [(&str, f64, f64); 5] = [
     ("bsin", 1.4, 103.8),
 ];
 const NOW: Time = Time::from_secs(1_000_000);
+
+#[test]
+fn a_build_aside_is_the_same() {
+    let parts = Arc::new(parts("[pool.site]\n", &NODES));
+    let first = Arc::new(build(&parts, 1, NOW).unwrap().snapshot);
+    let aside = rebuild_aside(Arc::clone(&parts), Arc::clone(&first), NOW).unwrap();
+    let second = aside.join().unwrap().unwrap().snapshot;
+    assert_eq!(second.generation, 2);
+    assert!(Arc::ptr_eq(map(&first.pools[0]), map(&second.pools[0])));
+}
 
 #[test]
 fn a_rebuilt_generation_is_as_one_built_anew() {

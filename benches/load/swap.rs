@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use nearmost::clock::Clock;
+use nearmost::control::rebuild_aside;
 use nearmost::health::{STEADY, Table, Word};
 use nearmost::server::udp;
 use nearmost::snapshot::{Current, Snapshot};
@@ -150,7 +152,7 @@ pub fn generations(size: &Size, cpus: [usize; 2]) {
             ..size.clone()
         },
     ];
-    let parts = sizes.each_ref().map(Size::parts);
+    let parts = sizes.each_ref().map(|size| Arc::new(size.parts()));
     let both = parts.each_ref().map(|parts| snapshot(parts, 1));
     let tables = both.each_ref().map(|snapshot| snapshot.table.load());
     let packets = Kind::Pool.questions(size, QUESTIONS);
@@ -165,15 +167,18 @@ pub fn generations(size: &Size, cpus: [usize; 2]) {
         #[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
         let start = Instant::now();
         let number = took.len() + 1;
+        let parts = Arc::clone(&parts[number % 2]);
+        let building = rebuild_aside(parts, worker.current.get(), Clock::start().now());
+        let built = building.expect("a thread").join().expect("no panic");
         worker
             .current
-            .publish(snapshot(&parts[number % 2], number as u64));
+            .publish(built.expect("a generation").snapshot);
         took.push(start.elapsed().as_secs_f64());
     };
     let ((count, rebuilt), times) =
         beside(&cpus, publish, || worker.round(&mut generator, REBUILDING));
     println!(
-        "{times} generations built from databases and put in place under full load, {:.2} s each:",
+        "{times} generations with a node more or less built and put in place under full load, {:.2} s each:",
         median(&took)
     );
     println!("  CPU us/query {quiet:.3} without, {rebuilt:.3} with; {count}\n");

@@ -2,8 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use super::load::Parts;
 use crate::config::Config;
@@ -68,6 +70,27 @@ pub fn rebuild(parts: &Parts, last: &Snapshot, now: Time) -> Result<Generation, 
         Arc::clone(&last.world),
         maps,
     )
+}
+
+/// How much a build gives way to all else: it is never urgent, answers are.
+const NICENESS: i32 = 10;
+
+/// As [`rebuild`], on a thread of its own that gives way to those that answer.
+///
+/// # Errors
+/// If the system gives no thread.
+pub fn rebuild_aside(
+    parts: Arc<Parts>,
+    last: Arc<Snapshot>,
+    now: Time,
+) -> io::Result<JoinHandle<Result<Generation, Vec<String>>>> {
+    std::thread::Builder::new()
+        .name("build".into())
+        .spawn(move || {
+            // On Linux this is the thread's own. Where it is not granted, the build is only less polite.
+            let _ = rustix::process::nice(NICENESS);
+            rebuild(&parts, &last, now)
+        })
 }
 
 /// A plan and its map.

@@ -6,6 +6,6 @@ mod load;
 mod run;
 mod shares;
 
-pub use build::{Generation, build, cities, rebuild};
+pub use build::{Generation, build, cities, rebuild, rebuild_aside};
 pub use load::{Loaded, Parts, load, load_text};
 pub use run::{Handle, Running, StartError, describe, start};
