@@ -52,9 +52,63 @@ pub fn utc(time: Duration) -> String {
     format!("{year:04}-{month:02}-{day:02} {h:02}:{m:02}:{s:02}")
 }
 
+/// What [`utc`] writes, perhaps with a `T` in the middle, a `Z` at the end, or without seconds.
+#[must_use]
+pub fn from_utc(text: &str) -> Option<Duration> {
+    let (date, time) = text.trim_end_matches('Z').split_once([' ', 'T'])?;
+    let date: Vec<u64> = numbers(date, '-')?;
+    let time: Vec<u64> = numbers(time, ':')?;
+    let (&[year, month @ 1..=12, day @ 1..=31], &[h @ 0..24, m @ 0..60, ref rest @ ..]) =
+        (&date[..], &time[..])
+    else {
+        return None;
+    };
+    let s = match rest {
+        [] => 0,
+        [s @ 0..60] => *s,
+        _ => return None,
+    };
+    // Days from civil, in years that begin in March.
+    let year = year.checked_sub(u64::from(month <= 2))?;
+    let (era, year_of_era) = (year / 400, year % 400);
+    let month_from_march = (month + 9) % 12;
+    let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    let days = (era * 146_097 + day_of_era).checked_sub(719_468)?;
+    let found = Duration::from_secs(days * 86_400 + h * 3600 + m * 60 + s);
+    // The 31st of a shorter month is no date.
+    utc(found).starts_with(text.get(..10)?).then_some(found)
+}
+
+fn numbers(text: &str, between: char) -> Option<Vec<u64>> {
+    let parts = text.split(between);
+    parts
+        .map(|part| part.parse().ok().filter(|n| *n < 10_000))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dates_and_back() {
+        for seconds in [0, 951_782_400, 4_107_542_400, 1_795_406_706] {
+            let time = Duration::from_secs(seconds);
+            assert_eq!(from_utc(&utc(time)), Some(time));
+        }
+        let seconds = |text| from_utc(text).map(|t| t.as_secs());
+        assert_eq!(seconds("2026-11-23T04:05Z"), Some(1_795_406_700));
+        for wrong in [
+            "2h",
+            "2026-02-30 00:00",
+            "2026-13-01 00:00",
+            "2026-11-23 24:00",
+            "2026-11-23",
+        ] {
+            assert_eq!(seconds(wrong), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn dates() {

@@ -4,10 +4,12 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper::body::Bytes;
+use hyper::http::request::Builder;
 use hyper_util::rt::TokioIo;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
@@ -40,7 +42,30 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// # Errors
 /// [`AskError`].
 pub async fn ask<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<T, AskError> {
-    let (status, body) = tokio::time::timeout(PATIENCE, get(socket, path))
+    send(socket, Request::get(path), Bytes::new()).await
+}
+
+/// Tells the server at `socket` what `body` says, at `path`, and reads the JSON that it answers.
+///
+/// # Errors
+/// [`AskError`].
+pub async fn tell<T: DeserializeOwned>(
+    socket: &Path,
+    path: &str,
+    body: &impl Serialize,
+) -> Result<T, AskError> {
+    let body = serde_json::to_vec(body).map_err(|e| AskError::Broken(e.to_string()))?;
+    let request = Request::post(path).header("content-type", "application/json");
+    send(socket, request, body.into()).await
+}
+
+async fn send<T: DeserializeOwned>(
+    socket: &Path,
+    request: Builder,
+    body: Bytes,
+) -> Result<T, AskError> {
+    let exchange = exchange(socket, request, body);
+    let (status, body) = tokio::time::timeout(PATIENCE, exchange)
         .await
         .map_err(|_| {
             AskError::Broken(format!(
@@ -60,7 +85,7 @@ pub async fn ask<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<T, As
         .map_err(|e| AskError::Broken(format!("the answer is not understood: {e}")))
 }
 
-async fn get(socket: &Path, path: &str) -> Result<(u16, Bytes), AskError> {
+async fn exchange(socket: &Path, request: Builder, body: Bytes) -> Result<(u16, Bytes), AskError> {
     let stream = UnixStream::connect(socket).await.map_err(|e| {
         AskError::NotRunning(format!(
             "no server answers on {}: {e}\n  = is `nearmost serve` running with this configuration?",
@@ -72,9 +97,7 @@ async fn get(socket: &Path, path: &str) -> Result<(u16, Bytes), AskError> {
         .await
         .map_err(broken)?;
     let driver = tokio::spawn(connection);
-    let request = Request::get(path)
-        .header("host", "nearmost")
-        .body(Empty::<Bytes>::new());
+    let request = request.header("host", "nearmost").body(Full::new(body));
     let request = request.map_err(|e| AskError::Broken(e.to_string()))?;
     let response = sender.send_request(request).await.map_err(broken)?;
     let status = response.status().as_u16();

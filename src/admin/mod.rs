@@ -4,6 +4,8 @@
 //!   GET /v1/status                           the server, its zones and pools, what it counted
 //!   GET /v1/health                           every check: state, since when, why
 //!   GET /v1/explain?name=N&type=T&from=IP    what a client is answered, and why
+//!   GET /v1/history?count=N&nodes=A,B        the newest events, of these nodes only if there are any
+//!   POST /v1/order                           what an operator wants of nodes: `control::Wanted`, answered by `control::Done`
 //!   GET /v1/geo?ip=IP                        where an address is, and who says so
 //! ```
 //! Errors are `{"error": "…"}` with a status of 4xx.
@@ -19,18 +21,18 @@ use std::path::Path;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::net::{UnixListener, UnixStream};
 
-pub use ask::{AskError, ask};
+pub use ask::{AskError, ask, tell};
 pub use view::{
     CheckLine, Explained, FamilyLine, Located, PoolLine, Status, ZoneLine, explain, locate,
 };
 
-use crate::control::Handle;
+use crate::control::{Handle, Wanted};
 use crate::zone::{Name, RecordType};
 
 /// Listens on the control socket, readable and writable for user and group, and answers until the runtime ends.
@@ -76,6 +78,8 @@ fn router(handle: Handle) -> Router {
         )
         .route("/v1/explain", get(explain_live))
         .route("/v1/geo", get(geo_live))
+        .route("/v1/history", get(history))
+        .route("/v1/order", post(order))
         .fallback(|| async { refuse(StatusCode::NOT_FOUND, "no such page") })
         .with_state(handle)
 }
@@ -122,6 +126,39 @@ async fn explain_live(
         question.from,
     ))
     .into_response()
+}
+
+#[derive(Deserialize)]
+struct Past {
+    count: usize,
+    nodes: String,
+}
+
+async fn history(
+    State(handle): State<Handle>,
+    asked: Result<Query<Past>, axum::extract::rejection::QueryRejection>,
+) -> Response {
+    match asked {
+        Ok(Query(Past { count, nodes })) => {
+            let nodes = nodes.split(',').filter(|n| !n.is_empty());
+            let nodes: Vec<String> = nodes.map(str::to_owned).collect();
+            Json(handle.history(&nodes, count)).into_response()
+        }
+        Err(why) => refuse(StatusCode::BAD_REQUEST, &why.body_text()),
+    }
+}
+
+async fn order(
+    State(handle): State<Handle>,
+    wanted: Result<Json<Wanted>, axum::extract::rejection::JsonRejection>,
+) -> Response {
+    match wanted {
+        Ok(Json(wanted)) => match handle.order(&wanted) {
+            Ok(done) => Json(done).into_response(),
+            Err(why) => refuse(StatusCode::UNPROCESSABLE_ENTITY, &why),
+        },
+        Err(why) => refuse(StatusCode::BAD_REQUEST, &why.body_text()),
+    }
 }
 
 #[derive(Deserialize)]

@@ -7,7 +7,7 @@ use hickory_proto::op::Message;
 use serde::{Deserialize, Serialize};
 
 use crate::answer::{self, Explanation};
-use crate::control::{Handle, cities};
+use crate::control::{Handle, OrderLine, cities};
 use crate::geo::{World, nearest_city};
 use crate::health::{Board, State};
 use crate::metrics::Questions;
@@ -36,6 +36,8 @@ pub struct Status {
     pub zones: Vec<ZoneLine>,
     /// The pools.
     pub pools: Vec<PoolLine>,
+    /// What operators have ordered for nodes.
+    pub orders: Vec<OrderLine>,
     /// What was counted since the start, by name; response codes as `rcode NOERROR`.
     pub counters: BTreeMap<String, u64>,
 }
@@ -100,6 +102,12 @@ impl Status {
                 .pools
                 .iter()
                 .map(|pool| PoolLine::of(&snapshot, pool))
+                .collect(),
+            orders: handle
+                .board()
+                .orders()
+                .iter()
+                .map(|(node, order)| OrderLine::of(node, order))
                 .collect(),
             counters: counters(handle.counters().iter().map(AsRef::as_ref)),
         }
@@ -191,6 +199,8 @@ pub struct CheckLine {
     pub latency_ms: Option<f64>,
     /// Seconds until the next check, give or take the jitter.
     pub next: Option<u64>,
+    /// What an operator has ordered for the node, if anything: it counts, not `state`.
+    pub order: Option<OrderLine>,
     /// The address's share of all that were given in answers of the last five minutes, 0 to 1; none where none was given.
     pub share: Option<f64>,
 }
@@ -238,6 +248,10 @@ impl CheckLine {
                 .last
                 .as_ref()
                 .map(|(at, _)| (*at + check.probe.every).saturating_sub(now).as_secs()),
+            order: board
+                .orders()
+                .get(&check.node)
+                .map(|order| OrderLine::of(&check.node, order)),
             share: share_of(&check.node, check.address),
         };
         board
@@ -248,10 +262,10 @@ impl CheckLine {
             .collect()
     }
 
-    /// Whether the address is out of service by this check.
+    /// Whether the address is out of service by this check, and nobody has ordered otherwise.
     #[must_use]
     pub fn is_down(&self) -> bool {
-        self.state == State::Down.word()
+        self.state == State::Down.word() && self.order.is_none()
     }
 }
 

@@ -257,6 +257,10 @@ impl Explainer<'_> {
     /// The state of a member in a word, and why it is out in the probe's own words.
     fn state(&self, steering: &Steering, member: u16) -> (String, String) {
         let up = steering.word(member, self.table).in_service();
+        let node = &self.snapshot.nodes[steering.members[usize::from(member)].node as usize];
+        if let Some(order) = self.board.and_then(|b| b.orders().get(&node.name)) {
+            return (order.forced.word().into(), order.words());
+        }
         let checks = steering
             .addresses_of(member)
             .iter()

@@ -57,6 +57,17 @@ fn text(checks: &[CheckLine], now: u64) -> String {
             (Some(error), _) => error.clone(),
             _ => "-".into(),
         };
+        let error = match &c.order {
+            Some(order) => {
+                let why = if order.why.is_empty() {
+                    "-"
+                } else {
+                    &order.why
+                };
+                format!("{}: {why}; probe: {error}", order.who)
+            }
+            None => error,
+        };
         let error = c
             .progress
             .as_ref()
@@ -66,7 +77,10 @@ fn text(checks: &[CheckLine], now: u64) -> String {
             c.place.clone(),
             c.address.to_string(),
             c.probe.clone(),
-            c.state.clone(),
+            match &c.order {
+                Some(order) => format!("{} ({})", order.state, c.state),
+                None => c.state.clone(),
+            },
             since(c.since),
             c.latency_ms.map_or("-".into(), |ms| format!("{ms:.1} ms")),
             c.next.map_or("-".into(), |s| format!("{s} s")),

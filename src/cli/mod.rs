@@ -7,6 +7,8 @@ mod demo;
 mod explain;
 mod geo;
 mod health;
+mod history;
+mod order;
 mod serve;
 mod status;
 mod table;
@@ -53,6 +55,14 @@ enum Verb {
     Explain(explain::Explain),
     /// Show where an address is, and who says so
     Geo(geo::Geo),
+    /// Take nodes out of service, so that they can be stopped
+    Drain(order::Drain),
+    /// Take back what was ordered for nodes
+    Undrain(order::Undrain),
+    /// Put nodes in service or out of it, whatever their probes say
+    Force(order::Force),
+    /// Show what happened to nodes, and why
+    History(history::History),
 }
 
 /// What all verbs that print a table take.
@@ -76,6 +86,10 @@ pub fn run() -> ExitCode {
         Verb::Health(verb) => verb.run(config),
         Verb::Explain(verb) => verb.run(config),
         Verb::Geo(verb) => verb.run(config),
+        Verb::Drain(verb) => verb.run(config),
+        Verb::Undrain(verb) => verb.run(config),
+        Verb::Force(verb) => verb.run(config),
+        Verb::History(verb) => verb.run(config),
     };
     match result {
         Ok(code) => code,
@@ -169,6 +183,22 @@ fn colour(stream: &impl IsTerminal) -> bool {
 
 /// Asks the running server of this configuration.
 fn ask<T: DeserializeOwned>(config: Option<&Path>, page: &str) -> Result<T, Stop> {
+    talk(config, async |socket| admin::ask(socket, page).await)
+}
+
+/// Tells the running server of this configuration to do something.
+fn tell<T: DeserializeOwned>(
+    config: Option<&Path>,
+    page: &str,
+    body: &impl Serialize,
+) -> Result<T, Stop> {
+    talk(config, async |socket| admin::tell(socket, page, body).await)
+}
+
+fn talk<T>(
+    config: Option<&Path>,
+    talk: impl AsyncFnOnce(&Path) -> Result<T, admin::AskError>,
+) -> Result<T, Stop> {
     let path = config_path(config)?;
     let (mut sources, mut found) = (Sources::default(), Diagnostics::default());
     // A file that was broken after the server was started still says where its socket is.
@@ -182,7 +212,7 @@ fn ask<T: DeserializeOwned>(config: Option<&Path>, page: &str) -> Result<T, Stop
         .build();
     let runtime = runtime.map_err(|e| Stop::no(e.to_string()))?;
     runtime
-        .block_on(admin::ask(&config.server.control, page))
+        .block_on(talk(&config.server.control))
         .map_err(|e| Stop::no(e.to_string()))
 }
 

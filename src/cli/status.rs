@@ -8,6 +8,8 @@ use clap::Args;
 use super::table::table;
 use super::{Format, NO, Stop, ago, ask, print, print_json};
 use crate::admin::{FamilyLine, Status};
+use crate::clock::utc;
+use crate::health::Time;
 
 #[derive(Debug, Args)]
 pub(super) struct StatusVerb {
@@ -70,6 +72,21 @@ fn text(status: &Status) -> String {
             pools
         )
     );
+    if !status.orders.is_empty() {
+        let orders = status.orders.iter().map(|o| {
+            let until = o.until.map(|t| utc(Time::from_secs(t)));
+            vec![
+                o.node.clone(),
+                o.state.clone(),
+                ago(status.now.saturating_sub(o.since)),
+                until.unwrap_or_else(|| "-".into()),
+                o.who.clone(),
+                o.why.clone(),
+            ]
+        });
+        let head = ["ordered", "state", "since", "until, UTC", "by", "why"];
+        out += &format!("\n{}", table(&head, orders));
+    }
     let counters = status
         .counters
         .iter()

@@ -30,6 +30,7 @@ use crate::zone::Name;
 
 pub use server::{Limits, Server};
 pub use show::show;
+pub use unit::duration;
 
 /// All that `nearmost.toml` and the folders beside it say. Pools, nodes and probes refer to each other by index.
 #[derive(Clone, Debug)]

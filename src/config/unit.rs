@@ -25,7 +25,7 @@ const SIZE: [(&str, u64); 7] = [
 ];
 
 /// Whole numbers, each with `d`, `h`, `m`, `s` or `ms`, added up.
-pub(super) fn duration(text: &str) -> Option<Duration> {
+pub fn duration(text: &str) -> Option<Duration> {
     let mut rest = text.trim();
     let mut total: u64 = 0;
     if rest.is_empty() {

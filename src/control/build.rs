@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use super::load::Parts;
 use crate::config::Config;
 use crate::geo::{Country, Point, World, country_cities, world_cities};
-use crate::health::{Board, Check, Probe, Time};
+use crate::health::{Board, Check, Probe, Slot, Time};
 use crate::policy::{
     Address, Answer, Map, Member, Node, Plan, PlanMember, Pool, Steering, Unknown, UnknownClient,
     compile,
@@ -225,8 +225,8 @@ struct Builder<'a> {
     /// Node and address, by the address's number.
     numbered: Vec<(u32, IpAddr)>,
     address_numbers: HashMap<(u32, IpAddr), u32>,
-    slots: Vec<Vec<usize>>,
-    slot_numbers: HashMap<Vec<usize>, u32>,
+    slots: Vec<Slot>,
+    slot_numbers: HashMap<Slot, u32>,
 }
 
 impl<'a> Builder<'a> {
@@ -371,20 +371,22 @@ impl<'a> Builder<'a> {
         (plan, map)
     }
 
-    /// The slot of an address in a pool: pools with the same probes and the same name share it.
+    /// The slot of an address in a pool: pools with the same probes and the same name share it, and so do addresses of a node that
+    /// nobody probes.
     fn slot(&mut self, pool: &Pool, node: &str, ip: IpAddr, host: Option<&String>) -> u32 {
         let checks: Vec<usize> = pool
             .probes
             .iter()
             .filter_map(|&p| self.check(p, node, ip, host))
             .collect();
-        *self
-            .slot_numbers
-            .entry(checks)
-            .or_insert_with_key(|checks| {
-                self.slots.push(checks.clone());
-                count(self.slots.len() - 1)
-            })
+        let slot = Slot {
+            node: node.into(),
+            checks,
+        };
+        *self.slot_numbers.entry(slot).or_insert_with_key(|slot| {
+            self.slots.push(slot.clone());
+            count(self.slots.len() - 1)
+        })
     }
 
     /// The check of an address by a probe; none where there is no name to ask for, as nothing leads to the pool.

@@ -1,17 +1,17 @@
 //! Takes the probers' results, tells what changed, and publishes the table that follows.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use crate::clock::Clock;
+use super::history::Entry;
+use super::run::Handle;
 use crate::health::{Board, Event, Outcome, State, Table};
 use crate::policy::Steering;
 use crate::probe::Prober;
-use crate::snapshot::{Current, Snapshot};
+use crate::snapshot::Snapshot;
 
 /// Results that come within this time are published together.
 const TOGETHER: Duration = Duration::from_millis(50);
@@ -22,16 +22,12 @@ const AT_LEAST: Duration = Duration::from_secs(1);
 pub(super) async fn collect(
     prober: Prober,
     mut results: mpsc::Receiver<(usize, Outcome)>,
-    current: Arc<Current>,
-    board: Arc<Mutex<Board>>,
-    clock: Clock,
+    handle: Handle,
     first_round: std::sync::mpsc::Sender<()>,
 ) {
     let mut first_round = Some(first_round);
     let mut publisher = Publisher {
-        current,
-        board,
-        clock,
+        handle,
         none_left: HashSet::new(),
     };
     let mut due = Instant::now() + AT_LEAST;
@@ -54,28 +50,28 @@ pub(super) async fn collect(
 }
 
 struct Publisher {
-    current: Arc<Current>,
-    board: Arc<Mutex<Board>>,
-    clock: Clock,
+    handle: Handle,
     /// Pools without a node in service, as they were told last.
     none_left: HashSet<(usize, bool)>,
 }
 
 impl Publisher {
     fn observe(&self, check: usize, outcome: Outcome) {
-        let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(event) = board.observe(check, outcome, self.clock.now()) {
+        let mut board = self.handle.board();
+        if let Some(event) = board.observe(check, outcome, self.handle.now()) {
             tell(&board, &event);
+            self.handle.remember(entry(&board, &event));
         }
     }
 
     /// Publishes the table if it changed; whether all checks have a result.
     fn publish(&mut self) -> bool {
         let (table, all_checked) = {
-            let board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
-            (board.table(self.clock.now()), board.all_checked())
+            let (mut board, now) = (self.handle.board(), self.handle.now());
+            self.handle.end_orders(&mut board, now);
+            (board.table(now), board.all_checked())
         };
-        let snapshot = self.current.get();
+        let snapshot = self.handle.current().get();
         if **snapshot.table.load() != table {
             snapshot.table.publish(table);
         }
@@ -117,6 +113,19 @@ pub(super) fn any_in_service(steering: &Steering, table: &Table) -> bool {
         .addresses
         .iter()
         .any(|address| table.word(address.slot).in_service())
+}
+
+fn entry(board: &Board, event: &Event) -> Entry {
+    let check = &board.checks()[event.check];
+    Entry {
+        at: event.at.as_secs(),
+        node: check.node.clone(),
+        address: Some(check.address),
+        from: event.from.word().into(),
+        to: event.to.word().into(),
+        why: format!("{}: {}", check.probe.name, event.why),
+        who: None,
+    }
 }
 
 /// The line that an operator finds in the log in the morning.

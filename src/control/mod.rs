@@ -2,10 +2,16 @@
 
 mod build;
 mod collect;
+mod history;
+mod keep;
 mod load;
+mod orders;
 mod run;
 mod shares;
+mod states;
 
 pub use build::{Generation, build, cities, rebuild, rebuild_aside};
+pub use history::Entry;
 pub use load::{Loaded, Parts, load, load_text};
+pub use orders::{Done, OrderLine, Wanted};
 pub use run::{Handle, Running, StartError, describe, start};

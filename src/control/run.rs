@@ -15,8 +15,11 @@ use tokio::sync::{mpsc, watch};
 
 use super::build::{Generation, build};
 use super::collect::collect;
+use super::history::{Entry, History};
 use super::load::Parts;
+use super::orders;
 use super::shares::{self, Shares};
+use super::states::{self, States};
 use crate::clock::Clock;
 use crate::config::Limits;
 use crate::health::{Board, Time};
@@ -53,6 +56,9 @@ struct Shared {
     databases: Vec<String>,
     counters: Vec<Arc<Questions>>,
     shares: Mutex<Shares>,
+    history: Mutex<History>,
+    /// The folder for orders and history.
+    state: Option<PathBuf>,
 }
 
 impl Handle {
@@ -103,6 +109,46 @@ impl Handle {
     #[must_use]
     pub fn shares(&self, snapshot: &Snapshot) -> Option<Vec<f64>> {
         self.lock_shares().of(snapshot)
+    }
+
+    /// The folder for orders and history; none: they end with the process.
+    #[must_use]
+    pub fn state(&self) -> Option<&Path> {
+        self.0.state.as_deref()
+    }
+
+    /// The newest events, of these nodes only if there are any; the oldest of them first.
+    #[must_use]
+    pub fn history(&self, nodes: &[String], count: usize) -> Vec<Entry> {
+        self.lock_history().newest(nodes, count)
+    }
+
+    /// Keeps the states of all checks from time to time, for ever.
+    async fn keep_states(self) {
+        loop {
+            tokio::time::sleep(states::EVERY).await;
+            let handle = self.clone();
+            // A disk may be slow.
+            let _ = tokio::task::spawn_blocking(move || handle.write_states()).await;
+        }
+    }
+
+    fn write_states(&self) {
+        let Some(folder) = self.state() else { return };
+        let states = States::of(&self.board(), self.now());
+        if let Err(error) = states.write(folder) {
+            tracing::warn!("states are not kept in {}: {error}", folder.display());
+        }
+    }
+
+    /// Adds an event.
+    pub(super) fn remember(&self, entry: Entry) {
+        self.lock_history().add(entry);
+    }
+
+    fn lock_history(&self) -> MutexGuard<'_, History> {
+        let history = self.0.history.lock();
+        history.unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_shares(&self) -> MutexGuard<'_, Shares> {
@@ -157,7 +203,7 @@ pub fn start(path: &Path, parts: Parts) -> Result<Running, StartError> {
     let clock = Clock::start();
     let Generation {
         mut snapshot,
-        board,
+        mut board,
     } = build(&parts, 1, clock.now()).map_err(|errors| StartError::Build(errors.join("\n")))?;
     let databases = parts.databases.iter().map(describe).collect();
     let config = parts.config;
@@ -181,6 +227,13 @@ pub fn start(path: &Path, parts: Parts) -> Result<Running, StartError> {
         .map(|_| Arc::default())
         .collect();
     snapshot.count_given(counters.len());
+    if let Some(state) = &config.server.state {
+        orders::restore(&mut board, state);
+        let resumed = states::restore(&mut board, state, clock.now());
+        if resumed > 0 {
+            tracing::info!("going on from {resumed} states that were known before");
+        }
+    }
     let handle = Handle(Arc::new(Shared {
         current: Arc::new(Current::new(snapshot)),
         board: Arc::new(Mutex::new(board)),
@@ -192,6 +245,8 @@ pub fn start(path: &Path, parts: Parts) -> Result<Running, StartError> {
         databases,
         counters,
         shares: Mutex::default(),
+        history: Mutex::new(History::open(config.server.state.as_deref())),
+        state: config.server.state.clone(),
     }));
     let (stopping, stopped) = watch::channel(false);
     let mut running = Running {
@@ -204,6 +259,11 @@ pub fn start(path: &Path, parts: Parts) -> Result<Running, StartError> {
     };
     running.probe()?;
     running.runtime().spawn(running.handle.clone().look());
+    if config.server.state.is_some() {
+        running
+            .runtime()
+            .spawn(running.handle.clone().keep_states());
+    }
     running
         .serve(sockets, stopped, tcp_limits(&config.limits))
         .map_err(system)?;
@@ -288,7 +348,6 @@ impl Running {
         let Some(probing) = &self.probing else {
             return Ok(());
         };
-        let shared = &self.handle.0;
         let checks = self.handle.board().checks().to_vec();
         let longest = checks
             .iter()
@@ -299,15 +358,8 @@ impl Running {
         let prober = Prober::start(&checks, probing.handle(), &results)
             .map_err(|e| StartError::System(e.to_string()))?;
         let (first_round, done) = std::sync::mpsc::channel();
-        let (current, board) = (Arc::clone(&shared.current), Arc::clone(&shared.board));
-        probing.spawn(collect(
-            prober,
-            received,
-            current,
-            board,
-            shared.clock,
-            first_round,
-        ));
+        let handle = self.handle.clone();
+        probing.spawn(collect(prober, received, handle, first_round));
         if !checks.is_empty() {
             tracing::info!("waiting for the first round of {} checks", checks.len());
             // An error means the collector is gone or late; what it has found so far is what there is.
@@ -354,6 +406,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         let _ = self.stopping.send(true);
+        self.handle.write_states();
         for worker in self.workers.drain(..) {
             let _ = worker.join();
         }

@@ -1,11 +1,13 @@
 //! All checks of a generation, what they found, and the table that follows from it. Time is told to it.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Probe;
 use super::counter::{Counter, State, Thresholds};
+use super::order::{Forced, Order};
 use super::table::{STEADY, Table, Word};
 
 /// Time since 1970. It does not go back while the program runs.
@@ -68,17 +70,28 @@ pub struct Status {
 pub struct Board {
     checks: Vec<Check>,
     statuses: Vec<Status>,
-    /// For each slot the checks that must all be up.
-    slots: Vec<Vec<usize>>,
+    slots: Vec<Slot>,
+    /// What is ordered, by the node's name.
+    orders: BTreeMap<String, Order>,
+    started: Time,
+}
+
+/// Addresses of a node that are judged alike.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Slot {
+    /// The node's name.
+    pub node: String,
+    /// The checks that must all be up.
+    pub checks: Vec<usize>,
 }
 
 /// A state so young is not called steady.
 const FIRST_MINUTE: Duration = Duration::from_secs(60);
 
 impl Board {
-    /// A board on which nothing is known yet. `slots` gives for each slot the checks that must all be up.
+    /// A board on which nothing is known yet.
     #[must_use]
-    pub fn new(checks: Vec<Check>, slots: Vec<Vec<usize>>, now: Time) -> Self {
+    pub fn new(checks: Vec<Check>, slots: Vec<Slot>, now: Time) -> Self {
         let fresh = Status {
             counter: Counter::default(),
             since: now,
@@ -90,6 +103,8 @@ impl Board {
             statuses: vec![fresh; checks.len()],
             checks,
             slots,
+            orders: BTreeMap::new(),
+            started: now,
         }
     }
 
@@ -108,7 +123,39 @@ impl Board {
     /// The checks that judge a slot.
     #[must_use]
     pub fn slot(&self, slot: u32) -> &[usize] {
-        self.slots.get(slot as usize).map_or(&[], Vec::as_slice)
+        self.slots.get(slot as usize).map_or(&[], |s| &s.checks)
+    }
+
+    /// What is ordered, by the node's name.
+    #[must_use]
+    pub fn orders(&self) -> &BTreeMap<String, Order> {
+        &self.orders
+    }
+
+    /// Orders something for a node, or takes back what was; the order before.
+    pub fn order(&mut self, node: &str, order: Option<Order>) -> Option<Order> {
+        match order {
+            Some(order) => self.orders.insert(node.into(), order),
+            None => self.orders.remove(node),
+        }
+    }
+
+    /// Ends the orders whose time is over.
+    pub fn expire(&mut self, now: Time) -> Vec<(String, Order)> {
+        let over = |order: &Order| order.until.is_some_and(|until| until <= now);
+        let ended = self.orders.iter().filter(|(_, order)| over(order));
+        let ended = ended.map(|(n, o)| (n.clone(), o.clone())).collect();
+        self.orders.retain(|_, order| !over(order));
+        ended
+    }
+
+    /// Goes on from a state that was known before the start. The check still has no result.
+    pub fn resume(&mut self, check: usize, state: State, since: Time) {
+        if let Some(status) = self.statuses.get_mut(check) {
+            status.counter = Counter::resumed(state);
+            status.since = since.min(self.started);
+            status.last_up = (state == State::Up).then_some(self.started);
+        }
     }
 
     /// Whether every check has a result: only then questions are answered.
@@ -154,15 +201,17 @@ impl Board {
     /// The words that follow from all results up to now.
     #[must_use]
     pub fn table(&self, now: Time) -> Table {
-        Table::new(
-            self.slots
-                .iter()
-                .map(|checks| self.word(checks, now))
-                .collect(),
-        )
+        Table::new(self.slots.iter().map(|slot| self.word(slot, now)).collect())
     }
 
-    fn word(&self, checks: &[usize], now: Time) -> Word {
+    fn word(&self, slot: &Slot, now: Time) -> Word {
+        match self.orders.get(&slot.node) {
+            Some(order) => ordered(order, now),
+            None => self.measured(&slot.checks, now),
+        }
+    }
+
+    fn measured(&self, checks: &[usize], now: Time) -> Word {
         checks
             .iter()
             .map(|&check| self.check_word(check, now))
@@ -180,7 +229,7 @@ impl Board {
         let state = status.counter.state();
         let cap = match (state, status.counter.moving(probe.thresholds())) {
             // New in its state or recovering: anything may come, so the least.
-            _ if now < status.since + FIRST_MINUTE => 0,
+            _ if now < status.since.max(self.started) + FIRST_MINUTE => 0,
             (State::Unknown | State::Down, Some(_)) => 0,
             (State::Up, Some(needed)) => seconds(probe.every * needed),
             _ => STEADY,
@@ -193,6 +242,18 @@ impl Board {
                 .map_or(0, |t| u32::try_from(t.as_secs()).unwrap_or(u32::MAX - 1)),
         };
         Word::new(state == State::Up, cap, last)
+    }
+}
+
+/// What an order makes of an address. An answer that it decides is kept short while it is new, and never beyond its end. Who is
+/// taken out on purpose comes last where a pool falls open.
+fn ordered(order: &Order, now: Time) -> Word {
+    let fresh = now < order.since + FIRST_MINUTE;
+    let left = order.until.map(|until| seconds(until.saturating_sub(now)));
+    let cap = if fresh { 0 } else { left.unwrap_or(STEADY) };
+    match order.forced {
+        Forced::Up => Word::new(true, cap, u32::MAX),
+        Forced::Drained | Forced::Down => Word::new(false, cap, 0),
     }
 }
 

@@ -61,6 +61,15 @@ impl Default for Counter {
 }
 
 impl Counter {
+    /// A counter that goes on from a state.
+    #[must_use]
+    pub fn resumed(state: State) -> Self {
+        Self {
+            state,
+            ..Self::default()
+        }
+    }
+
     /// What the results say.
     #[must_use]
     pub fn state(&self) -> State {

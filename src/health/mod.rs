@@ -2,10 +2,12 @@
 
 mod board;
 mod counter;
+mod order;
 mod probe;
 mod table;
 
-pub use board::{Board, Check, Event, Outcome, Status, Time};
+pub use board::{Board, Check, Event, Outcome, Slot, Status, Time};
 pub use counter::{Counter, State, Thresholds};
+pub use order::{Forced, Order};
 pub use probe::{Expect, Kind, Probe};
 pub use table::{STEADY, Table, Word};

@@ -41,6 +41,21 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// The longest TTL of names whose pools have one of these nodes, in seconds: so long an answer can be in caches.
+    #[must_use]
+    pub fn longest_ttl(&self, nodes: &[String]) -> u32 {
+        let named = |n: &u32| nodes.contains(&self.nodes[*n as usize].name);
+        let has = |pool: u32| {
+            let pool = self.pools.get(pool as usize);
+            pool.is_some_and(|pool| pool.nodes.iter().any(named))
+        };
+        let uses = self.zones.list().iter().flat_map(Zone::pools);
+        uses.filter(|used| has(used.pool))
+            .map(|used| used.max_ttl)
+            .max()
+            .unwrap_or(0)
+    }
+
     /// Makes counters of given addresses for so many threads.
     pub fn count_given(&mut self, threads: usize) {
         let counters = || self.addresses.iter().map(|_| Counter::default()).collect();

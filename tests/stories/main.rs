@@ -24,6 +24,7 @@ mod demo;
 mod explain;
 mod load;
 mod mirrors;
+mod orders;
 mod resolver;
 mod start;
 mod steering;

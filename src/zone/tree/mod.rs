@@ -216,6 +216,12 @@ impl Zone {
         self.pools.get(number as usize).copied()
     }
 
+    /// The pools of all names.
+    #[must_use]
+    pub fn pools(&self) -> &[PoolUse] {
+        &self.pools
+    }
+
     /// A node's name in lower case.
     #[must_use]
     #[inline]

@@ -1,0 +1,164 @@
+//! `drain`, `undrain`, `force`: what an operator orders for nodes, whatever their probes say.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+
+use super::{Format, Stop, ago, print, print_json, tell};
+use crate::clock::{Clock, from_utc, utc};
+use crate::config::duration;
+use crate::control::{Done, Wanted};
+use crate::health::{Forced, Time};
+
+/// What all orders take.
+#[derive(Debug, Args)]
+struct Reasons {
+    /// Why, for those who wonder
+    #[arg(long, default_value = "")]
+    why: String,
+    #[command(flatten)]
+    format: Format,
+}
+
+/// When an order ends by itself.
+#[derive(Debug, Args)]
+struct End {
+    /// When it ends by itself: a time from now like `2h`, or `2026-11-24 18:00` in UTC
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Drain {
+    /// Names of nodes; `*` stands for any letters, `?` for one
+    #[arg(required = true)]
+    nodes: Vec<String>,
+    #[command(flatten)]
+    end: End,
+    #[command(flatten)]
+    reasons: Reasons,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Undrain {
+    /// Names of nodes; `*` stands for any letters, `?` for one
+    #[arg(required = true)]
+    nodes: Vec<String>,
+    #[command(flatten)]
+    reasons: Reasons,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Force {
+    /// In service, out of it, or as the probes say again
+    state: Wish,
+    /// Names of nodes; `*` stands for any letters, `?` for one
+    #[arg(required = true)]
+    nodes: Vec<String>,
+    #[command(flatten)]
+    end: End,
+    #[command(flatten)]
+    reasons: Reasons,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Wish {
+    Up,
+    Down,
+    Clear,
+}
+
+impl Drain {
+    pub(super) fn run(&self, config: Option<&Path>) -> Result<ExitCode, Stop> {
+        let until = until(&self.end)?;
+        let forced = Some(Forced::Drained);
+        order(config, &self.nodes, forced, until, &self.reasons)
+    }
+}
+
+impl Undrain {
+    pub(super) fn run(&self, config: Option<&Path>) -> Result<ExitCode, Stop> {
+        order(config, &self.nodes, None, None, &self.reasons)
+    }
+}
+
+impl Force {
+    pub(super) fn run(&self, config: Option<&Path>) -> Result<ExitCode, Stop> {
+        let forced = match self.state {
+            Wish::Up => Some(Forced::Up),
+            Wish::Down => Some(Forced::Down),
+            Wish::Clear => None,
+        };
+        let until = until(&self.end)?;
+        order(config, &self.nodes, forced, until, &self.reasons)
+    }
+}
+
+fn order(
+    config: Option<&Path>,
+    nodes: &[String],
+    forced: Option<Forced>,
+    until: Option<Time>,
+    reasons: &Reasons,
+) -> Result<ExitCode, Stop> {
+    let wanted = Wanted {
+        nodes: nodes.to_vec(),
+        state: forced.map(|f| f.word().into()),
+        why: reasons.why.clone(),
+        who: who(),
+        until: until.map(|t| t.as_secs()),
+    };
+    let done: Done = tell(config, "/v1/order", &wanted)?;
+    if reasons.format.json {
+        print_json(&done);
+    } else {
+        print(&text(&done, forced, until));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text(done: &Done, forced: Option<Forced>, until: Option<Time>) -> String {
+    let mut out = String::new();
+    let word = forced.map_or("as its probes say", Forced::word);
+    for node in &done.nodes {
+        out += &format!("{node}: {word}");
+        out += &until.map_or(String::new(), |t| format!(", until {} UTC", utc(t)));
+        out += "\n";
+    }
+    if matches!(forced, Some(Forced::Drained | Forced::Down)) {
+        let safe = utc(Time::from_secs(done.safe_at));
+        let left = ago(done.safe_at.saturating_sub(done.now));
+        out +=
+            &format!("safe to stop at {safe} UTC, in {left}: no cache has an older answer then\n");
+    }
+    if forced.is_some() && !done.kept {
+        out +=
+            "not kept over a restart: no `state` folder is configured, or it cannot be written\n";
+    }
+    out
+}
+
+/// The one behind `sudo`, else the one who is logged in.
+fn who() -> String {
+    let told = ["SUDO_USER", "USER", "LOGNAME"].into_iter();
+    let mut told = told.filter_map(|name| std::env::var(name).ok());
+    told.find(|name| !name.is_empty())
+        .unwrap_or_else(|| "unknown".into())
+}
+
+fn until(end: &End) -> Result<Option<Time>, Stop> {
+    let Some(text) = &end.until else {
+        return Ok(None);
+    };
+    let from_now = || duration(text).map(|d| Clock::start().now() + d);
+    match from_utc(text).or_else(from_now) {
+        Some(time) => Ok(Some(time)),
+        None => Err(Stop {
+            message: format!(
+                "--until {text}: neither a time from now like `2h` nor one like `2026-11-24 18:00`"
+            ),
+            code: 2,
+        }),
+    }
+}

@@ -1,0 +1,248 @@
+//! Orders of operators: given over the control socket, kept in the state folder, ended by themselves or taken back.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::history::Entry;
+use super::keep;
+use super::run::Handle;
+use crate::health::{Board, Forced, Order, Time};
+
+/// An order as it is kept and shown. Times are seconds since 1970.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderLine {
+    /// The node.
+    pub node: String,
+    /// `drained`, `forced-up` or `forced-down`.
+    pub state: String,
+    /// The operator's reason.
+    pub why: String,
+    /// Who gave it.
+    pub who: String,
+    /// When.
+    pub since: u64,
+    /// When it ends by itself.
+    pub until: Option<u64>,
+}
+
+impl OrderLine {
+    /// An order for people.
+    #[must_use]
+    pub fn of(node: &str, order: &Order) -> Self {
+        Self {
+            node: node.into(),
+            state: order.forced.word().into(),
+            why: order.why.clone(),
+            who: order.who.clone(),
+            since: order.since.as_secs(),
+            until: order.until.map(|t| t.as_secs()),
+        }
+    }
+
+    fn order(&self) -> Option<Order> {
+        Some(Order {
+            forced: Forced::of(&self.state)?,
+            why: self.why.clone(),
+            who: self.who.clone(),
+            since: Duration::from_secs(self.since),
+            until: self.until.map(Duration::from_secs),
+        })
+    }
+}
+
+/// What an operator wants.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wanted {
+    /// Names of nodes; `*` stands for any letters, `?` for one.
+    pub nodes: Vec<String>,
+    /// `drained`, `forced-up`, `forced-down`; none: what was ordered is taken back.
+    pub state: Option<String>,
+    /// The reason.
+    pub why: String,
+    /// Who wants it.
+    pub who: String,
+    /// When it is to end by itself, seconds since 1970.
+    pub until: Option<u64>,
+}
+
+/// What was done.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Done {
+    /// The nodes that it was done to.
+    pub nodes: Vec<String>,
+    /// When no cache can hold an answer any more that was given before: a drained node can be stopped then.
+    pub safe_at: u64,
+    /// The server's time.
+    pub now: u64,
+    /// Whether it outlives the process.
+    pub kept: bool,
+}
+
+const FILE: &str = "orders.json";
+
+impl Handle {
+    /// Does what an operator wants.
+    ///
+    /// # Errors
+    /// In words, and nothing was done: no such node, no such state, an end that is over.
+    pub fn order(&self, wanted: &Wanted) -> Result<Done, String> {
+        let (snapshot, now) = (self.current().get(), self.now());
+        let forced = match &wanted.state {
+            Some(word) => Some(Forced::of(word).ok_or_else(|| format!("no such state: {word}"))?),
+            None => None,
+        };
+        let until = wanted.until.map(Duration::from_secs);
+        if until.is_some_and(|until| until <= now) {
+            return Err("its end is over already".into());
+        }
+        let names: Vec<&str> = snapshot.nodes.iter().map(|n| n.name.as_str()).collect();
+        let nodes = chosen(&names, &wanted.nodes)?;
+        let mut board = self.board();
+        for node in &nodes {
+            let order = forced.map(|forced| Order {
+                forced,
+                why: wanted.why.clone(),
+                who: wanted.who.clone(),
+                since: now,
+                until,
+            });
+            let to = order.as_ref().map_or("measured", |o| o.forced.word());
+            let before = board.order(node, order);
+            let from = before.as_ref().map_or("measured", |o| o.forced.word());
+            tracing::warn!("{node} {from} -> {to}: {}: {}", wanted.who, wanted.why);
+            self.remember(entry(node, now, (from, to), &wanted.why, &wanted.who));
+        }
+        let kept = self.keep_orders(&board);
+        drop(board);
+        let longest = snapshot.longest_ttl(&nodes);
+        Ok(Done {
+            safe_at: (now + Duration::from_secs(longest.into())).as_secs(),
+            now: now.as_secs(),
+            nodes,
+            kept,
+        })
+    }
+
+    /// Ends the orders whose time is over.
+    pub(super) fn end_orders(&self, board: &mut Board, now: Time) {
+        let over = board.expire(now);
+        for (node, order) in &over {
+            let word = order.forced.word();
+            tracing::info!(
+                "{node} {word} -> measured: the order of {} is over",
+                order.who
+            );
+            self.remember(entry(
+                node,
+                now,
+                (word, "measured"),
+                "its time is over",
+                &order.who,
+            ));
+        }
+        if !over.is_empty() {
+            self.keep_orders(board);
+        }
+    }
+
+    /// Whether the orders are kept on disk now.
+    fn keep_orders(&self, board: &Board) -> bool {
+        let Some(folder) = self.state() else {
+            return false;
+        };
+        let lines: Vec<OrderLine> = board
+            .orders()
+            .iter()
+            .map(|(node, order)| OrderLine::of(node, order))
+            .collect();
+        let kept = keep::write(&folder.join(FILE), &lines);
+        if let Err(error) = &kept {
+            tracing::error!("orders are not kept in {}: {error}", folder.display());
+        }
+        kept.is_ok()
+    }
+}
+
+fn entry(node: &str, now: Time, (from, to): (&str, &str), why: &str, who: &str) -> Entry {
+    Entry {
+        at: now.as_secs(),
+        node: node.into(),
+        address: None,
+        from: from.into(),
+        to: to.into(),
+        why: why.into(),
+        who: Some(who.into()),
+    }
+}
+
+/// Gives the board the orders that a folder holds.
+pub(super) fn restore(board: &mut Board, folder: &Path) {
+    let lines: Option<Vec<OrderLine>> = keep::read(&folder.join(FILE));
+    for line in lines.unwrap_or_default() {
+        board.order(&line.node, line.order());
+    }
+}
+
+/// The names that patterns choose, in their order.
+fn chosen(names: &[&str], patterns: &[String]) -> Result<Vec<String>, String> {
+    for pattern in patterns {
+        if !names.iter().any(|name| matches(pattern, name)) {
+            let near = crate::diagnostic::nearest(pattern, names.iter().copied());
+            let near = near.map_or(String::new(), |n| format!(": did you mean \"{n}\"?"));
+            return Err(format!("no node \"{pattern}\"{near}"));
+        }
+    }
+    let chosen = |name: &&&str| patterns.iter().any(|p| matches(p, name));
+    Ok(names.iter().filter(chosen).map(|n| (*n).into()).collect())
+}
+
+/// Whether a name is what a pattern with `*` and `?` means.
+fn matches(pattern: &str, name: &str) -> bool {
+    let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
+    let (mut p, mut n, mut star) = (0, 0, None);
+    while n < name.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                star = Some((p, n));
+                p += 1;
+            }
+            Some(c) if *c == b'?' || *c == name[n] => (p, n) = (p + 1, n + 1),
+            _ => match star {
+                // The star takes one letter more.
+                Some((at, from)) => {
+                    star = Some((at, from + 1));
+                    (p, n) = (at + 1, from + 1);
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|c| *c == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_choose_nodes() {
+        let names = ["fra1", "fra2", "lon1"];
+        let of = |patterns: &[&str]| {
+            let patterns: Vec<String> = patterns.iter().map(|p| (*p).into()).collect();
+            chosen(&names, &patterns)
+        };
+        assert_eq!(of(&["fra*"]).unwrap(), ["fra1", "fra2"]);
+        assert_eq!(of(&["*1", "fra2"]).unwrap(), names);
+        assert_eq!(of(&["l?n1"]).unwrap(), ["lon1"]);
+        assert_eq!(of(&["**a*2"]).unwrap(), ["fra2"]);
+        assert!(
+            of(&["fra1", "fra"])
+                .unwrap_err()
+                .contains("no node \"fra\"")
+        );
+        assert!(of(&["lon2"]).unwrap_err().contains("did you mean"));
+    }
+}

@@ -1,0 +1,63 @@
+//! What an operator has ordered for a node, whatever its probes say; they go on measuring.
+
+use super::board::Time;
+
+/// A state that is forced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forced {
+    /// Out of service, so that the node can be stopped.
+    Drained,
+    /// In service.
+    Up,
+    /// Out of service.
+    Down,
+}
+
+impl Forced {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Drained, Self::Up, Self::Down];
+
+    /// The word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Drained => "drained",
+            Self::Up => "forced-up",
+            Self::Down => "forced-down",
+        }
+    }
+
+    /// The state that a word is for.
+    #[must_use]
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|forced| forced.word() == word)
+    }
+}
+
+/// An order for a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// What its addresses are taken for.
+    pub forced: Forced,
+    /// The operator's reason; may be empty.
+    pub why: String,
+    /// Who gave it.
+    pub who: String,
+    /// When.
+    pub since: Time,
+    /// When it ends by itself.
+    pub until: Option<Time>,
+}
+
+impl Order {
+    /// `drained by ola: disk swap`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let by = format!("{} by {}", self.forced.word(), self.who);
+        if self.why.is_empty() {
+            by
+        } else {
+            format!("{by}: {}", self.why)
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! An operator takes nodes out and puts them back; what is ordered outlives the server.
+
+use std::fs;
+use std::sync::Arc;
+
+use crate::common::nodes::Does;
+use crate::program::{Folder, Server};
+use crate::world::{SITES, World};
+
+const FRA: &str = SITES[0].2;
+
+fn folder(world: &World) -> Arc<Folder> {
+    let config = world.config("");
+    let config = config.replacen("[server]", "[server]\nstate = \".\"", 1);
+    Arc::new(Folder::with(&config))
+}
+
+#[test]
+fn a_drain_moves_clients_and_outlives_the_server() {
+    let world = World::of(95, 3);
+    let folder = folder(&world);
+    let server = Server::start_in(&folder);
+    assert_eq!(server.given(FRA), world.ip(0));
+
+    let drained = server.run(&["drain", "fr?", "--why", "disk swap", "--until", "2h"]);
+    assert_eq!(drained.code, 0, "{drained:?}");
+    assert!(drained.out.contains("fra: drained, until "), "{drained:?}");
+    assert!(drained.out.contains("in 5 m 0 s: no cache"), "{drained:?}");
+    server.gives(FRA, &world.ip(1));
+    let line = server.json(&["health", "fra"])[0].clone();
+    assert_eq!(
+        (&line["state"], &line["order"]["state"]),
+        (&"up".into(), &"drained".into())
+    );
+    assert_eq!(server.run(&["health"]).code, 0, "that is no illness");
+    let explained = server.run(&["explain", "get.example.org", "--from", "20.0.1.1"]);
+    assert!(explained.out.contains("disk swap"), "{explained:?}");
+
+    assert_eq!(server.stop(), Some(0));
+    let server = Server::start_in(&folder);
+    assert_eq!(server.given(FRA), world.ip(1), "it was not forgotten");
+    let undrained = server.run(&["undrain", "*"]);
+    assert_eq!(undrained.code, 0, "{undrained:?}");
+    server.gives(FRA, &world.ip(0));
+    let history = server.json(&["history", "fra"]);
+    let changes: Vec<(&str, &str)> = history
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| (e["from"].as_str().unwrap(), e["to"].as_str().unwrap()))
+        .filter(|(from, _)| *from != "unknown")
+        .collect();
+    assert_eq!(changes, [("measured", "drained"), ("drained", "measured")]);
+}
+
+#[test]
+fn nodes_are_forced_and_wrong_orders_change_nothing() {
+    let world = World::of(96, 2);
+    let server = Server::start_in(&folder(&world));
+    for (arguments, code, words) in [
+        (&["drain", "fra", "lonn"][..], 1, "no node \"lonn\""),
+        (
+            &["drain", "fra", "--until", "yesterday"],
+            2,
+            "neither a time",
+        ),
+        (
+            &["drain", "fra", "--until", "2020-01-01 00:00"],
+            1,
+            "over already",
+        ),
+        (&["drain"], 2, "required"),
+    ] {
+        let ran = server.run(arguments);
+        assert_eq!(ran.code, code, "{ran:?}");
+        assert!(ran.err.contains(words), "{ran:?}");
+    }
+    assert_eq!(server.json(&["status"])["orders"], serde_json::json!([]));
+    assert_eq!(server.run(&["force", "down", "fra"]).code, 0);
+    server.gives(FRA, &world.ip(1));
+    assert_eq!(server.run(&["force", "up", "fra"]).code, 0);
+    server.gives(FRA, &world.ip(0));
+    assert_eq!(server.run(&["force", "clear", "fra"]).code, 0);
+    assert_eq!(server.json(&["status"])["orders"], serde_json::json!([]));
+}
+
+#[test]
+fn orders_that_cannot_be_read_are_set_aside() {
+    let world = World::of(97, 2);
+    let folder = folder(&world);
+    fs::write(folder.path("orders.json"), "[{").unwrap();
+    let server = Server::start_in(&folder);
+    assert_eq!(server.given(FRA), world.ip(0));
+    server.log.wait(&["ERROR", "orders.json", "set aside"]);
+    assert!(folder.path("orders.json.bad").exists());
+}
+
+#[test]
+fn a_restart_goes_on_from_what_was_known() {
+    let world = World::of(98, 2);
+    let folder = folder(&world);
+    let server = Server::start_in(&folder);
+    world.now(0, Does::Refuse);
+    server.gives(FRA, &world.ip(1));
+    assert_eq!(server.stop(), Some(0));
+    world.now(0, Does::ok());
+    let server = Server::start_in(&folder);
+    server.log.wait(&["going on from 2 states"]);
+    let history = server.json(&["history", "fra"]);
+    let changes = history.as_array().unwrap().iter();
+    let ups = changes.filter(|e| e["from"] == "unknown").count();
+    assert_eq!(
+        ups, 1,
+        "one success is not enough for who was down: {history}"
+    );
+    server.gives(FRA, &world.ip(0));
+    let newest = server.json(&["history", "fra", "--last", "1"])[0].clone();
+    assert_eq!(
+        (&newest["from"], &newest["to"]),
+        (&"down".into(), &"up".into())
+    );
+}
