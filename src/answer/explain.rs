@@ -8,7 +8,7 @@ use super::pool::{family, ttl};
 use super::{Asker, LONGEST, Request, Scratch, Transport, answer};
 use crate::geo::{Place, PlaceSource};
 use crate::health::{Board, STEADY, State, Table};
-use crate::policy::{Cities, Entry, Member, Outcome, Steering, Verdict, Witness, distances};
+use crate::policy::{Cities, Entry, Member, Outcome, Steering, Verdict, Whom, Witness, distances};
 use crate::prefix::Client;
 use crate::snapshot::{Family, Pool, Snapshot};
 use crate::wire::Query;
@@ -65,7 +65,7 @@ pub struct PoolPart {
 pub struct NodeLine {
     /// Its name.
     pub node: String,
-    /// Place in the list, from 1; none for a node without addresses of the family.
+    /// Place in the list, from 1; none for a node without addresses of the family, and for one that such clients are never given.
     pub rank: Option<usize>,
     /// Distance from the client, of country-only clients the mean; none for a node that is in no list.
     pub km: Option<f64>,
@@ -206,7 +206,12 @@ impl Explainer<'_> {
             };
             self.line(member, rank, km[usize::from(member)], verdict)
         });
+        let whom = Whom::of(self.asker.client, &place);
+        let never = (0..)
+            .zip(&*steering.members)
+            .filter_map(|(m, _)| self.never(m, whom));
         let nodes = ranked
+            .chain(never)
             .chain(without_addresses(
                 self.snapshot,
                 pool,
@@ -221,7 +226,7 @@ impl Explainer<'_> {
             source: place.source.word().into(),
             override_number: override_number(&place),
             nodes,
-            none_left: none_left(choice.outcome),
+            none_left: none_left(choice.outcome, choice.members().is_empty()),
             ttl: ttl(self.used, choice.ttl_cap),
             ttl_why: self.ttl_why(choice.ttl_cap, choice.outcome),
             scope: if self.asker.by_ecs { choice.scope } else { 0 },
@@ -252,6 +257,22 @@ impl Explainer<'_> {
             reason,
             addresses: steering.addresses_of(member).iter().map(|a| a.ip).collect(),
         }
+    }
+
+    /// A member that such clients are never given.
+    fn never(&self, member: u16, whom: Whom) -> Option<NodeLine> {
+        let reason = self.family.plan.why_never(member, whom)?;
+        let steering = &self.family.steering;
+        let node = steering.members[usize::from(member)].node;
+        Some(NodeLine {
+            node: self.snapshot.nodes[node as usize].name.clone(),
+            rank: None,
+            km: None,
+            state: self.state(steering, member).0,
+            given: false,
+            reason,
+            addresses: steering.addresses_of(member).iter().map(|a| a.ip).collect(),
+        })
     }
 
     /// The state of a member in a word, and why it is out in the probe's own words.
@@ -362,9 +383,10 @@ fn override_number(place: &Place) -> Option<u32> {
     }
 }
 
-fn none_left(outcome: Outcome) -> Option<String> {
+fn none_left(outcome: Outcome, nobody: bool) -> Option<String> {
     let what = match outcome {
         Outcome::InService => return None,
+        Outcome::FailOpen if nobody => "answers without records",
         Outcome::FailOpen => "falls open",
         Outcome::NoData => "answers without records",
         Outcome::ServFail => "answers SERVFAIL",

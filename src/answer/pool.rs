@@ -50,7 +50,8 @@ pub(super) fn answer(
     if choice.outcome != Outcome::InService {
         did.none_left = true;
         did.servfail = choice.outcome == Outcome::ServFail;
-        let open = choice.outcome == Outcome::FailOpen;
+        // Nobody is given, even so, to a client who may be sent to nobody.
+        let open = choice.outcome == Outcome::FailOpen && !choice.members().is_empty();
         did.error = Some(if open {
             ExtendedError::FAIL_OPEN
         } else {

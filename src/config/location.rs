@@ -1,13 +1,15 @@
 //! `at` and `country`: places as people write them.
 
 use super::table::{Table, Value};
-use crate::diagnostic::Diagnostics;
+use crate::diagnostic::{Diagnostics, Span};
 use crate::geo::{Country, Point, is_country, likely_country, resolve};
 
 /// The `at` and `country` of a table. A place given by name brings its country, unless another is stated.
 pub(super) fn read(table: &Table<'_>, found: &mut Diagnostics) -> (Option<Point>, Option<Country>) {
     let place = table.get("at").and_then(|v| at(&v, found));
-    let stated = table.get("country").and_then(|v| country(&v, found));
+    let stated = table
+        .get("country")
+        .and_then(|v| country(v.text(found)?, v.span(), found));
     (place.map(|p| p.0), stated.or(place.and_then(|p| p.1)))
 }
 
@@ -61,15 +63,14 @@ fn coordinates(value: &Value<'_>, found: &mut Diagnostics) -> Option<Point> {
 }
 
 /// Two letters. One that is not in ISO 3166 is taken, with a warning.
-fn country(value: &Value<'_>, found: &mut Diagnostics) -> Option<Country> {
-    let text = value.text(found)?;
+pub(super) fn country(text: &str, span: Span, found: &mut Diagnostics) -> Option<Country> {
     let country = Country::new(text);
     let finding = match country {
         Some(c) if is_country(c) => return country,
-        Some(c) => found.warning(value.span(), format!("{c} is not in ISO 3166")),
-        None => value.error(
+        Some(c) => found.warning(span, format!("{c} is not in ISO 3166")),
+        None => found.error(
+            span,
             format!("\"{text}\" is no country: two letters of ISO 3166"),
-            found,
         ),
     };
     if let Some(meant) = likely_country(text) {

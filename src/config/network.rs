@@ -74,7 +74,7 @@ fn override_of(
         table.missing("an override needs \"net\"".to_owned(), found);
         return None;
     };
-    let prefix = network(&net, found)?;
+    let prefix = prefix(net.text(found)?, net.span(), found)?;
     if let Some(first) = seen.insert(prefix, net.span()) {
         net.error(format!("{prefix} is overridden twice"), found)
             .note_at(first, "first here");
@@ -87,45 +87,42 @@ fn override_of(
 }
 
 /// `ADDRESS/LENGTH`; an IPv4 address alone is a network of its own.
-fn network(value: &Value<'_>, found: &mut Diagnostics) -> Option<Prefix> {
-    let text = value.text(found)?;
+pub(super) fn prefix(text: &str, span: Span, found: &mut Diagnostics) -> Option<Prefix> {
     let (addr, len) = text
         .split_once('/')
         .map_or((text, None), |(a, l)| (a, Some(l)));
     let Ok(addr) = addr.parse::<std::net::IpAddr>() else {
-        value
-            .error(format!("\"{text}\" is no network"), found)
+        found
+            .error(span, format!("\"{text}\" is no network"))
             .note("write \"203.0.113.0/24\" or \"2001:db8::/32\"");
         return None;
     };
     let bits = if addr.is_ipv4() { 32 } else { 128 };
     let len = len.map_or(Some(bits), |l| l.parse().ok().filter(|l| *l <= bits));
     let Some(len) = len else {
-        value.error(format!("the length of a prefix is from 0 to {bits}"), found);
+        found.error(span, format!("the length of a prefix is from 0 to {bits}"));
         return None;
     };
     let prefix = Prefix::holding(addr, len);
-    if addr.is_ipv6() && len > NARROWEST_V6 {
+    let (problem, note) = if addr.is_ipv6() && len > NARROWEST_V6 {
         let wide = Prefix::holding(addr, NARROWEST_V6);
-        value
-            .error("IPv6 networks are told apart down to /64", found)
-            .note(format!("did you mean \"{wide}\"?"));
+        (
+            "IPv6 networks are told apart down to /64".to_owned(),
+            format!("did you mean \"{wide}\"?"),
+        )
     } else if prefix.addr != addr {
-        value
-            .error(
-                format!("{addr} is not the first address of its network"),
-                found,
-            )
-            .note(format!("did you mean \"{prefix}\"?"));
+        (
+            format!("{addr} is not the first address of its network"),
+            format!("did you mean \"{prefix}\"?"),
+        )
     } else if CARRIERS.iter().any(|c| c.contains(addr) && len >= c.len) {
-        value
-            .error(
-                "such addresses are looked up as the IPv4 address inside",
-                found,
-            )
-            .note("override that network");
+        (
+            "such addresses are looked up as the IPv4 address inside".to_owned(),
+            "name that network".to_owned(),
+        )
     } else {
         return Some(prefix);
-    }
+    };
+    found.error(span, problem).note(note);
     None
 }

@@ -4,16 +4,15 @@ use std::net::IpAddr;
 
 use super::files::{Definition, name_problem};
 use super::location;
+use super::selector;
 use super::table::{Keys, Value};
 use crate::diagnostic::{Diagnostics, Span};
 use crate::policy::Node;
 
 /// The keys of a node.
 pub(super) static KEYS: Keys = Keys {
-    known: &["at", "country", "admin", "tags", "weight", "ip"],
-    later: &[
-        "capacity", "tier", "host", "bias", "address", "limit", "shadow",
-    ],
+    known: &["at", "country", "admin", "tags", "weight", "ip", "limit"],
+    later: &["capacity", "tier", "host", "bias", "address", "shadow"],
 };
 
 /// A node's weight unless it says otherwise.
@@ -53,6 +52,7 @@ pub(super) fn read(definition: &Definition<'_>, found: &mut Diagnostics) -> Node
             .get("weight")
             .and_then(|v| v.whole(0..=HEAVIEST, found))
             .unwrap_or(WEIGHT),
+        limit: selector::limit(table, found),
         addresses,
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::{Config, Geo, Limits, Server, Zone, ZoneSource, pool, unit};
 use crate::geo::{Point, nearest_city};
 use crate::health::{Expect, Kind, Probe};
-use crate::policy::{Answer, Node, Pool, UnknownClient};
+use crate::policy::{Answer, Node, Pool, Selector, UnknownClient};
 use crate::zone::Name;
 
 /// Text of one `nearmost.toml` that reads back as this very configuration, with all defaults and places as numbers.
@@ -188,6 +188,18 @@ fn show_node(out: &mut Text, node: &Node) {
     }
     out.value("tags", list(node.tags.iter().map(|t| quote(t))));
     out.value("weight", node.weight);
+    if !node.limit.is_open() {
+        let part = |key: &str, selectors: &[Selector]| {
+            let some = !selectors.is_empty();
+            some.then(|| format!("{key} = {}", selected(selectors)))
+        };
+        let parts = [
+            part("only", &node.limit.only),
+            part("except", &node.limit.except),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        out.value("limit", format!("{{ {} }}", parts.join(", ")));
+    }
     out.value(
         "ip",
         list(node.addresses.iter().map(|a| quote(&a.to_string()))),
@@ -263,6 +275,10 @@ fn in_words(probe: &Probe) -> String {
 
 fn list(items: impl Iterator<Item = String>) -> String {
     format!("[{}]", items.collect::<Vec<_>>().join(", "))
+}
+
+fn selected(selectors: &[Selector]) -> String {
+    list(selectors.iter().map(|s| quote(&s.to_string())))
 }
 
 fn path(path: &Path) -> String {

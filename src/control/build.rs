@@ -329,6 +329,7 @@ impl<'a> Builder<'a> {
                 name: node.name.clone(),
                 at,
                 weight: m.weight,
+                limit: node.limit.clone(),
             }
         };
         let position = |node: &usize| members.iter().position(|m| m.node as usize == *node);

@@ -113,6 +113,22 @@ impl World {
         &self.v4
     }
 
+    /// Where ranges of IPv4 begin that differ in their place or in the narrowest of some networks around them, with both.
+    pub fn v4_within(
+        &self,
+        nets: &[Prefix],
+    ) -> impl Iterator<Item = (u32, (PlaceId, Option<u32>))> {
+        merge(self.v4.cuts(), flatten(&blocks(nets).0).into_iter())
+    }
+
+    /// The same of the upper halves of IPv6.
+    pub fn v6_within(
+        &self,
+        nets: &[Prefix],
+    ) -> impl Iterator<Item = (u64, (PlaceId, Option<u32>))> {
+        merge(self.v6.cuts(), flatten(&blocks(nets).1).into_iter())
+    }
+
     /// The ranges of the upper halves of IPv6.
     #[must_use]
     pub fn v6(&self) -> &Packed<u64> {
@@ -125,6 +141,18 @@ struct Base {
     v4: Arc<Packed<u32>>,
     v6: Arc<Packed<u64>>,
     places: Arc<[Place]>,
+}
+
+/// Blocks of both families with a number each.
+type Blocks = (Vec<(u32, u32, u32)>, Vec<(u64, u64, u32)>);
+
+/// Networks by their numbers.
+fn blocks(nets: &[Prefix]) -> Blocks {
+    let (mut v4, mut v6) = (Vec::new(), Vec::new());
+    for (number, net) in (0..).zip(nets) {
+        block(*net, number, &mut v4, &mut v6);
+    }
+    (v4, v6)
 }
 
 /// Adds the block to the ranges of its family. An IPv6 block is known by its upper half only.

@@ -57,7 +57,12 @@ pub(super) struct Lists {
     pub(super) ends: Vec<u32>,
     /// For each member all others, nearest first; empty where heads are complete.
     pub(super) tails: Vec<Box<[Entry]>>,
+    /// Where not all clients have the same members: which tail each list has, or [`NO_TAIL`]. Else empty.
+    pub(super) tail_of: Vec<u32>,
 }
+
+/// The tail of a list whose head is complete.
+pub(super) const NO_TAIL: u32 = u32::MAX;
 
 impl Lists {
     /// The head of a list.
@@ -66,6 +71,15 @@ impl Lists {
         let before = id.checked_sub(1);
         let start = before.map_or(0, |before| self.ends[before as usize]);
         &self.heads[start as usize..self.ends[id as usize] as usize]
+    }
+
+    /// A list more; its number.
+    pub(super) fn add(&mut self, head: &[Entry]) -> ListId {
+        self.heads.extend_from_slice(head);
+        let count =
+            |n: usize| u32::try_from(n).expect("heads are short and there are fewer than places");
+        self.ends.push(count(self.heads.len()));
+        count(self.ends.len() - 1)
     }
 }
 
@@ -116,9 +130,11 @@ impl Map {
     #[must_use]
     pub fn list(&self, id: ListId) -> List<'_> {
         let head = self.lists.head(id);
-        let tail = head
-            .first()
-            .and_then(|first| self.lists.tails.get(usize::from(first.member())));
+        let tail = match self.lists.tail_of.get(id as usize) {
+            Some(number) => Some(*number as usize),
+            None => head.first().map(|first| usize::from(first.member())),
+        };
+        let tail = tail.and_then(|number| self.lists.tails.get(number));
         List {
             head,
             tail: tail.map_or(&[], |t| &t[..]),
@@ -128,9 +144,15 @@ impl Map {
     /// Octets that it takes.
     #[must_use]
     pub fn octets(&self) -> usize {
-        let Lists { heads, ends, tails } = &self.lists;
+        let Lists {
+            heads,
+            ends,
+            tails,
+            tail_of,
+        } = &self.lists;
         let tails: usize = tails.iter().map(|tail| size_of_val(&**tail)).sum();
-        self.v4.octets() + self.v6.octets() + size_of_val(&**heads) + size_of_val(&**ends) + tails
+        let lists = size_of_val(&**heads) + size_of_val(&**ends) + size_of_val(&**tail_of);
+        self.v4.octets() + self.v6.octets() + lists + tails
     }
 
     /// The numbers of ranges of IPv4 and of IPv6, and of lists.
@@ -153,7 +175,7 @@ pub struct List<'m> {
 }
 
 impl<'m> List<'m> {
-    /// All members in order, each once.
+    /// All members that the client may be given, in order, each once.
     pub fn entries(self) -> impl Iterator<Item = Entry> + use<'m> {
         // A band that begins with a member of the head goes on with the next that is not.
         let mut begins = true;

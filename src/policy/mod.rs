@@ -3,10 +3,12 @@
 mod compile;
 mod map;
 mod pool;
+mod selector;
 mod trie;
 mod walk;
 
 pub use compile::{Cities, Member as PlanMember, Plan, Unknown, compile, distances};
 pub use map::{Entry, List, ListId, Map};
 pub use pool::{Answer, Near, Node, NoneLeft, Pool, UnknownClient};
+pub use selector::{CONTINENTS, Limit, Selector, Whom};
 pub use walk::{Address, Choice, MOST, Member, Outcome, Steering, Verdict, Witness};

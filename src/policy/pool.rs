@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use super::selector::Limit;
 use crate::geo::{Country, Point};
 
 /// One mirror machine or site.
@@ -20,6 +21,8 @@ pub struct Node {
     pub tags: Vec<String>,
     /// Its share among nodes that are about equally near; 0 is a spare.
     pub weight: u32,
+    /// Who may be sent to it.
+    pub limit: Limit,
     /// Its addresses, each probed and judged apart.
     pub addresses: Vec<IpAddr>,
 }

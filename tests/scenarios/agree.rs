@@ -74,6 +74,9 @@ fn again(
     Ok(Reply::read(&asked, &reply)?.addresses())
 }
 
+/// How the reasons begin of nodes that the client may not be sent to.
+const NEVER: [&str; 2] = ["limited to ", "not for "];
+
 /// Every node of the pool that has addresses of the family, once, with one reason.
 fn nodes(stage: &Stage, explained: &Explanation, part: &PoolPart) -> Result<(), String> {
     let pool = stage
@@ -94,8 +97,14 @@ fn nodes(stage: &Stage, explained: &Explanation, part: &PoolPart) -> Result<(), 
     };
     let nodes = pool.nodes.iter().map(|&n| &stage.snapshot.nodes[n]);
     let mut all: Vec<&str> = nodes.clone().map(|n| &*n.name).collect();
+    // Those that the client may be sent to.
+    let shut = |n: &&str| {
+        let mut lines = part.nodes.iter().filter(|l| l.node == **n);
+        lines.any(|l| NEVER.iter().any(|never| l.reason.starts_with(never)))
+    };
     let asked = nodes
         .filter(|n| n.addresses.iter().any(|a| a.is_ipv4() == v4))
+        .filter(|n| !shut(&&*n.name))
         .count();
     let mut listed: Vec<&str> = part.nodes.iter().map(|n| &*n.node).collect();
     all.sort_unstable();
@@ -104,7 +113,7 @@ fn nodes(stage: &Stage, explained: &Explanation, part: &PoolPart) -> Result<(), 
         return Err(format!("explain lists {listed:?} of {all:?}"));
     }
     for (rank, line) in (1..).zip(&part.nodes) {
-        // Those without addresses of the family come last, without a rank.
+        // Those that are never given come last, without a rank.
         let ranked = (rank <= asked).then_some(rank);
         let measured = line.km.is_some_and(f64::is_finite) == ranked.is_some();
         if line.rank != ranked || line.reason.trim().is_empty() || !measured {

@@ -31,17 +31,41 @@ fn networks() -> impl Strategy<Value = Vec<Block>> {
     })
 }
 
+/// Of each node who may be sent to it; often anybody to any.
+fn limits() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![Just(Vec::new()), prop::collection::vec(0u8..4, 4)]
+}
+
 /// A configuration in words, as an operator would write it.
-fn config(nodes: &[(f64, f64)], networks: &[Block], answer: u8, none: &str) -> String {
+fn config(
+    nodes: &[(f64, f64)],
+    networks: &[Block],
+    limits: &[u8],
+    answer: u8,
+    none: &str,
+) -> String {
     let mut text = format!(
         "[zone.\"get.example.org\"]\nns = [\"ns1.example.org\"]\npools = {{ \"@\" = \"site\" }}\n\
          [pool.site]\nprobe = \"tcp:80\"\nanswer = {answer}\nnear = \"1.5x + 300km\"\nnone = \"{none}\"\n"
     );
     for (n, (lat, lon)) in (1..).zip(nodes) {
         text += &format!("[node.n{n}]\nat = [{lat:.4}, {lon:.4}]\nip = [\"192.0.2.{n}\"]\n");
+        let net = |n: usize| match networks {
+            [] => "0.0.0.0/1".to_owned(),
+            all => all[n % all.len()].0.to_string(),
+        };
+        let (one, other) = (net(n), net(n * 2 + 1));
+        text += &match limits.get(n - 1) {
+            Some(1) => format!("limit = {{ only = [\"{one}\", \"{other}\"] }}\n"),
+            Some(2) => format!("limit = {{ only = [\"country:GB\"], except = [\"{one}\"] }}\n"),
+            Some(3) => "limit = { except = [\"continent:EU\"] }\n".to_owned(),
+            _ => String::new(),
+        };
     }
-    for (net, (lat, lon)) in networks {
-        text += &format!("[[geo.override]]\nnet = \"{net}\"\nat = [{lat:.4}, {lon:.4}]\n");
+    for ((net, (lat, lon)), country) in networks.iter().zip(["GB", "US", "FR"].iter().cycle()) {
+        text += &format!(
+            "[[geo.override]]\nnet = \"{net}\"\nat = [{lat:.4}, {lon:.4}]\ncountry = \"{country}\"\n"
+        );
     }
     text
 }
@@ -92,7 +116,8 @@ fn routable(addr: u32) -> bool {
 
 /// Wherever lists change: the first and last addresses of networks, and their neighbours.
 fn edges(networks: &[Block]) -> Vec<u32> {
-    let ends = networks.iter().filter_map(|(net, _)| {
+    let half = (Prefix::holding(Ipv4Addr::UNSPECIFIED.into(), 1), (0.0, 0.0));
+    let ends = networks.iter().chain([&half]).filter_map(|(net, _)| {
         let IpAddr::V4(first) = net.addr else {
             return None;
         };
@@ -113,10 +138,10 @@ proptest! {
     /// Whatever the health: within the scope of an answer everybody has the same answer and the same scope, so no two scopes overlap.
     #[test]
     fn nobodys_answer_differs_inside_one_scope(
-        nodes in nodes(), networks in networks(), wanted in 1u8..=3, none in prop::sample::select(&["least-bad", "all", "nearest", "nodata", "servfail"][..]),
+        nodes in nodes(), networks in networks(), limits in limits(), wanted in 1u8..=3, none in prop::sample::select(&["least-bad", "all", "nearest", "nodata", "servfail"][..]),
         up: u8, clients in prop::collection::vec(any::<(u32, u32)>(), 40),
     ) {
-        let snapshot = started(&config(&nodes, &networks, wanted, none))?;
+        let snapshot = started(&config(&nodes, &networks, &limits, wanted, none))?;
         let table = table(up, nodes.len());
         let edges = edges(&networks);
         let pairs = clients.iter().copied().chain(edges.iter().flat_map(|a| edges.iter().map(|b| (*a, *b))));
@@ -132,8 +157,8 @@ proptest! {
 
     /// The block one bit wider holds somebody who in some state of health is answered otherwise.
     #[test]
-    fn no_scope_could_be_wider(nodes in nodes(), networks in networks(), clients in prop::collection::vec(any::<u32>(), 4)) {
-        let snapshot = started(&config(&nodes, &networks, 2, "nodata"))?;
+    fn no_scope_could_be_wider(nodes in nodes(), networks in networks(), limits in limits(), clients in prop::collection::vec(any::<u32>(), 4)) {
+        let snapshot = started(&config(&nodes, &networks, &limits, 2, "nodata"))?;
         let tables: Vec<Table> = (0..1 << nodes.len()).map(|up| table(up, nodes.len())).collect();
         let edges = edges(&networks);
         let all = |client: u32| tables.iter().map(|t| ask(&snapshot, t, client).map(|a| a.1)).collect::<Result<Vec<_>, _>>();

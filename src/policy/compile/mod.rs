@@ -1,6 +1,8 @@
 //! Compiles a pool: for each place its order of members, for each range of addresses the place's list.
 
+mod groups;
 mod rank;
+mod steered;
 
 use std::hash::BuildHasher;
 
@@ -9,6 +11,7 @@ use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use self::rank::{Rank, Residents};
 use super::Near;
 use super::map::{Entry, ListId, Lists, Map, aligned};
+use super::selector::Limit;
 use super::trie::Trie;
 use crate::geo::{
     CARRIER, Country, Place, PlaceId, Point, UNKNOWN, World, chord_to_km, squared_chord,
@@ -38,6 +41,8 @@ pub struct Member {
     pub at: Point,
     /// Its share among its equals.
     pub weight: u32,
+    /// Who may be given it.
+    pub limit: Limit,
 }
 
 /// Where clients are taken to be that nothing is known of.
@@ -57,6 +62,9 @@ pub type Cities<'a> = &'a dyn Fn(Option<Country>) -> Vec<(Point, f64)>;
 /// Compiles a plan for the whole world.
 #[must_use]
 pub fn compile(plan: &Plan, world: &World, cities: Cities<'_>) -> Map {
+    if !plan.is_plain() {
+        return steered::compile(plan, world, cities);
+    }
     let mut compiler = Compiler {
         plan,
         cities,
@@ -149,7 +157,7 @@ impl Compiler<'_> {
         }
         // The list of the unknown under a number of its own, so that no range reaches from a neighbour into it.
         let unknown = self.lists.head(of_place[UNKNOWN as usize]).to_vec();
-        of_place[CARRIER as usize] = self.add(&unknown);
+        of_place[CARRIER as usize] = self.lists.add(&unknown);
         of_place
     }
 
@@ -221,19 +229,11 @@ impl Compiler<'_> {
         if let Some(id) = self.known.find(hash, same) {
             return *id;
         }
-        let id = self.add(head);
+        let id = self.lists.add(head);
         let (lists, hasher) = (&self.lists, &self.hasher);
         self.known
             .insert_unique(hash, id, |id| hasher.hash_one(lists.head(*id)));
         id
-    }
-
-    fn add(&mut self, head: &[Entry]) -> ListId {
-        self.lists.heads.extend_from_slice(head);
-        let count =
-            |n: usize| u32::try_from(n).expect("heads are short and there are fewer than places");
-        self.lists.ends.push(count(self.lists.heads.len()));
-        count(self.lists.ends.len() - 1)
     }
 }
 

@@ -86,6 +86,24 @@ impl<'a> Rank<'a> {
 
     /// The head of a place, of the members that can be in it.
     pub(super) fn head_from(&mut self, point: Point, of: &[u16], head: &mut Vec<Entry>) {
+        head.clear();
+        self.look_from(point, of);
+        self.head(unit(point), head);
+    }
+
+    /// The head of a place, one group of members after the other.
+    pub(super) fn groups_from(&mut self, point: Point, groups: &[Vec<u16>], head: &mut Vec<Entry>) {
+        head.clear();
+        for group in groups {
+            if head.len() < self.wanted() {
+                self.look_from(point, group);
+                self.head(unit(point), head);
+            }
+        }
+    }
+
+    /// Takes those of some members as left that can matter to a place.
+    fn look_from(&mut self, point: Point, of: &[u16]) {
         let here = point.unit();
         if of.len() > FEW {
             let mut left = std::mem::take(&mut self.left);
@@ -99,7 +117,6 @@ impl<'a> Rank<'a> {
             let member = usize::from(*member);
             self.km[member] = chord_to_km(squared_chord(here, self.units[member]));
         }
-        self.head(unit(point), head);
     }
 
     /// The head of all who are known to live in some cities, by the mean distance.
@@ -109,30 +126,49 @@ impl<'a> Rank<'a> {
         unit: u64,
         head: &mut Vec<Entry>,
     ) {
-        let mut left = std::mem::take(&mut self.left);
         let all = self.all();
+        self.groups_from_residents(people, unit, &[all], head);
+    }
+
+    /// The same, one group of members after the other.
+    pub(super) fn groups_from_residents(
+        &mut self,
+        people: &Residents,
+        unit: u64,
+        groups: &[Vec<u16>],
+        head: &mut Vec<Entry>,
+    ) {
+        head.clear();
+        for group in groups {
+            if head.len() < self.wanted() {
+                self.look_from_residents(people, group);
+                self.head(unit, head);
+            }
+        }
+    }
+
+    fn look_from_residents(&mut self, people: &Residents, of: &[u16]) {
+        let mut left = std::mem::take(&mut self.left);
         match people.cities.first() {
-            Some((center, _)) => self.near(*center, people.mean_km(*center), &all, &mut left),
-            None => left = all,
+            Some((center, _)) => self.near(*center, people.mean_km(*center), of, &mut left),
+            None => left = of.to_vec(),
         }
         for member in &left {
             let member = usize::from(*member);
             self.km[member] = people.mean_km(self.units[member]);
         }
         self.left = left;
-        self.head(unit, head);
     }
 
     /// Members that a head has at least, if there are so many: those of one answer, with two of them out.
-    fn wanted(&self) -> usize {
+    pub(super) fn wanted(&self) -> usize {
         usize::from(self.plan.answer.unwrap_or(1)) + 2
     }
 
-    /// The first of those left, band by band: enough for an answer with two of them out, and the whole of the first band, which
+    /// Adds the first of those left, band by band: enough for an answer with two of them out, and the whole of the first band, which
     /// answers are filled from. Of the bands behind it a part is enough: the fewer heads differ, the wider are scopes.
     fn head(&mut self, unit: u64, head: &mut Vec<Entry>) {
         let wanted = self.wanted();
-        head.clear();
         while head.len() < wanted && !self.left.is_empty() {
             self.take_band();
             if self.plan.sticky {
@@ -191,13 +227,36 @@ impl<'a> Rank<'a> {
     }
 
     fn tail(&mut self, anchor: usize) -> Box<[Entry]> {
-        let at = self.plan.members[anchor].at;
-        let km = self.km_from(at);
+        let km = self.km_from(self.plan.members[anchor].at);
+        let mut tail = Vec::with_capacity(km.len() - 1);
         let others = (0..).zip(&km).filter(|(m, _)| usize::from(*m) != anchor);
+        self.push_by_km(anchor, others, &mut tail);
+        tail.into()
+    }
+
+    /// All but the first member of the groups, one group after the other, as seen from that member.
+    pub(super) fn tail_of_groups(&mut self, first: u16, groups: &[Vec<u16>]) -> Box<[Entry]> {
+        let km = self.km_from(self.plan.members[usize::from(first)].at);
+        let mut tail = Vec::new();
+        for group in groups {
+            let others = group.iter().filter(|m| **m != first);
+            let others = others.map(|m| (*m, &km[usize::from(*m)]));
+            self.push_by_km(first.into(), others, &mut tail);
+        }
+        tail.into()
+    }
+
+    /// Adds members with their distances from another, band by band.
+    fn push_by_km<'k>(
+        &mut self,
+        anchor: usize,
+        others: impl Iterator<Item = (u16, &'k f64)>,
+        tail: &mut Vec<Entry>,
+    ) {
+        let at = self.plan.members[anchor].at;
         // Distances are positive, and such bits are ordered as the numbers are.
         let mut others: Vec<(u64, u16)> = others.map(|(m, km)| (km.to_bits(), m)).collect();
         others.sort_unstable();
-        let mut tail = Vec::with_capacity(others.len());
         let mut left = &others[..];
         while let Some((nearest, _)) = left.first() {
             let limit = self.plan.near.limit_km(f64::from_bits(*nearest));
@@ -208,10 +267,9 @@ impl<'a> Rank<'a> {
             if self.plan.sticky {
                 self.rendezvous(unit(at), usize::MAX);
             }
-            push_band(&self.band, &mut tail);
+            push_band(&self.band, tail);
             left = rest;
         }
-        tail.into()
     }
 }
 

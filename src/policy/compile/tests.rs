@@ -7,7 +7,7 @@ use super::*;
 use crate::geo::Override;
 use crate::health::{STEADY, Table, Word};
 use crate::policy::walk::{Address, Member as Walked};
-use crate::policy::{Answer, NoneLeft, Outcome, Steering};
+use crate::policy::{Answer, NoneLeft, Outcome, Selector, Steering};
 use crate::prefix::{Client, Prefix};
 
 const BAND_OF_ONE: Near = Near {
@@ -39,6 +39,7 @@ fn plan(places: &[(f64, f64)], answer: Option<u8>, near: Near, sticky: bool) -> 
             lon: *lon,
         },
         weight: 100,
+        limit: Limit::default(),
     };
     Plan {
         members: places.iter().enumerate().map(member).collect(),
@@ -481,4 +482,26 @@ fn nobody_left() {
     assert_eq!(given(NoneLeft::All), (vec![0, 1, 2], Outcome::FailOpen));
     assert_eq!(given(NoneLeft::NoData), (vec![], Outcome::NoData));
     assert_eq!(given(NoneLeft::ServFail), (vec![], Outcome::ServFail));
+}
+
+/// What a plan with limits compiles to is, for clients whom no limit concerns, what the plan without them compiles to.
+#[test]
+fn limits_that_concern_nobody_change_nothing() {
+    let places: Vec<(f64, f64)> = (0..40).map(|i| (f64::from(i), f64::from(i * 4))).collect();
+    let blocks: Vec<_> = (0..64u32)
+        .map(|i| (i << 26, 6, f64::from(i), f64::from(i * 2)))
+        .collect();
+    let (world, mut plan) = (
+        world(&blocks),
+        plan(&places, Some(2), Near::default(), true),
+    );
+    let plain = compile(&plan, &world, &cities);
+    plan.members[7].limit.except = vec![Selector::Continent("AN")];
+    let limited = compile(&plan, &world, &cities);
+    assert_eq!(plain.size(), limited.size());
+    for (addr, ..) in blocks {
+        let entries = |map: &Map| map.find(v4(addr)).0.entries().collect::<Vec<_>>();
+        assert_eq!(entries(&plain), entries(&limited));
+        assert_eq!(plain.find(v4(addr)).1, limited.find(v4(addr)).1);
+    }
 }

@@ -1,0 +1,222 @@
+//! Compiles a plan for which it matters which country or network a client is in, not only how far it is from whom.
+//!
+//! Clients for whom the members fall into the same groups are a *class*. A class has tails of its own, but only behind members that
+//! come first in one of its lists: a few thousand in all, however many countries there are.
+
+use std::hash::BuildHasher;
+
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+
+use super::groups::Groups;
+use super::rank::{Rank, Residents, hash};
+use super::{Cities, Plan, Unknown};
+use crate::geo::{CARRIER, Country, Place, PlaceId, Point, World};
+use crate::policy::map::{Entry, ListId, Lists, Map, NO_TAIL, aligned};
+use crate::policy::selector::Whom;
+use crate::policy::trie::Trie;
+use crate::prefix::Prefix;
+
+/// As [`super::compile`].
+pub(super) fn compile(plan: &Plan, world: &World, cities: Cities<'_>) -> Map {
+    let mut compiler = Steered {
+        plan,
+        cities,
+        nets: plan.nets(),
+        places: world.places(),
+        rank: Rank::new(plan),
+        lists: Lists::default(),
+        of_place: HashMap::new(),
+        vague: HashMap::new(),
+        classes: Vec::new(),
+        class_of: HashMap::new(),
+        known: HashTable::new(),
+        tails: HashTable::new(),
+        tail_of: HashMap::new(),
+        hasher: DefaultHashBuilder::default(),
+    };
+    let nets = compiler.nets.clone();
+    let v4 = world.v4_within(&nets);
+    let v4 = Trie::new(v4.map(|(start, spot)| (aligned(start), compiler.list(spot))));
+    let v6 = world.v6_within(&nets);
+    let v6 = Trie::new(v6.map(|(start, spot)| (start, compiler.list(spot))));
+    let mut lists = compiler.lists;
+    lists.heads.shrink_to_fit();
+    lists.ends.shrink_to_fit();
+    lists.tail_of.shrink_to_fit();
+    Map { v4, v6, lists }
+}
+
+/// A place, and the narrowest of the networks that matter.
+type Spot = (PlaceId, Option<u32>);
+
+struct Steered<'a> {
+    plan: &'a Plan,
+    cities: Cities<'a>,
+    nets: Vec<Prefix>,
+    places: &'a [Place],
+    rank: Rank<'a>,
+    lists: Lists,
+    of_place: HashMap<Spot, ListId>,
+    /// Lists of those without a point, by class and country.
+    vague: HashMap<(usize, Option<Country>), ListId>,
+    classes: Vec<Groups>,
+    /// By what decides it, and whether nothing is known of the client.
+    class_of: HashMap<(Whom, bool), usize>,
+    /// Lists by their heads and tails.
+    known: HashTable<ListId>,
+    /// Tails by what they hold.
+    tails: HashTable<u32>,
+    /// By class and first member.
+    tail_of: HashMap<(usize, u16), u32>,
+    hasher: DefaultHashBuilder,
+}
+
+impl Steered<'_> {
+    fn list(&mut self, spot: Spot) -> ListId {
+        // Carriers are never looked up: all that they need is a number of their own.
+        let spot = if spot.0 == CARRIER {
+            (CARRIER, None)
+        } else {
+            spot
+        };
+        if let Some(list) = self.of_place.get(&spot) {
+            return *list;
+        }
+        let list = if spot.0 == CARRIER {
+            self.add(&[], NO_TAIL)
+        } else {
+            self.make(spot)
+        };
+        self.of_place.insert(spot, list);
+        list
+    }
+
+    fn make(&mut self, (place, net): Spot) -> ListId {
+        let Place { point, country, .. } = self.places[place as usize];
+        let nothing = point.is_none() && country.is_none();
+        let net = net.map(|n| self.nets[n as usize]);
+        let class = self.class(Whom { country, net }, nothing);
+        let mut head = Vec::new();
+        if self.plan.answer.is_none() {
+            for group in &self.classes[class] {
+                let entries = group.iter().enumerate();
+                head.extend(entries.map(|(i, member)| Entry::new(*member, i == 0)));
+            }
+            return self.number(&head, NO_TAIL);
+        }
+        let point = match (&self.plan.unknown, nothing) {
+            (Unknown::At(point), true) => Some(*point),
+            _ => point,
+        };
+        if let Some(point) = point {
+            return self.with_point(class, point);
+        }
+        if let Some(list) = self.vague.get(&(class, country)) {
+            return *list;
+        }
+        let unit = country.map_or(0, |c| hash(c.code().as_bytes()));
+        let mut people = country.map_or(Vec::new(), |c| (self.cities)(Some(c)));
+        if people.is_empty() {
+            people = (self.cities)(None);
+        }
+        let people = Residents::new(&people);
+        self.rank
+            .groups_from_residents(&people, unit, &self.classes[class], &mut head);
+        let list = self.with_tail(class, head);
+        self.vague.insert((class, country), list);
+        list
+    }
+
+    fn with_point(&mut self, class: usize, point: Point) -> ListId {
+        let mut head = Vec::new();
+        self.rank
+            .groups_from(point, &self.classes[class], &mut head);
+        self.with_tail(class, head)
+    }
+
+    /// The class of such clients.
+    fn class(&mut self, whom: Whom, nothing: bool) -> usize {
+        if let Some(class) = self.class_of.get(&(whom, nothing)) {
+            return *class;
+        }
+        let mut groups = self.plan.groups(whom);
+        if let (Unknown::Members(first), true) = (&self.plan.unknown, nothing) {
+            let listed = first.iter().copied();
+            let may = |m: &u16| groups.iter().any(|g| g.contains(m));
+            let alone: Vec<Vec<u16>> = listed.filter(may).map(|m| vec![m]).collect();
+            for group in &mut groups {
+                group.retain(|m| !first.contains(m));
+            }
+            groups.splice(0..0, alone);
+        }
+        groups.retain(|group| !group.is_empty());
+        let same = self.classes.iter().position(|known| *known == groups);
+        let class = same.unwrap_or_else(|| {
+            self.classes.push(groups);
+            self.classes.len() - 1
+        });
+        self.class_of.insert((whom, nothing), class);
+        class
+    }
+
+    /// The list that begins with `head`, shortened where the tail tells as much: equal lists are to have one number.
+    fn with_tail(&mut self, class: usize, mut head: Vec<Entry>) -> ListId {
+        let members = self.classes[class].iter().map(Vec::len).sum();
+        let first = head.first().map(|entry| entry.member());
+        let Some(first) = first.filter(|_| self.rank.wanted() < members) else {
+            return self.number(&head, NO_TAIL);
+        };
+        let number = self.tail(class, first);
+        let tail = &self.lists.tails[number as usize];
+        let (told, more) = tail.split_at(head.len() - 1);
+        if head[1..] == *told && more.first().is_none_or(|entry| entry.begins_band()) {
+            head.truncate(1);
+        } else if more.is_empty() {
+            return self.number(&head, NO_TAIL);
+        }
+        self.number(&head, number)
+    }
+
+    /// The number of the tail behind a class's first member.
+    fn tail(&mut self, class: usize, first: u16) -> u32 {
+        if let Some(number) = self.tail_of.get(&(class, first)) {
+            return *number;
+        }
+        let tail = self.rank.tail_of_groups(first, &self.classes[class]);
+        let hash = self.hasher.hash_one(&tail[..]);
+        let (tails, hasher) = (&mut self.lists.tails, &self.hasher);
+        let same = |n: &u32| tails[*n as usize] == tail;
+        let number = match self.tails.find(hash, same) {
+            Some(number) => *number,
+            None => {
+                let number = u32::try_from(tails.len()).expect("fewer than places");
+                tails.push(tail);
+                let again = |n: &u32| hasher.hash_one(&tails[*n as usize][..]);
+                self.tails.insert_unique(hash, number, again);
+                number
+            }
+        };
+        self.tail_of.insert((class, first), number);
+        number
+    }
+
+    fn number(&mut self, head: &[Entry], tail: u32) -> ListId {
+        let hash = self.hasher.hash_one((head, tail));
+        let lists = &self.lists;
+        let same = |id: &ListId| lists.tail_of[*id as usize] == tail && lists.head(*id) == head;
+        if let Some(id) = self.known.find(hash, same) {
+            return *id;
+        }
+        let id = self.add(head, tail);
+        let (lists, hasher) = (&self.lists, &self.hasher);
+        let again = |id: &ListId| hasher.hash_one((lists.head(*id), lists.tail_of[*id as usize]));
+        self.known.insert_unique(hash, id, again);
+        id
+    }
+
+    fn add(&mut self, head: &[Entry], tail: u32) -> ListId {
+        let id = self.lists.add(head);
+        self.lists.tail_of.push(tail);
+        id
+    }
+}
