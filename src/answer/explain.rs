@@ -194,7 +194,9 @@ impl Explainer<'_> {
         let mut seen = Seen::default();
         let choice = steering.walk(self.asker.client, self.table, 0, &mut seen);
         let (place, _) = self.snapshot.world.locate(self.asker.client);
-        let km = distances(&self.family.plan, &place, cities);
+        let whom = Whom::of(self.asker.client, &place);
+        let plan = &self.family.plan;
+        let km = distances(plan, &place, cities);
         let given = |member: u16| choice.members().contains(&member);
         let v4 = steering.addresses.first().is_some_and(|a| a.ip.is_ipv4());
         let ranked = (1..).zip(seen.0).map(|(rank, (entry, verdict))| {
@@ -204,9 +206,14 @@ impl Explainer<'_> {
                 Verdict::Given if !given(member) => Verdict::Spare,
                 other => other,
             };
-            self.line(member, rank, km[usize::from(member)], verdict)
+            let mut line = self.line(member, rank, km[usize::from(member)], verdict);
+            let first = choice.members().first();
+            let rule = first.and_then(|first| plan.put_behind(member, *first, whom));
+            if let (Some(rule), Verdict::Farther) = (rule, verdict) {
+                line.reason = format!("in service, but behind others by rule {rule}");
+            }
+            line
         });
-        let whom = Whom::of(self.asker.client, &place);
         let never = (0..)
             .zip(&*steering.members)
             .filter_map(|(m, _)| self.never(m, whom));

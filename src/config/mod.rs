@@ -12,6 +12,7 @@ mod network;
 mod node;
 mod pool;
 mod probe;
+mod rules;
 mod selector;
 mod server;
 mod show;

@@ -2,7 +2,7 @@
 
 use super::files::Definition;
 use super::table::{Keys, Value, not_yet};
-use super::{probe, unit};
+use super::{probe, rules, unit};
 use crate::diagnostic::{Diagnostics, Span};
 use crate::health::Probe;
 use crate::policy::{Answer, Near, Node, NoneLeft, Pool, UnknownClient};
@@ -16,12 +16,12 @@ pub(super) static KEYS: Keys = Keys {
         "answer",
         "near",
         "prefer",
+        "rules",
         "sticky",
         "none",
         "unknown_client",
     ],
     later: &[
-        "rules",
         "max_share",
         "low",
         "keep",
@@ -111,6 +111,10 @@ pub(super) fn read(
             .get("near")
             .and_then(|v| near(&v, found))
             .unwrap_or_default(),
+        rules: table
+            .get("rules")
+            .map(|v| rules::read(&v, &nodes, known, found))
+            .unwrap_or_default(),
         sticky: table
             .get("sticky")
             .and_then(|v| v.truth(found))
@@ -157,7 +161,13 @@ fn select(
     out
 }
 
-fn matching(text: &str, span: Span, known: &Known<'_>, found: &mut Diagnostics) -> Vec<usize> {
+/// The nodes that a name, `tag:x` or `*` means.
+pub(super) fn matching(
+    text: &str,
+    span: Span,
+    known: &Known<'_>,
+    found: &mut Diagnostics,
+) -> Vec<usize> {
     let those = |test: &dyn Fn(&Node) -> bool| {
         let nodes = known.nodes.iter().enumerate();
         nodes

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::{Config, Geo, Limits, Server, Zone, ZoneSource, pool, unit};
 use crate::geo::{Point, nearest_city};
 use crate::health::{Expect, Kind, Probe};
-use crate::policy::{Answer, Node, Pool, Selector, UnknownClient};
+use crate::policy::{Answer, Node, Pool, Rule, Selector, UnknownClient};
 use crate::zone::Name;
 
 /// Text of one `nearmost.toml` that reads back as this very configuration, with all defaults and places as numbers.
@@ -162,6 +162,9 @@ fn show_pool(out: &mut Text, pool: &Pool, config: &Config) {
     }
     out.value("near", quote(&pool.near.to_string()));
     out.value("prefer", "[\"distance\"]");
+    if !pool.rules.is_empty() {
+        out.value("rules", list(pool.rules.iter().map(rule)));
+    }
     out.value("sticky", pool.sticky);
     let none = pool::NONE
         .iter()
@@ -275,6 +278,14 @@ fn in_words(probe: &Probe) -> String {
 
 fn list(items: impl Iterator<Item = String>) -> String {
     format!("[{}]", items.collect::<Vec<_>>().join(", "))
+}
+
+fn rule(rule: &Rule) -> String {
+    let uses = list(rule.uses.iter().map(|u| quote(&u.text)));
+    if rule.from.is_empty() {
+        return format!("{{ use = {uses} }}");
+    }
+    format!("{{ from = {}, use = {uses} }}", selected(&rule.from))
 }
 
 fn selected(selectors: &[Selector]) -> String {

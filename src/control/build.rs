@@ -12,8 +12,8 @@ use crate::config::Config;
 use crate::geo::{Country, Point, World, country_cities, world_cities};
 use crate::health::{Board, Check, Probe, Slot, Time};
 use crate::policy::{
-    Address, Answer, Map, Member, Node, Plan, PlanMember, Pool, Steering, Unknown, UnknownClient,
-    compile,
+    Address, Answer, Map, Member, Node, Plan, PlanMember, PlanRule, Pool, Rule, Steering, Unknown,
+    UnknownClient, compile,
 };
 use crate::prefix::{Client, is_routable};
 use crate::snapshot::{Family, Pool as Asked, Settings, Snapshot, TableCell, Zones};
@@ -348,6 +348,16 @@ impl<'a> Builder<'a> {
                 }
             }
         };
+        let number = |n: &usize| position(n).and_then(|p| u16::try_from(p).ok());
+        let rule = |rule: &Rule| PlanRule {
+            from: rule.from.clone(),
+            uses: rule
+                .uses
+                .iter()
+                .map(|u| Some(u.nodes.as_ref()?.iter().filter_map(number).collect()))
+                .collect(),
+        };
+        let rules = pool.rules.iter().map(rule).collect();
         let answer = match pool.answer {
             Answer::Nodes(n) => Some(n),
             Answer::All => None,
@@ -359,6 +369,7 @@ impl<'a> Builder<'a> {
             near,
             sticky,
             unknown,
+            rules,
         }
     }
 

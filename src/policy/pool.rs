@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use super::selector::Limit;
+use super::selector::{Limit, Selector};
 use crate::geo::{Country, Point};
 
 /// One mirror machine or site.
@@ -40,12 +40,32 @@ pub struct Pool {
     pub answer: Answer,
     /// The band of about-equal nodes.
     pub near: Near,
+    /// Other nodes or another order for some clients: the first that means a client holds.
+    pub rules: Vec<Rule>,
     /// The same client keeps the same node; else drawn by weight for each question.
     pub sticky: bool,
     /// What is answered with no node in service.
     pub none: NoneLeft,
     /// What clients get that nothing is known of.
     pub unknown: UnknownClient,
+}
+
+/// Which nodes some clients are given.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// These clients; empty: everybody.
+    pub from: Vec<Selector>,
+    /// Nodes in order of preference.
+    pub uses: Vec<Use>,
+}
+
+/// Nodes that a rule names as one.
+#[derive(Clone, Debug)]
+pub struct Use {
+    /// As the operator wrote it.
+    pub text: String,
+    /// Indices of the nodes of the pool that are meant; none: all that the rule does not name.
+    pub nodes: Option<Vec<usize>>,
 }
 
 /// How many nodes an answer holds, for each family.

@@ -75,7 +75,7 @@ fn again(
 }
 
 /// How the reasons begin of nodes that the client may not be sent to.
-const NEVER: [&str; 2] = ["limited to ", "not for "];
+const NEVER: [&str; 3] = ["limited to ", "not for ", "not named by "];
 
 /// Every node of the pool that has addresses of the family, once, with one reason.
 fn nodes(stage: &Stage, explained: &Explanation, part: &PoolPart) -> Result<(), String> {

@@ -11,7 +11,7 @@ use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use self::rank::{Rank, Residents};
 use super::Near;
 use super::map::{Entry, ListId, Lists, Map, aligned};
-use super::selector::Limit;
+use super::selector::{Limit, Selector};
 use super::trie::Trie;
 use crate::geo::{
     CARRIER, Country, Place, PlaceId, Point, UNKNOWN, World, chord_to_km, squared_chord,
@@ -30,6 +30,17 @@ pub struct Plan {
     pub sticky: bool,
     /// Where clients are taken to be that nothing is known of.
     pub unknown: Unknown,
+    /// Other members or another order for some clients: the first that means a client holds.
+    pub rules: Vec<PlanRule>,
+}
+
+/// Which members some clients are given.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlanRule {
+    /// These clients; empty: everybody.
+    pub from: Vec<Selector>,
+    /// Members in order of preference, by their numbers; none: all that the rule does not name.
+    pub uses: Vec<Option<Vec<u16>>>,
 }
 
 /// A node as a member of a pool.

@@ -47,6 +47,7 @@ fn plan(places: &[(f64, f64)], answer: Option<u8>, near: Near, sticky: bool) -> 
         near,
         sticky,
         unknown: Unknown::Anywhere,
+        rules: Vec::new(),
     }
 }
 
