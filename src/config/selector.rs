@@ -30,7 +30,7 @@ pub(super) fn read(value: &Value<'_>, found: &mut Diagnostics) -> Vec<Selector> 
     if value.is_list() && value.items(found).is_some_and(|i| i.is_empty()) {
         value
             .error(format!("the list \"{}\" is empty", value.key), found)
-            .note("without it there is no such limit");
+            .note("leave it out instead");
     }
     let mut out = Vec::new();
     for (text, span) in value.texts(found).unwrap_or_default() {
