@@ -7,7 +7,9 @@
 )]
 
 mod common;
+mod kinds;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,14 +29,18 @@ const PATIENT: Duration = Duration::from_secs(30);
 const SHORT: Duration = Duration::from_millis(1500);
 
 fn check(node: &Node, kind: Kind) -> Check {
+    check_at(node.address, kind)
+}
+
+fn check_at(node: SocketAddr, kind: Kind) -> Check {
     Check {
-        address: node.address.ip(),
+        address: node.ip(),
         host: HOST.into(),
         node: "lon".into(),
         probe: Arc::new(Probe {
             name: "web".into(),
             kind,
-            port: node.address.port(),
+            port: node.port(),
             host: None,
             every: Duration::from_secs(10),
             timeout: PATIENT,

@@ -7,6 +7,7 @@
 mod document;
 mod expect;
 mod files;
+mod kind;
 mod location;
 mod network;
 mod node;
@@ -15,7 +16,9 @@ mod probe;
 mod rules;
 mod selector;
 mod server;
+mod shorthand;
 mod show;
+mod show_probe;
 mod table;
 mod unit;
 mod warn;

@@ -3,9 +3,10 @@
 use std::fmt::{Display, Write as _};
 use std::path::Path;
 
+use super::show_probe::{self, in_words, is_shorthand};
 use super::{Config, Geo, Limits, Server, Zone, ZoneSource, pool, unit};
 use crate::geo::{Point, nearest_city};
-use crate::health::{Expect, Kind, Probe};
+use crate::health::Probe;
 use crate::policy::{Answer, Node, Pool, Rule, Selector, UnknownClient};
 use crate::zone::Name;
 
@@ -28,24 +29,24 @@ pub fn show(config: &Config) -> String {
         show_node(&mut out, node);
     }
     for probe in config.probes.iter().filter(|p| !is_shorthand(p)) {
-        show_probe(&mut out, probe);
+        show_probe::table(&mut out, probe);
     }
     out.0
 }
 
 /// Lines of TOML.
-struct Text(String);
+pub(super) struct Text(String);
 
 impl Text {
-    fn line(&mut self, line: impl Display) {
+    pub(super) fn line(&mut self, line: impl Display) {
         let _ = writeln!(self.0, "{line}");
     }
 
-    fn table(&mut self, header: impl Display) {
+    pub(super) fn table(&mut self, header: impl Display) {
         let _ = writeln!(self.0, "\n{header}");
     }
 
-    fn value(&mut self, key: &str, value: impl Display) {
+    pub(super) fn value(&mut self, key: &str, value: impl Display) {
         let _ = writeln!(self.0, "{key} = {value}");
     }
 
@@ -209,74 +210,7 @@ fn show_node(out: &mut Text, node: &Node) {
     );
 }
 
-fn show_probe(out: &mut Text, probe: &Probe) {
-    out.table(format!("[probe.{}]", key(&probe.name)));
-    out.value("kind", quote(probe.kind.word()));
-    out.value("port", probe.port);
-    if let Kind::Http {
-        path: at,
-        expect,
-        ca,
-        ..
-    } = &probe.kind
-    {
-        out.value("path", quote(at));
-        match &probe.host {
-            Some(host) => out.value("host", quote(host)),
-            None => out.line("# host: the first name of the pool"),
-        }
-        out.value("expect", expect_text(expect));
-        if let Some(ca) = ca {
-            out.value("ca", path(ca));
-        }
-    }
-    out.value("every", quote(&unit::duration_text(probe.every)));
-    out.value("timeout", quote(&unit::duration_text(probe.timeout)));
-    out.value("down", probe.down);
-    out.value("ok", probe.ok);
-    out.value("up", probe.up);
-}
-
-fn expect_text(expect: &Expect) -> String {
-    let status = list(expect.status.iter().map(|s| quote(&status_text(*s))));
-    let body = expect
-        .body
-        .as_ref()
-        .map(|b| format!(", body = {}", quote(b.as_str())))
-        .unwrap_or_default();
-    format!("{{ status = {status}{body} }}")
-}
-
-fn status_text((first, last): (u16, u16)) -> String {
-    match (first, last) {
-        _ if first == last => first.to_string(),
-        _ if first % 100 == 0 && last == first + 99 => format!("{}xx", first / 100),
-        _ => format!("{first}-{last}"),
-    }
-}
-
-/// Whether a pool defined it: the names of tables hold neither a colon nor a slash.
-fn is_shorthand(probe: &Probe) -> bool {
-    probe.name.contains([':', '/'])
-}
-
-/// A probe in shorthand, with what it does not say.
-fn in_words(probe: &Probe) -> String {
-    let path = match &probe.kind {
-        Kind::Http { path, expect, .. } => {
-            let status: Vec<String> = expect.status.iter().map(|s| status_text(*s)).collect();
-            format!(" {path} for {}", status.join(", "))
-        }
-        Kind::Tcp => String::new(),
-    };
-    let [every, timeout] = [probe.every, probe.timeout].map(unit::duration_text);
-    let Probe {
-        port, down, ok, up, ..
-    } = probe;
-    format!("port {port}{path} every {every}, timeout {timeout}, down {down}, ok {ok}, up {up}")
-}
-
-fn list(items: impl Iterator<Item = String>) -> String {
+pub(super) fn list(items: impl Iterator<Item = String>) -> String {
     format!("[{}]", items.collect::<Vec<_>>().join(", "))
 }
 
@@ -292,7 +226,7 @@ fn selected(selectors: &[Selector]) -> String {
     list(selectors.iter().map(|s| quote(&s.to_string())))
 }
 
-fn path(path: &Path) -> String {
+pub(super) fn path(path: &Path) -> String {
     quote(&path.to_string_lossy())
 }
 
@@ -307,7 +241,7 @@ fn name(name: &Name) -> String {
 }
 
 /// A TOML key, bare where it can be.
-fn key(text: &str) -> String {
+pub(super) fn key(text: &str) -> String {
     let bare = !text.is_empty()
         && text
             .bytes()
@@ -316,7 +250,7 @@ fn key(text: &str) -> String {
 }
 
 /// A TOML basic string.
-fn quote(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {

@@ -31,6 +31,8 @@ pub struct Probe {
 pub enum Kind {
     /// A connection is made and closed.
     Tcp,
+    /// A connection is made, and the banner of an rsync daemon must come.
+    Rsync,
     /// A page is fetched; redirects are not followed.
     Http {
         /// Over TLS, with chain, name and expiry checked.
@@ -59,6 +61,7 @@ impl Kind {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
+            Self::Rsync => "rsync",
             Self::Http { tls: false, .. } => "http",
             Self::Http { tls: true, .. } => "https",
         }

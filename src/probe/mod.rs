@@ -1,6 +1,7 @@
 //! Running the checks: what is done to each address, when, and what is said about it.
 
 mod http;
+mod rsync;
 mod schedule;
 mod tcp;
 mod words;
@@ -59,8 +60,15 @@ impl Prober {
 pub struct Prepared {
     probe: Arc<Probe>,
     node: SocketAddr,
-    /// What is fetched; none if a connection is all.
-    page: Option<http::Page>,
+    ready: Ready,
+}
+
+/// What a kind needs at each run, made once.
+#[derive(Debug)]
+enum Ready {
+    Tcp,
+    Rsync,
+    Page(http::Page),
 }
 
 /// Makes checks ready to run, in their order. Roots are read here, each file once; HTTPS checks with the same roots
@@ -76,16 +84,11 @@ pub fn prepare(checks: &[Check]) -> Result<Vec<Prepared>, Error> {
         .iter()
         .map(|check| {
             let probe = &check.probe;
-            let page = match &probe.kind {
-                Kind::Tcp => Ok(None),
-                Kind::Http { tls, path, ca, .. } => {
-                    clients.page(check, *tls, path, ca.as_deref()).map(Some)
-                }
-            };
+            let ready = make_ready(check, &mut clients);
             Ok(Prepared {
                 probe: Arc::clone(probe),
                 node: SocketAddr::new(check.address, probe.port),
-                page: page.map_err(|problem| Error {
+                ready: ready.map_err(|problem| Error {
                     probe: probe.name.clone(),
                     problem,
                 })?,
@@ -94,15 +97,27 @@ pub fn prepare(checks: &[Check]) -> Result<Vec<Prepared>, Error> {
         .collect()
 }
 
+fn make_ready(check: &Check, clients: &mut http::Clients) -> Result<Ready, Problem> {
+    Ok(match &check.probe.kind {
+        Kind::Tcp => Ready::Tcp,
+        Kind::Rsync => Ready::Rsync,
+        Kind::Http {
+            tls,
+            path,
+            expect,
+            ca,
+        } => Ready::Page(clients.page(check, *tls, path, expect, ca.as_deref())?),
+    })
+}
+
 impl Prepared {
     /// Runs the check once; it takes no longer than the probe's timeout.
     pub async fn run(&self) -> Outcome {
         let (started, patience) = (Instant::now(), self.probe.timeout);
-        let result = match (&self.probe.kind, &self.page) {
-            (Kind::Http { expect, .. }, Some(page)) => {
-                page.fetch(self.node, patience, expect).await
-            }
-            _ => tcp::connect(self.node, patience).await,
+        let result = match &self.ready {
+            Ready::Tcp => tcp::connect(self.node, patience).await,
+            Ready::Rsync => rsync::greeted(self.node, patience).await,
+            Ready::Page(page) => page.fetch(self.node, patience).await,
         };
         Outcome {
             result: result.map_err(|error| words::line(&error)),

@@ -32,22 +32,18 @@ const BODY: usize = 64 * 1024;
 pub(super) struct Page {
     client: Client,
     url: Url,
+    expect: Expect,
 }
 
 impl Page {
     /// Fetches it from `node`, whatever the host's addresses may be, and looks whether it is what is expected.
-    pub(super) async fn fetch(
-        &self,
-        node: SocketAddr,
-        patience: Duration,
-        expect: &Expect,
-    ) -> Result<(), String> {
+    pub(super) async fn fetch(&self, node: SocketAddr, patience: Duration) -> Result<(), String> {
         let run = Run {
             node,
             phase: Cell::new(Phase::Connecting),
         };
         let fetched = async {
-            let result = timeout(patience, self.ask(expect)).await;
+            let result = timeout(patience, self.ask()).await;
             let phase = RUN.with(|run| run.phase.get());
             match result {
                 Ok(Ok(verdict)) => verdict,
@@ -59,13 +55,13 @@ impl Page {
     }
 
     /// The verdict on the answer; an error if there is none.
-    async fn ask(&self, expect: &Expect) -> Result<Result<(), String>, reqwest::Error> {
+    async fn ask(&self) -> Result<Result<(), String>, reqwest::Error> {
         let response = self.client.get(self.url.clone()).send().await?;
         entered(Phase::Reading);
-        if let Err(why) = judge_status(&response, &expect.status) {
+        if let Err(why) = judge_status(&response, &self.expect.status) {
             return Ok(Err(why));
         }
-        let Some(pattern) = &expect.body else {
+        let Some(pattern) = &self.expect.body else {
             return Ok(Ok(()));
         };
         let (body, whole) = beginning(response).await?;
@@ -143,11 +139,13 @@ impl Clients {
         check: &Check,
         tls: bool,
         path: &str,
+        expect: &Expect,
         ca: Option<&Path>,
     ) -> Result<Page, Problem> {
         Ok(Page {
             client: self.with(tls, ca)?,
             url: url(check, tls, path)?,
+            expect: expect.clone(),
         })
     }
 

@@ -1,0 +1,119 @@
+//! `kind` of a probe: what belongs to each, and what does not.
+
+use super::expect;
+use super::table::{Table, not_yet};
+use crate::diagnostic::{Diagnostics, Span};
+use crate::health::Kind;
+
+/// The kinds there are.
+pub(super) const KINDS: [&str; 4] = ["tcp", "http", "https", "rsync"];
+/// Those that are planned.
+pub(super) const LATER: [&str; 6] = ["icmp", "dns", "exec", "file", "freshness", "sample"];
+
+/// Keys that only some kinds have, and these kinds.
+const OWN: [(&str, &[&str]); 4] = [
+    ("path", &["http", "https"]),
+    ("host", &["http", "https"]),
+    ("expect", &["http", "https"]),
+    ("ca", &["https"]),
+];
+
+/// The port of a kind, if it has one of its own.
+pub(super) fn own_port(word: &str) -> Option<u16> {
+    match word {
+        "http" => Some(80),
+        "https" => Some(443),
+        "rsync" => Some(873),
+        _ => None,
+    }
+}
+
+/// The kind with all that belongs to it, and the port. What is wrong becomes a TCP probe, with errors.
+pub(super) fn read(name: &str, table: &Table<'_>, found: &mut Diagnostics) -> (Kind, u16) {
+    let port = table.get("port").and_then(|v| v.whole(1..=u16::MAX, found));
+    let bad = (Kind::Tcp, 1);
+    let Some(value) = table.get("kind") else {
+        if let Some(error) = table.missing(format!("probe \"{name}\" has no kind"), found) {
+            error.note("add a line such as kind = \"https\"");
+        }
+        return bad;
+    };
+    let Some(word) = value.text(found) else {
+        return bad;
+    };
+    if !KINDS.contains(&word) {
+        unknown(word, value.span(), found);
+        return bad;
+    }
+    for (key, kinds) in OWN {
+        if !kinds.contains(&word)
+            && let Some(span) = table.key_span(key)
+        {
+            found.error(span, format!("{} probe has no \"{key}\"", a(word)));
+        }
+    }
+    if word == "tcp" && table.get("port").is_none() {
+        table.missing(
+            format!("probe \"{name}\" has no port: tcp has none of its own"),
+            found,
+        );
+    }
+    let kind = match word {
+        "http" | "https" => http(word == "https", table, found),
+        "rsync" => Kind::Rsync,
+        _ => Kind::Tcp,
+    };
+    (kind, port.or(own_port(word)).unwrap_or(1))
+}
+
+/// `a tcp`, `an http`.
+pub(super) fn a(word: &str) -> String {
+    let article = if word.starts_with(['e', 'h', 'i', 'r']) {
+        "an"
+    } else {
+        "a"
+    };
+    format!("{article} {word}")
+}
+
+/// Reports a kind that there is not.
+pub(super) fn unknown(word: &str, span: Span, found: &mut Diagnostics) {
+    if LATER.contains(&word) {
+        found.error(span, not_yet(word));
+    } else {
+        let error = found.error(span, format!("unknown kind of probe \"{word}\""));
+        error.suggest(word, KINDS.into_iter().chain(LATER));
+    }
+}
+
+fn http(tls: bool, table: &Table<'_>, found: &mut Diagnostics) -> Kind {
+    let path = table
+        .get("path")
+        .and_then(|v| Some((v.text(found)?, v.span())));
+    let path = path.and_then(|(text, span)| path_of(text, span, found));
+    let ca = table.get("ca").and_then(|v| Some((v.path(found)?, v)));
+    if let Some((path, value)) = ca.as_ref().filter(|(path, _)| !path.is_file()) {
+        value.error(format!("there is no file {}", path.display()), found);
+    }
+    Kind::Http {
+        tls,
+        path: path.unwrap_or_else(|| "/".to_owned()),
+        expect: expect::read(table, found),
+        ca: ca.map(|(path, _)| path),
+    }
+}
+
+/// A path as it stands in a request line.
+pub(super) fn path_of(text: &str, span: Span, found: &mut Diagnostics) -> Option<String> {
+    let problem = if !text.starts_with('/') {
+        "must start with \"/\""
+    } else if text.starts_with("//") {
+        "cannot start with \"//\": the name asked for is the pool's, or \"host\" of a [probe.NAME]"
+    } else if text.contains('#') || !text.bytes().all(|b| b.is_ascii_graphic()) {
+        "can only hold visible ASCII without \"#\": write others as %XX"
+    } else {
+        return Some(text.to_owned());
+    };
+    found.error(span, format!("the path {problem}"));
+    None
+}

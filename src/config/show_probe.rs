@@ -1,0 +1,84 @@
+//! Probes as [`super::show`] writes them.
+
+use super::show::{Text, key, list, path, quote};
+use super::unit;
+use crate::health::{Expect, Kind, Probe};
+
+/// `[probe.NAME]`.
+pub(super) fn table(out: &mut Text, probe: &Probe) {
+    out.table(format!("[probe.{}]", key(&probe.name)));
+    out.value("kind", quote(probe.kind.word()));
+    out.value("port", probe.port);
+    own(out, probe);
+    out.value("every", quote(&unit::duration_text(probe.every)));
+    out.value("timeout", quote(&unit::duration_text(probe.timeout)));
+    out.value("down", probe.down);
+    out.value("ok", probe.ok);
+    out.value("up", probe.up);
+}
+
+/// What only its kind has.
+fn own(out: &mut Text, probe: &Probe) {
+    match &probe.kind {
+        Kind::Tcp | Kind::Rsync => {}
+        Kind::Http {
+            path: at,
+            expect,
+            ca,
+            ..
+        } => {
+            out.value("path", quote(at));
+            host(out, probe);
+            out.value("expect", expect_text(expect));
+            if let Some(ca) = ca {
+                out.value("ca", path(ca));
+            }
+        }
+    }
+}
+
+fn host(out: &mut Text, probe: &Probe) {
+    match &probe.host {
+        Some(host) => out.value("host", quote(host)),
+        None => out.line("# host: the first name of the pool"),
+    }
+}
+
+fn expect_text(expect: &Expect) -> String {
+    let status = list(expect.status.iter().map(|s| quote(&status_text(*s))));
+    let body = expect
+        .body
+        .as_ref()
+        .map(|b| format!(", body = {}", quote(b.as_str())))
+        .unwrap_or_default();
+    format!("{{ status = {status}{body} }}")
+}
+
+fn status_text((first, last): (u16, u16)) -> String {
+    match (first, last) {
+        _ if first == last => first.to_string(),
+        _ if first % 100 == 0 && last == first + 99 => format!("{}xx", first / 100),
+        _ => format!("{first}-{last}"),
+    }
+}
+
+/// Whether a pool defined it: the names of tables hold neither a colon nor a slash.
+pub(super) fn is_shorthand(probe: &Probe) -> bool {
+    probe.name.contains([':', '/'])
+}
+
+/// A probe in shorthand, with what it does not say.
+pub(super) fn in_words(probe: &Probe) -> String {
+    let path = match &probe.kind {
+        Kind::Http { path, expect, .. } => {
+            let status: Vec<String> = expect.status.iter().map(|s| status_text(*s)).collect();
+            format!(" {path} for {}", status.join(", "))
+        }
+        _ => String::new(),
+    };
+    let [every, timeout] = [probe.every, probe.timeout].map(unit::duration_text);
+    let Probe {
+        port, down, ok, up, ..
+    } = probe;
+    format!("port {port}{path} every {every}, timeout {timeout}, down {down}, ok {ok}, up {up}")
+}

@@ -1,0 +1,3 @@
+//! The kinds of probes that are neither plain connections nor HTTP, each against what it asks.
+
+mod rsync;
