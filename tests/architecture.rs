@@ -32,7 +32,10 @@ const DOORS: [(&str, &[&str]); 13] = [
             "policy/compile",
         ],
     ),
-    ("hickory_proto", &["admin/view.rs", "zone/file"]),
+    (
+        "hickory_proto",
+        &["admin/view.rs", "probe/dns.rs", "zone/file"],
+    ),
     ("hyper", &["admin/ask.rs", "probe/http"]),
     ("maxminddb", &["geo/database.rs"]),
     ("nix", &["server/udp.rs", "server/mmsg.rs"]),

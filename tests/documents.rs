@@ -11,7 +11,7 @@ use nearmost::diagnostic::{Diagnostics, Sources};
 const REFERENCE: &str = "docs/configuration.md";
 
 /// The lists of keys in `src/config`, and the sections of the reference that describe them.
-const SECTIONS: [(&str, &str, &str); 12] = [
+const SECTIONS: [(&str, &str, &str); 13] = [
     ("files.rs", "TOP", "Tables of `nearmost.toml`"),
     ("server.rs", "SERVER", "`[server]`"),
     ("server.rs", "LIMITS", "`[limits]`"),
@@ -24,6 +24,7 @@ const SECTIONS: [(&str, &str, &str); 12] = [
     ("selector.rs", "LIMIT", "`limit`"),
     ("probe.rs", "KEYS", "`[probe.NAME]`"),
     ("expect.rs", "EXPECT", "`expect`"),
+    ("expect.rs", "DNS", "`expect` of `\"dns\"`"),
 ];
 
 fn root() -> &'static Path {

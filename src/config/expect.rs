@@ -1,12 +1,17 @@
-//! `expect = { … }`: what an HTTP answer must be.
+//! `expect = { … }`: what an HTTP answer or a DNS reply must be.
 
 use super::table::{Keys, Table, Value};
 use crate::diagnostic::Diagnostics;
-use crate::health::Expect;
+use crate::health::{Expect, RCODES};
 
 static EXPECT: Keys = Keys {
     known: &["status", "body"],
     later: &["header", "size", "hash"],
+};
+
+static DNS: Keys = Keys {
+    known: &["rcode", "answer"],
+    later: &[],
 };
 
 /// A redirect is no proof of health: what it leads to is not asked, so 2xx alone is good unless told otherwise.
@@ -22,11 +27,41 @@ pub(super) fn read(table: &Table<'_>, found: &mut Diagnostics) -> Expect {
         .and_then(|v| statuses(&v, found));
     let body = inner
         .and_then(|t| t.get("body"))
-        .and_then(|v| body(&v, found));
+        .and_then(|v| pattern(&v, found));
     Expect {
         status: status.unwrap_or_else(|| vec![GOOD]),
         body,
     }
+}
+
+/// The `expect` of a DNS probe: response code and answer.
+pub(super) fn read_dns(
+    table: &Table<'_>,
+    found: &mut Diagnostics,
+) -> (Option<u8>, Option<regex::Regex>) {
+    let inner = table
+        .get("expect")
+        .and_then(|v| v.table(v.span(), &DNS, found));
+    let rcode = inner
+        .and_then(|t| t.get("rcode"))
+        .and_then(|v| rcode(&v, found));
+    let answer = inner
+        .and_then(|t| t.get("answer"))
+        .and_then(|v| pattern(&v, found));
+    (rcode, answer)
+}
+
+fn rcode(value: &Value<'_>, found: &mut Diagnostics) -> Option<u8> {
+    let text = value.text(found)?;
+    let known = (0..)
+        .zip(RCODES)
+        .find(|(_, w)| w.eq_ignore_ascii_case(text));
+    if known.is_none() {
+        value
+            .error(format!("\"{text}\" is no response code"), found)
+            .suggest(text, RCODES);
+    }
+    known.map(|(number, _)| number)
 }
 
 /// One status or a list of them.
@@ -75,7 +110,7 @@ fn status(value: &Value<'_>) -> Option<(u16, u16)> {
     (first <= last).then_some((first, last))
 }
 
-fn body(value: &Value<'_>, found: &mut Diagnostics) -> Option<regex::Regex> {
+fn pattern(value: &Value<'_>, found: &mut Diagnostics) -> Option<regex::Regex> {
     match regex::Regex::new(value.text(found)?) {
         Ok(regex) => Some(regex),
         Err(e) => {

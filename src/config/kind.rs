@@ -3,18 +3,20 @@
 use super::expect;
 use super::table::{Table, not_yet};
 use crate::diagnostic::{Diagnostics, Span};
-use crate::health::Kind;
+use crate::health::{DnsCheck, Kind};
+use crate::zone::{Name, RecordType};
 
 /// The kinds there are.
-pub(super) const KINDS: [&str; 4] = ["tcp", "http", "https", "rsync"];
+pub(super) const KINDS: [&str; 5] = ["tcp", "http", "https", "rsync", "dns"];
 /// Those that are planned.
-pub(super) const LATER: [&str; 6] = ["icmp", "dns", "exec", "file", "freshness", "sample"];
+pub(super) const LATER: [&str; 5] = ["icmp", "exec", "file", "freshness", "sample"];
 
 /// Keys that only some kinds have, and these kinds.
-const OWN: [(&str, &[&str]); 4] = [
+const OWN: [(&str, &[&str]); 5] = [
     ("path", &["http", "https"]),
     ("host", &["http", "https"]),
-    ("expect", &["http", "https"]),
+    ("expect", &["http", "https", "dns"]),
+    ("question", &["dns"]),
     ("ca", &["https"]),
 ];
 
@@ -24,6 +26,7 @@ pub(super) fn own_port(word: &str) -> Option<u16> {
         "http" => Some(80),
         "https" => Some(443),
         "rsync" => Some(873),
+        "dns" => Some(53),
         _ => None,
     }
 }
@@ -61,6 +64,7 @@ pub(super) fn read(name: &str, table: &Table<'_>, found: &mut Diagnostics) -> (K
     let kind = match word {
         "http" | "https" => http(word == "https", table, found),
         "rsync" => Kind::Rsync,
+        "dns" => dns(name, table, found).map_or(Kind::Tcp, Kind::Dns),
         _ => Kind::Tcp,
     };
     (kind, port.or(own_port(word)).unwrap_or(1))
@@ -84,6 +88,43 @@ pub(super) fn unknown(word: &str, span: Span, found: &mut Diagnostics) {
         let error = found.error(span, format!("unknown kind of probe \"{word}\""));
         error.suggest(word, KINDS.into_iter().chain(LATER));
     }
+}
+
+fn dns(name: &str, table: &Table<'_>, found: &mut Diagnostics) -> Option<DnsCheck> {
+    let (rcode, answer) = expect::read_dns(table, found);
+    let Some(value) = table.get("question") else {
+        let error = table.missing(format!("probe \"{name}\" has no question"), found);
+        error.map(|e| e.note("add a line such as question = \"example.org SOA\""));
+        return None;
+    };
+    let mut words = value.text(found)?.split_whitespace();
+    let (Some(asked), Some(rtype), None) = (words.next(), words.next(), words.next()) else {
+        value.error(
+            "a question is a name and a type: \"example.org SOA\"",
+            found,
+        );
+        return None;
+    };
+    let Ok(asked) = Name::absolute(asked) else {
+        value.error(format!("\"{asked}\" is no name"), found);
+        return None;
+    };
+    let Some(rtype) = RecordType::named(rtype.as_bytes()) else {
+        value
+            .error(format!("\"{rtype}\" is no type of records"), found)
+            .suggest(rtype, RecordType::mnemonics());
+        return None;
+    };
+    if rtype.is_meta() {
+        value.error(format!("a probe cannot ask for {rtype}"), found);
+        return None;
+    }
+    Some(DnsCheck {
+        name: asked.to_string(),
+        rtype: rtype.0,
+        rcode: rcode.unwrap_or(0),
+        answer,
+    })
 }
 
 fn http(tls: bool, table: &Table<'_>, found: &mut Diagnostics) -> Kind {

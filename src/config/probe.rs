@@ -13,7 +13,8 @@ use crate::zone::Name;
 /// The keys of a probe.
 pub(super) static KEYS: Keys = Keys {
     known: &[
-        "kind", "port", "path", "host", "expect", "ca", "every", "timeout", "down", "ok", "up",
+        "kind", "question", "port", "path", "host", "expect", "ca", "every", "timeout", "down",
+        "ok", "up",
     ],
     later: &[
         "format",

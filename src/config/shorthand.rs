@@ -53,6 +53,12 @@ fn of_kind(
             },
             ca: None,
         },
+        "dns" => {
+            found
+                .error(span, "a dns probe needs a question, and has no shorthand")
+                .note("write a [probe.NAME] with kind = \"dns\"");
+            return None;
+        }
         _ if !path.is_empty() => {
             found.error(span, format!("{} probe has no path", a(word)));
             return None;

@@ -2,7 +2,8 @@
 
 use super::show::{Text, key, list, path, quote};
 use super::unit;
-use crate::health::{Expect, Kind, Probe};
+use crate::health::{DnsCheck, Expect, Kind, Probe, RCODES};
+use crate::zone::RecordType;
 
 /// `[probe.NAME]`.
 pub(super) fn table(out: &mut Text, probe: &Probe) {
@@ -21,6 +22,11 @@ pub(super) fn table(out: &mut Text, probe: &Probe) {
 fn own(out: &mut Text, probe: &Probe) {
     match &probe.kind {
         Kind::Tcp | Kind::Rsync => {}
+        Kind::Dns(dns) => {
+            let question = format!("{} {}", dns.name, RecordType(dns.rtype));
+            out.value("question", quote(&question));
+            out.value("expect", reply_text(dns));
+        }
         Kind::Http {
             path: at,
             expect,
@@ -42,6 +48,16 @@ fn host(out: &mut Text, probe: &Probe) {
         Some(host) => out.value("host", quote(host)),
         None => out.line("# host: the first name of the pool"),
     }
+}
+
+fn reply_text(dns: &DnsCheck) -> String {
+    let rcode = RCODES.get(usize::from(dns.rcode)).unwrap_or(&"");
+    let answer = dns
+        .answer
+        .as_ref()
+        .map(|a| format!(", answer = {}", quote(a.as_str())))
+        .unwrap_or_default();
+    format!("{{ rcode = \"{rcode}\"{answer} }}")
 }
 
 fn expect_text(expect: &Expect) -> String {

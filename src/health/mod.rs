@@ -9,5 +9,5 @@ mod table;
 pub use board::{Board, Check, Event, Outcome, Slot, Status, Time};
 pub use counter::{Counter, State, Thresholds};
 pub use order::{Forced, Order};
-pub use probe::{Expect, Kind, Probe};
+pub use probe::{DnsCheck, Expect, Kind, Probe, RCODES};
 pub use table::{STEADY, Table, Word};

@@ -33,6 +33,8 @@ pub enum Kind {
     Tcp,
     /// A connection is made, and the banner of an rsync daemon must come.
     Rsync,
+    /// A question is asked over UDP.
+    Dns(DnsCheck),
     /// A page is fetched; redirects are not followed.
     Http {
         /// Over TLS, with chain, name and expiry checked.
@@ -55,6 +57,24 @@ pub struct Expect {
     pub body: Option<regex::Regex>,
 }
 
+/// Response codes by their numbers.
+pub const RCODES: [&str; 6] = [
+    "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED",
+];
+
+/// What a DNS probe asks, and what the reply must be.
+#[derive(Clone, Debug)]
+pub struct DnsCheck {
+    /// The name asked for, absolute.
+    pub name: String,
+    /// The number of the record type asked for.
+    pub rtype: u16,
+    /// The response code; those of [`RCODES`].
+    pub rcode: u8,
+    /// Must match a record of the answer, written as `name ttl class type data`.
+    pub answer: Option<regex::Regex>,
+}
+
 impl Kind {
     /// The word for it in files.
     #[must_use]
@@ -62,6 +82,7 @@ impl Kind {
         match self {
             Self::Tcp => "tcp",
             Self::Rsync => "rsync",
+            Self::Dns(_) => "dns",
             Self::Http { tls: false, .. } => "http",
             Self::Http { tls: true, .. } => "https",
         }

@@ -1,5 +1,6 @@
 //! Running the checks: what is done to each address, when, and what is said about it.
 
+mod dns;
 mod http;
 mod rsync;
 mod schedule;
@@ -68,6 +69,7 @@ pub struct Prepared {
 enum Ready {
     Tcp,
     Rsync,
+    Dns(dns::Question),
     Page(http::Page),
 }
 
@@ -101,6 +103,7 @@ fn make_ready(check: &Check, clients: &mut http::Clients) -> Result<Ready, Probl
     Ok(match &check.probe.kind {
         Kind::Tcp => Ready::Tcp,
         Kind::Rsync => Ready::Rsync,
+        Kind::Dns(dns) => Ready::Dns(dns::Question::new(dns)?),
         Kind::Http {
             tls,
             path,
@@ -117,6 +120,7 @@ impl Prepared {
         let result = match &self.ready {
             Ready::Tcp => tcp::connect(self.node, patience).await,
             Ready::Rsync => rsync::greeted(self.node, patience).await,
+            Ready::Dns(question) => question.ask(self.node, patience).await,
             Ready::Page(page) => page.fetch(self.node, patience).await,
         };
         Outcome {

@@ -1,3 +1,4 @@
 //! The kinds of probes that are neither plain connections nor HTTP, each against what it asks.
 
+mod dns;
 mod rsync;
