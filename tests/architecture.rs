@@ -38,7 +38,7 @@ const DOORS: [(&str, &[&str]); 13] = [
     ),
     ("hyper", &["admin/ask.rs", "probe/http"]),
     ("maxminddb", &["geo/database.rs"]),
-    ("nix", &["server/udp.rs", "server/mmsg.rs"]),
+    ("nix", &["probe/exec.rs", "server/udp.rs", "server/mmsg.rs"]),
     ("reqwest", &["probe"]),
     ("rustix", &["control/build.rs"]),
     ("rustls", &["probe"]),

@@ -7,16 +7,17 @@ use crate::health::{DnsCheck, Kind};
 use crate::zone::{Name, RecordType};
 
 /// The kinds there are.
-pub(super) const KINDS: [&str; 5] = ["tcp", "http", "https", "rsync", "dns"];
+pub(super) const KINDS: [&str; 6] = ["tcp", "http", "https", "rsync", "dns", "exec"];
 /// Those that are planned.
-pub(super) const LATER: [&str; 5] = ["icmp", "exec", "file", "freshness", "sample"];
+pub(super) const LATER: [&str; 4] = ["icmp", "file", "freshness", "sample"];
 
 /// Keys that only some kinds have, and these kinds.
-const OWN: [(&str, &[&str]); 5] = [
+const OWN: [(&str, &[&str]); 6] = [
     ("path", &["http", "https"]),
-    ("host", &["http", "https"]),
+    ("host", &["http", "https", "exec"]),
     ("expect", &["http", "https", "dns"]),
     ("question", &["dns"]),
+    ("command", &["exec"]),
     ("ca", &["https"]),
 ];
 
@@ -64,10 +65,11 @@ pub(super) fn read(name: &str, table: &Table<'_>, found: &mut Diagnostics) -> (K
     let kind = match word {
         "http" | "https" => http(word == "https", table, found),
         "rsync" => Kind::Rsync,
+        "exec" => exec(name, table, found).map_or(Kind::Tcp, |command| Kind::Exec { command }),
         "dns" => dns(name, table, found).map_or(Kind::Tcp, Kind::Dns),
         _ => Kind::Tcp,
     };
-    (kind, port.or(own_port(word)).unwrap_or(1))
+    (kind, port.or(own_port(word)).unwrap_or(0))
 }
 
 /// `a tcp`, `an http`.
@@ -87,6 +89,37 @@ pub(super) fn unknown(word: &str, span: Span, found: &mut Diagnostics) {
     } else {
         let error = found.error(span, format!("unknown kind of probe \"{word}\""));
         error.suggest(word, KINDS.into_iter().chain(LATER));
+    }
+}
+
+fn exec(name: &str, table: &Table<'_>, found: &mut Diagnostics) -> Option<Vec<String>> {
+    let Some(value) = table.get("command") else {
+        let error = table.missing(format!("probe \"{name}\" has no command"), found);
+        error.map(|e| e.note("add a line such as command = [\"/usr/lib/check\", \"{address}\"]"));
+        return None;
+    };
+    let mut words = Vec::new();
+    for item in value.items(found)? {
+        let text = item.text(found)?;
+        if text.contains('\0') {
+            item.error("a word of a command holds no NUL", found);
+            return None;
+        }
+        if !words.is_empty() && text.contains("{port}") && table.get("port").is_none() {
+            item.error("there is no \"port\" to put in", found);
+        }
+        words.push(text.to_owned());
+    }
+    match words.first() {
+        Some(program) if program.starts_with('/') => Some(words),
+        Some(_) => {
+            value.error("the program must be an absolute path", found);
+            None
+        }
+        None => {
+            value.error("the command is empty", found);
+            None
+        }
     }
 }
 

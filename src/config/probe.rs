@@ -13,8 +13,8 @@ use crate::zone::Name;
 /// The keys of a probe.
 pub(super) static KEYS: Keys = Keys {
     known: &[
-        "kind", "question", "port", "path", "host", "expect", "ca", "every", "timeout", "down",
-        "ok", "up",
+        "kind", "question", "command", "port", "path", "host", "expect", "ca", "every", "timeout",
+        "down", "ok", "up",
     ],
     later: &[
         "format",
@@ -30,7 +30,6 @@ pub(super) static KEYS: Keys = Keys {
         "need",
         "query",
         "module",
-        "command",
         "file",
         "warn_cert",
         "require",

@@ -53,10 +53,14 @@ fn of_kind(
             },
             ca: None,
         },
-        "dns" => {
+        "dns" | "exec" => {
+            let needs = if word == "dns" { "question" } else { "command" };
             found
-                .error(span, "a dns probe needs a question, and has no shorthand")
-                .note("write a [probe.NAME] with kind = \"dns\"");
+                .error(
+                    span,
+                    format!("{} probe needs a {needs}, and has no shorthand", a(word)),
+                )
+                .note(format!("write a [probe.NAME] with kind = \"{word}\""));
             return None;
         }
         _ if !path.is_empty() => {

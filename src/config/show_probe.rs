@@ -9,7 +9,9 @@ use crate::zone::RecordType;
 pub(super) fn table(out: &mut Text, probe: &Probe) {
     out.table(format!("[probe.{}]", key(&probe.name)));
     out.value("kind", quote(probe.kind.word()));
-    out.value("port", probe.port);
+    if probe.port != 0 {
+        out.value("port", probe.port);
+    }
     own(out, probe);
     out.value("every", quote(&unit::duration_text(probe.every)));
     out.value("timeout", quote(&unit::duration_text(probe.timeout)));
@@ -22,6 +24,10 @@ pub(super) fn table(out: &mut Text, probe: &Probe) {
 fn own(out: &mut Text, probe: &Probe) {
     match &probe.kind {
         Kind::Tcp | Kind::Rsync => {}
+        Kind::Exec { command } => {
+            out.value("command", list(command.iter().map(|w| quote(w))));
+            host(out, probe);
+        }
         Kind::Dns(dns) => {
             let question = format!("{} {}", dns.name, RecordType(dns.rtype));
             out.value("question", quote(&question));

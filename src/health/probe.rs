@@ -10,7 +10,7 @@ pub struct Probe {
     pub name: String,
     /// What is done.
     pub kind: Kind,
-    /// The port it is done to.
+    /// The port it is done to; 0 for a kind that was given none and needs none.
     pub port: u16,
     /// The name asked for (Host, SNI); none: the first name of the pool.
     pub host: Option<String>,
@@ -35,6 +35,11 @@ pub enum Kind {
     Rsync,
     /// A question is asked over UDP.
     Dns(DnsCheck),
+    /// A command is run; its exit status decides.
+    Exec {
+        /// The program and its arguments, in which `{address}`, `{host}` and `{port}` are replaced.
+        command: Vec<String>,
+    },
     /// A page is fetched; redirects are not followed.
     Http {
         /// Over TLS, with chain, name and expiry checked.
@@ -83,6 +88,7 @@ impl Kind {
             Self::Tcp => "tcp",
             Self::Rsync => "rsync",
             Self::Dns(_) => "dns",
+            Self::Exec { .. } => "exec",
             Self::Http { tls: false, .. } => "http",
             Self::Http { tls: true, .. } => "https",
         }

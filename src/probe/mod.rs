@@ -1,6 +1,7 @@
 //! Running the checks: what is done to each address, when, and what is said about it.
 
 mod dns;
+mod exec;
 mod http;
 mod rsync;
 mod schedule;
@@ -70,6 +71,7 @@ enum Ready {
     Tcp,
     Rsync,
     Dns(dns::Question),
+    Exec(exec::Exec),
     Page(http::Page),
 }
 
@@ -103,6 +105,7 @@ fn make_ready(check: &Check, clients: &mut http::Clients) -> Result<Ready, Probl
     Ok(match &check.probe.kind {
         Kind::Tcp => Ready::Tcp,
         Kind::Rsync => Ready::Rsync,
+        Kind::Exec { command } => Ready::Exec(exec::Exec::new(check, command)),
         Kind::Dns(dns) => Ready::Dns(dns::Question::new(dns)?),
         Kind::Http {
             tls,
@@ -121,6 +124,7 @@ impl Prepared {
             Ready::Tcp => tcp::connect(self.node, patience).await,
             Ready::Rsync => rsync::greeted(self.node, patience).await,
             Ready::Dns(question) => question.ask(self.node, patience).await,
+            Ready::Exec(command) => command.run(patience).await,
             Ready::Page(page) => page.fetch(self.node, patience).await,
         };
         Outcome {

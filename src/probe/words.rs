@@ -33,11 +33,16 @@ const LONGEST: usize = 240;
 
 /// The probe's own end of patience.
 pub(super) fn timed_out(after: Duration, phase: Phase) -> String {
+    format!("{} {phase}", took_too_long(after))
+}
+
+/// The same where there are no phases.
+pub(super) fn took_too_long(after: Duration) -> String {
     let ms = after.as_millis();
     if ms.is_multiple_of(1000) {
-        format!("timed out after {} s {phase}", ms / 1000)
+        format!("timed out after {} s", ms / 1000)
     } else {
-        format!("timed out after {ms} ms {phase}")
+        format!("timed out after {ms} ms")
     }
 }
 

@@ -1,4 +1,5 @@
 //! The kinds of probes that are neither plain connections nor HTTP, each against what it asks.
 
 mod dns;
+mod exec;
 mod rsync;
