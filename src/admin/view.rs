@@ -218,13 +218,11 @@ impl CheckLine {
                 .map_or_else(String::new, |(label, _)| label);
             places.insert(&node.name, near);
         }
-        let shares = handle.shares(&snapshot);
-        let share_of = |node: &str, address: IpAddr| {
-            let of_node = |n: &u32| snapshot.nodes[*n as usize].name == node;
-            let mut all = snapshot.addresses.iter().zip(shares.as_ref()?);
-            let found = all.find(|((n, ip), _)| *ip == address && of_node(n));
-            found.map(|(_, share)| *share)
-        };
+        let shares = handle.shares(&snapshot).unwrap_or_default();
+        let named =
+            |(node, ip): &(u32, IpAddr)| (snapshot.nodes[*node as usize].name.as_str(), *ip);
+        let shares: BTreeMap<(&str, IpAddr), f64> =
+            snapshot.addresses.iter().map(named).zip(shares).collect();
         let line = |(check, status): (&crate::health::Check, &crate::health::Status)| Self {
             node: check.node.clone(),
             address: check.address,
@@ -252,7 +250,7 @@ impl CheckLine {
                 .orders()
                 .get(&check.node)
                 .map(|order| OrderLine::of(&check.node, order)),
-            share: share_of(&check.node, check.address),
+            share: shares.get(&(check.node.as_str(), check.address)).copied(),
         };
         board
             .checks()

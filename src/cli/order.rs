@@ -13,7 +13,10 @@ use crate::health::{Forced, Time};
 
 /// What all orders take.
 #[derive(Debug, Args)]
-struct Reasons {
+struct Common {
+    /// Names of nodes; `*` stands for any letters, `?` for one
+    #[arg(required = true)]
+    nodes: Vec<String>,
     /// Why, for those who wonder
     #[arg(long, default_value = "")]
     why: String,
@@ -31,35 +34,26 @@ struct End {
 
 #[derive(Debug, Args)]
 pub(super) struct Drain {
-    /// Names of nodes; `*` stands for any letters, `?` for one
-    #[arg(required = true)]
-    nodes: Vec<String>,
     #[command(flatten)]
     end: End,
     #[command(flatten)]
-    reasons: Reasons,
+    common: Common,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Undrain {
-    /// Names of nodes; `*` stands for any letters, `?` for one
-    #[arg(required = true)]
-    nodes: Vec<String>,
     #[command(flatten)]
-    reasons: Reasons,
+    common: Common,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Force {
     /// In service, out of it, or as the probes say again
     state: Wish,
-    /// Names of nodes; `*` stands for any letters, `?` for one
-    #[arg(required = true)]
-    nodes: Vec<String>,
     #[command(flatten)]
     end: End,
     #[command(flatten)]
-    reasons: Reasons,
+    common: Common,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -73,13 +67,13 @@ impl Drain {
     pub(super) fn run(&self, config: Option<&Path>) -> Result<ExitCode, Stop> {
         let until = until(&self.end)?;
         let forced = Some(Forced::Drained);
-        order(config, &self.nodes, forced, until, &self.reasons)
+        order(config, &self.common, forced, until)
     }
 }
 
 impl Undrain {
     pub(super) fn run(&self, config: Option<&Path>) -> Result<ExitCode, Stop> {
-        order(config, &self.nodes, None, None, &self.reasons)
+        order(config, &self.common, None, None)
     }
 }
 
@@ -91,26 +85,25 @@ impl Force {
             Wish::Clear => None,
         };
         let until = until(&self.end)?;
-        order(config, &self.nodes, forced, until, &self.reasons)
+        order(config, &self.common, forced, until)
     }
 }
 
 fn order(
     config: Option<&Path>,
-    nodes: &[String],
+    common: &Common,
     forced: Option<Forced>,
     until: Option<Time>,
-    reasons: &Reasons,
 ) -> Result<ExitCode, Stop> {
     let wanted = Wanted {
-        nodes: nodes.to_vec(),
+        nodes: common.nodes.clone(),
         state: forced.map(|f| f.word().into()),
-        why: reasons.why.clone(),
+        why: common.why.clone(),
         who: who(),
         until: until.map(|t| t.as_secs()),
     };
     let done: Done = tell(config, "/v1/order", &wanted)?;
-    if reasons.format.json {
+    if common.format.json {
         print_json(&done);
     } else {
         print(&text(&done, forced, until));

@@ -85,19 +85,31 @@ impl Trie {
         if word & NODE == 0 {
             return (word & REST, (word >> SCOPE_SHIFT) as u8);
         }
-        let (mut node, mut shift, mut before) = (word & !NODE, FIRST_SHIFT, TOP_BITS);
+        let (runs, next, shift) = self.descend(word, addr);
+        let (run, octet) = (runs[next - 1], (addr >> shift) as u8);
+        let shared = |other: u8| (octet ^ other).leading_zeros() as u8 + 1;
+        let left = octet_of(run).checked_sub(1).map_or(0, shared);
+        let right = runs.get(next).map_or(0, |run| shared(octet_of(*run)));
+        // The bits before the octet that stands at `shift`.
+        let before = 56 - shift as u8;
+        (run & REST, before + left.max(right))
+    }
+
+    /// From a top word that names a node down to the runs that have an address's list: those runs, the place of the one behind
+    /// the address's own, and where the octet stands that decides.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "an octet")]
+    fn descend(&self, word: u32, addr: u64) -> (&[u32], usize, u32) {
+        let (mut node, mut shift) = (word & !NODE, FIRST_SHIFT);
         loop {
-            let octet = (addr >> shift) as u8;
             let runs = self.node(node);
+            let octet = (addr >> shift) as u8;
             let next = runs.partition_point(|run| octet_of(*run) <= octet);
             let run = runs[next - 1];
             if run & DEEPER == 0 {
-                let shared = |other: u8| (octet ^ other).leading_zeros() as u8 + 1;
-                let left = octet_of(run).checked_sub(1).map_or(0, shared);
-                let right = runs.get(next).map_or(0, |run| shared(octet_of(*run)));
-                return (run & REST, before + left.max(right));
+                return (runs, next, shift);
             }
-            (node, shift, before) = (run & REST, shift - 8, before + 8);
+            (node, shift) = (run & REST, shift - 8);
         }
     }
 
@@ -132,7 +144,6 @@ impl Trie {
     }
 
     /// The run or top word that an address falls into.
-    #[expect(clippy::cast_possible_truncation, reason = "an octet")]
     fn part(&self, addr: u64) -> Range {
         let word = self.top[(addr >> (64 - TOP_BITS)) as usize];
         let below = u64::MAX >> TOP_BITS;
@@ -143,22 +154,14 @@ impl Trie {
                 list: word & REST,
             };
         }
-        let (mut node, mut shift) = (word & !NODE, FIRST_SHIFT);
-        loop {
-            let runs = self.node(node);
-            let octet = (addr >> shift) as u8;
-            let next = runs.partition_point(|run| octet_of(*run) <= octet);
-            let run = runs[next - 1];
-            if run & DEEPER == 0 {
-                let base = addr & !((0x100 << shift) - 1);
-                let end = runs.get(next).map_or(0x100, |r| u64::from(octet_of(*r)));
-                return Range {
-                    first: base | u64::from(octet_of(run)) << shift,
-                    last: base | ((end << shift) - 1),
-                    list: run & REST,
-                };
-            }
-            (node, shift) = (run & REST, shift - 8);
+        let (runs, next, shift) = self.descend(word, addr);
+        let run = runs[next - 1];
+        let base = addr & !((0x100 << shift) - 1);
+        let end = runs.get(next).map_or(0x100, |r| u64::from(octet_of(*r)));
+        Range {
+            first: base | u64::from(octet_of(run)) << shift,
+            last: base | ((end << shift) - 1),
+            list: run & REST,
         }
     }
 
