@@ -11,7 +11,7 @@ use nearmost::diagnostic::{Diagnostics, Sources};
 const REFERENCE: &str = "docs/configuration.md";
 
 /// The lists of keys in `src/config`, and the sections of the reference that describe them.
-const SECTIONS: [(&str, &str, &str); 13] = [
+const SECTIONS: [(&str, &str, &str); 14] = [
     ("files.rs", "TOP", "Tables of `nearmost.toml`"),
     ("server.rs", "SERVER", "`[server]`"),
     ("server.rs", "LIMITS", "`[limits]`"),
@@ -20,6 +20,7 @@ const SECTIONS: [(&str, &str, &str); 13] = [
     ("zones.rs", "KEYS", "`[zone.\"NAME\"]`"),
     ("pool.rs", "KEYS", "`[pool.NAME]`"),
     ("node.rs", "KEYS", "`[node.NAME]`"),
+    ("require.rs", "REQUIRE", "`require`"),
     ("rules.rs", "RULE", "`rules`"),
     ("selector.rs", "LIMIT", "`limit`"),
     ("probe.rs", "KEYS", "`[probe.NAME]`"),
@@ -165,7 +166,7 @@ fn examples(path: &str) -> (usize, usize) {
 #[test]
 fn examples_are_read_without_errors() {
     assert_eq!(examples("README.md"), (0, 1));
-    assert_eq!(examples(REFERENCE), (11, 6));
+    assert_eq!(examples(REFERENCE), (12, 6));
 }
 
 /// A list of keys as it stands in the source.

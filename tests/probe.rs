@@ -47,6 +47,7 @@ fn check_at(node: SocketAddr, kind: Kind) -> Check {
             down: 3,
             ok: 6,
             up: 6,
+            shadow: false,
         }),
     }
 }

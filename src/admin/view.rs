@@ -179,6 +179,8 @@ pub struct CheckLine {
     pub address: IpAddr,
     /// The probe.
     pub probe: String,
+    /// Whether nothing follows from it.
+    pub shadow: bool,
     /// The name asked for.
     pub host: String,
     /// Where the node stands.
@@ -227,6 +229,7 @@ impl CheckLine {
             node: check.node.clone(),
             address: check.address,
             probe: check.probe.name.clone(),
+            shadow: check.probe.shadow,
             host: check.host.clone(),
             place: places.get(check.node.as_str()).cloned().unwrap_or_default(),
             state: status.counter.state().word().into(),
@@ -260,10 +263,10 @@ impl CheckLine {
             .collect()
     }
 
-    /// Whether the address is out of service by this check, and nobody has ordered otherwise.
+    /// Whether the address is out of service by this check, which has a vote, and nobody has ordered otherwise.
     #[must_use]
     pub fn is_down(&self) -> bool {
-        self.state == State::Down.word() && self.order.is_none()
+        self.state == State::Down.word() && self.order.is_none() && !self.shadow
     }
 }
 

@@ -76,7 +76,10 @@ fn text(checks: &[CheckLine], now: u64) -> String {
             c.node.clone(),
             c.place.clone(),
             c.address.to_string(),
-            c.probe.clone(),
+            match c.shadow {
+                true => format!("{} (shadow)", c.probe),
+                false => c.probe.clone(),
+            },
             match &c.order {
                 Some(order) => format!("{} ({})", order.state, c.state),
                 None => c.state.clone(),

@@ -13,6 +13,7 @@ mod network;
 mod node;
 mod pool;
 mod probe;
+mod require;
 mod rules;
 mod selector;
 mod server;

@@ -2,7 +2,7 @@
 
 use super::files::Definition;
 use super::table::{Keys, Value, not_yet};
-use super::{probe, rules, unit};
+use super::{probe, require, rules, unit};
 use crate::diagnostic::{Diagnostics, Span};
 use crate::health::Probe;
 use crate::policy::{Answer, Near, Node, NoneLeft, Pool, UnknownClient};
@@ -13,6 +13,7 @@ pub(super) static KEYS: Keys = Keys {
         "nodes",
         "probe",
         "probes",
+        "require",
         "answer",
         "near",
         "prefer",
@@ -27,7 +28,6 @@ pub(super) static KEYS: Keys = Keys {
         "keep",
         "consistent",
         "spread",
-        "require",
         "shadow",
         "warn_cert",
         "max_lag",
@@ -102,6 +102,10 @@ pub(super) fn read(
     }
     Pool {
         name: (*name).to_owned(),
+        require: table
+            .get("require")
+            .and_then(|v| require::read(&v, votes(&probes, known), found))
+            .unwrap_or_default(),
         probes,
         answer: table
             .get("answer")
@@ -129,6 +133,12 @@ pub(super) fn read(
             .unwrap_or(UnknownClient::Server),
         nodes,
     }
+}
+
+/// How many of the probes have a vote; none if some may have been lost to a syntax error.
+fn votes(probes: &[usize], known: &Known<'_>) -> Option<usize> {
+    let votes = probes.iter().filter(|p| !known.probes[**p].shadow);
+    known.whole.then(|| votes.count())
 }
 
 /// The nodes that a list of names, `tag:x` and `*` means, each once; `among` are those it may mean.

@@ -14,7 +14,7 @@ use crate::zone::Name;
 pub(super) static KEYS: Keys = Keys {
     known: &[
         "kind", "question", "command", "port", "path", "host", "expect", "ca", "every", "timeout",
-        "down", "ok", "up",
+        "down", "ok", "up", "shadow",
     ],
     later: &[
         "format",
@@ -32,8 +32,6 @@ pub(super) static KEYS: Keys = Keys {
         "module",
         "file",
         "warn_cert",
-        "require",
-        "shadow",
     ],
 };
 
@@ -69,6 +67,10 @@ pub(super) fn read(definition: &Definition<'_>, found: &mut Diagnostics) -> Prob
         down,
         ok,
         up,
+        shadow: table
+            .get("shadow")
+            .and_then(|v| v.truth(found))
+            .unwrap_or(false),
     }
 }
 

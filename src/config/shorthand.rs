@@ -91,5 +91,6 @@ fn of_kind(
         down: probe::DOWN,
         ok: probe::OK,
         up: probe::UP,
+        shadow: false,
     })
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::show_probe::{self, in_words, is_shorthand};
 use super::{Config, Geo, Limits, Server, Zone, ZoneSource, pool, unit};
 use crate::geo::{Point, nearest_city};
-use crate::health::Probe;
+use crate::health::{Probe, Require};
 use crate::policy::{Answer, Node, Pool, Rule, Selector, UnknownClient};
 use crate::zone::Name;
 
@@ -156,6 +156,11 @@ fn show_pool(out: &mut Text, pool: &Pool, config: &Config) {
     out.value("probes", list(probes.iter().map(|p| quote(&p.name))));
     for probe in probes.iter().filter(|p| is_shorthand(p)) {
         out.line(format!("# {}: {}", probe.name, in_words(probe)));
+    }
+    match pool.require {
+        Require::All => out.value("require", "\"all\""),
+        Require::Any => out.value("require", "\"any\""),
+        Require::AtLeast(n) => out.value("require", format!("{{ at_least = {n} }}")),
     }
     match pool.answer {
         Answer::Nodes(nodes) => out.value("answer", nodes),

@@ -18,6 +18,7 @@ pub(super) fn table(out: &mut Text, probe: &Probe) {
     out.value("down", probe.down);
     out.value("ok", probe.ok);
     out.value("up", probe.up);
+    out.value("shadow", probe.shadow);
 }
 
 /// What only its kind has.

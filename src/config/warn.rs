@@ -29,6 +29,14 @@ pub(super) fn look(config: &Config, at: &Places, found: &mut Diagnostics) {
         }
     }
     for (pool, span) in config.pools.iter().zip(&at.pools) {
+        let votes = |p: &usize| !config.probes[*p].shadow;
+        if !pool.probes.is_empty() && !pool.probes.iter().any(votes) {
+            let message = format!(
+                "no probe of pool \"{}\" has a vote: its nodes always count as up",
+                pool.name
+            );
+            found.warning(*span, message);
+        }
         if pool.probes.is_empty() {
             found
                 .warning(

@@ -386,13 +386,14 @@ impl<'a> Builder<'a> {
     /// The slot of an address in a pool: pools with the same probes and the same name share it, and so do addresses of a node that
     /// nobody probes.
     fn slot(&mut self, pool: &Pool, node: &str, ip: IpAddr, host: Option<&String>) -> u32 {
-        let checks: Vec<usize> = pool
-            .probes
-            .iter()
-            .filter_map(|&p| self.check(p, node, ip, host))
-            .collect();
+        let mut checks = Vec::new();
+        for &probe in &pool.probes {
+            let check = self.check(probe, node, ip, host);
+            checks.extend(check.filter(|_| !self.probes[probe].shadow));
+        }
         let slot = Slot {
             node: node.into(),
+            need: pool.require.of(checks.len()),
             checks,
         };
         *self.slot_numbers.entry(slot).or_insert_with_key(|slot| {

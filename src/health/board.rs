@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::Probe;
 use super::counter::{Counter, State, Thresholds};
 use super::order::{Forced, Order};
+use super::slot::{Slot, together};
 use super::table::{STEADY, Table, Word};
 
 /// Time since 1970. It does not go back while the program runs.
@@ -74,15 +75,6 @@ pub struct Board {
     /// What is ordered, by the node's name.
     orders: BTreeMap<String, Order>,
     started: Time,
-}
-
-/// Addresses of a node that are judged alike.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Slot {
-    /// The node's name.
-    pub node: String,
-    /// The checks that must all be up.
-    pub checks: Vec<usize>,
 }
 
 /// A state so young is not called steady.
@@ -207,21 +199,13 @@ impl Board {
     fn word(&self, slot: &Slot, now: Time) -> Word {
         match self.orders.get(&slot.node) {
             Some(order) => ordered(order, now),
-            None => self.measured(&slot.checks, now),
+            None => self.measured(slot, now),
         }
     }
 
-    fn measured(&self, checks: &[usize], now: Time) -> Word {
-        checks
-            .iter()
-            .map(|&check| self.check_word(check, now))
-            .fold(Word::UNPROBED, |a, b| {
-                Word::new(
-                    a.in_service() && b.in_service(),
-                    a.ttl_cap().min(b.ttl_cap()),
-                    a.last_in_service().min(b.last_in_service()),
-                )
-            })
+    fn measured(&self, slot: &Slot, now: Time) -> Word {
+        let words = slot.checks.iter().map(|&check| self.check_word(check, now));
+        together(words, slot.need)
     }
 
     fn check_word(&self, check: usize, now: Time) -> Word {

@@ -24,6 +24,8 @@ pub struct Probe {
     pub ok: u32,
     /// Successes in a row after which the address is back in service.
     pub up: u32,
+    /// It runs and is shown, and nothing follows from it.
+    pub shadow: bool,
 }
 
 /// What a probe does.

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::selector::{Limit, Selector};
 use crate::geo::{Country, Point};
+use crate::health::Require;
 
 /// One mirror machine or site.
 #[derive(Clone, Debug)]
@@ -34,8 +35,10 @@ pub struct Pool {
     pub name: String,
     /// Indices of its nodes, each once, in the order that the pool lists them; those of a tag in the order of the files.
     pub nodes: Vec<usize>,
-    /// Indices of its probes; an address is in service when all of them say so. None: always in service.
+    /// Indices of its probes. None that has a vote: always in service.
     pub probes: Vec<usize>,
+    /// How many of those that have a vote must say that an address is up.
+    pub require: Require,
     /// How many nodes an answer holds.
     pub answer: Answer,
     /// The band of about-equal nodes.
