@@ -11,7 +11,7 @@ use nearmost::diagnostic::{Diagnostics, Sources};
 const REFERENCE: &str = "docs/configuration.md";
 
 /// The lists of keys in `src/config`, and the sections of the reference that describe them.
-const SECTIONS: [(&str, &str, &str); 14] = [
+const SECTIONS: [(&str, &str, &str); 15] = [
     ("files.rs", "TOP", "Tables of `nearmost.toml`"),
     ("server.rs", "SERVER", "`[server]`"),
     ("server.rs", "LIMITS", "`[limits]`"),
@@ -21,6 +21,7 @@ const SECTIONS: [(&str, &str, &str); 14] = [
     ("pool.rs", "KEYS", "`[pool.NAME]`"),
     ("node.rs", "KEYS", "`[node.NAME]`"),
     ("require.rs", "REQUIRE", "`require`"),
+    ("low.rs", "LOW", "`low`"),
     ("rules.rs", "RULE", "`rules`"),
     ("selector.rs", "LIMIT", "`limit`"),
     ("probe.rs", "KEYS", "`[probe.NAME]`"),
@@ -166,7 +167,7 @@ fn examples(path: &str) -> (usize, usize) {
 #[test]
 fn examples_are_read_without_errors() {
     assert_eq!(examples("README.md"), (0, 1));
-    assert_eq!(examples(REFERENCE), (12, 6));
+    assert_eq!(examples(REFERENCE), (14, 6));
 }
 
 /// A list of keys as it stands in the source.

@@ -73,6 +73,8 @@ pub struct FamilyLine {
     pub in_service: usize,
     /// What is answered with none: the policy's word.
     pub none: String,
+    /// Why nodes serve that do not otherwise; none: they do not.
+    pub spilled: Option<String>,
     /// Ranges of client addresses, IPv4 and IPv6.
     pub ranges: (usize, usize),
     /// Distinct ordered lists.
@@ -126,6 +128,7 @@ impl PoolLine {
                     .filter(|(m, _)| steering.word(*m, &table).in_service())
                     .count(),
                 none: steering.none.to_string(),
+                spilled: steering.spill.as_ref().and_then(|s| s.words(&table)),
                 ranges: (v4, v6),
                 lists,
             }

@@ -48,6 +48,9 @@ pub struct PoolPart {
     pub override_number: Option<u32>,
     /// All nodes in the order of the walk.
     pub nodes: Vec<NodeLine>,
+    /// Why nodes serve that do not otherwise; none: they do not.
+    #[serde(default)]
+    pub spilled: Option<String>,
     /// What happened with no node in service; empty otherwise.
     pub none_left: Option<String>,
     /// Seconds.
@@ -195,7 +198,7 @@ impl Explainer<'_> {
         let choice = steering.walk(self.asker.client, self.table, 0, &mut seen);
         let (place, _) = self.snapshot.world.locate(self.asker.client);
         let whom = Whom::of(self.asker.client, &place);
-        let plan = &self.family.plan;
+        let plan = self.family.plan(self.table);
         let km = distances(plan, &place, cities);
         let given = |member: u16| choice.members().contains(&member);
         let v4 = steering.addresses.first().is_some_and(|a| a.ip.is_ipv4());
@@ -208,9 +211,14 @@ impl Explainer<'_> {
             };
             let mut line = self.line(member, rank, km[usize::from(member)], verdict);
             let first = choice.members().first();
-            let rule = first.and_then(|first| plan.put_behind(member, *first, whom));
-            if let (Some(rule), Verdict::Farther) = (rule, verdict) {
-                line.reason = format!("in service, but behind others by rule {rule}");
+            let behind = first.and_then(|first| plan.why_behind(member, *first, whom));
+            if let (Some(behind), Verdict::Farther) = (behind, verdict) {
+                line.reason = format!("in service, but {behind}");
+            }
+            let bias = plan.members[usize::from(member)].bias;
+            if bias.0 != 0 {
+                let km = km[usize::from(member)] * bias.factor();
+                line.reason += &format!(", counted as {km:.0} km by its bias");
             }
             line
         });
@@ -233,11 +241,12 @@ impl Explainer<'_> {
             source: place.source.word().into(),
             override_number: override_number(&place),
             nodes,
+            spilled: steering.spill.as_ref().and_then(|s| s.words(self.table)),
             none_left: none_left(choice.outcome, choice.members().is_empty()),
             ttl: ttl(self.used, choice.ttl_cap),
             ttl_why: self.ttl_why(choice.ttl_cap, choice.outcome),
             scope: if self.asker.by_ecs { choice.scope } else { 0 },
-            range: steering.map.range(self.asker.client),
+            range: steering.map(self.table).range(self.asker.client),
         }
     }
 
@@ -268,7 +277,7 @@ impl Explainer<'_> {
 
     /// A member that such clients are never given.
     fn never(&self, member: u16, whom: Whom) -> Option<NodeLine> {
-        let reason = self.family.plan.why_never(member, whom)?;
+        let reason = self.family.plan(self.table).why_never(member, whom)?;
         let steering = &self.family.steering;
         let node = steering.members[usize::from(member)].node;
         Some(NodeLine {
@@ -375,6 +384,7 @@ fn without_family(snapshot: &Snapshot, pool: &Pool, asker: Asker, qtype: u16) ->
         source: place.source.word().into(),
         override_number: override_number(&place),
         nodes: without_addresses(snapshot, pool, &[], qtype == rtype::A).collect(),
+        spilled: None,
         none_left: None,
         ttl: 0,
         ttl_why: "there is no record".into(),

@@ -132,8 +132,9 @@ fn text(explained: &Explained, offline: bool) -> String {
             row.map(str::to_owned).to_vec()
         });
         out += &table(&["", "#", "node", "km", "state", "why", "addresses"], rows);
-        pool.none_left
+        pool.spilled
             .iter()
+            .chain(&pool.none_left)
             .for_each(|why| out += &format!("\n{why}"));
         out += &format!("\nttl       {}  ({})\n", pool.ttl, pool.ttl_why);
         out += &format!("scope     /{}  ({})\n", pool.scope, scope(pool));

@@ -59,6 +59,9 @@ fn text(status: &Status) -> String {
     let family = |f: &Option<FamilyLine>| match f {
         None => "-".into(),
         Some(f) if f.in_service == 0 => format!("0 of {}: {}", f.nodes, f.none),
+        Some(FamilyLine {
+            spilled: Some(why), ..
+        }) => why.clone(),
         Some(f) => format!("{} of {}", f.in_service, f.nodes),
     };
     let pools = status

@@ -6,19 +6,25 @@ use super::files::{Definition, name_problem};
 use super::location;
 use super::selector;
 use super::table::{Keys, Value};
+use super::unit;
 use crate::diagnostic::{Diagnostics, Span};
-use crate::policy::Node;
+use crate::policy::{Bias, Node};
 
 /// The keys of a node.
 pub(super) static KEYS: Keys = Keys {
-    known: &["at", "country", "admin", "tags", "weight", "ip", "limit"],
-    later: &["capacity", "tier", "host", "bias", "address", "shadow"],
+    known: &[
+        "at", "country", "admin", "tags", "weight", "capacity", "tier", "bias", "ip", "limit",
+    ],
+    later: &["host", "address", "shadow"],
 };
 
 /// A node's weight unless it says otherwise.
 const WEIGHT: u32 = 100;
 /// The largest weight: room for a capacity in Mbit/s.
 const HEAVIEST: u32 = 1_000_000;
+
+/// The highest tier.
+const TIERS: u8 = 99;
 
 /// Reads a node.
 pub(super) fn read(definition: &Definition<'_>, found: &mut Diagnostics) -> Node {
@@ -52,9 +58,30 @@ pub(super) fn read(definition: &Definition<'_>, found: &mut Diagnostics) -> Node
             .get("weight")
             .and_then(|v| v.whole(0..=HEAVIEST, found))
             .unwrap_or(WEIGHT),
+        capacity: table.get("capacity").and_then(|v| capacity(&v, found)),
+        tier: table
+            .get("tier")
+            .and_then(|v| v.whole(1..=TIERS, found))
+            .unwrap_or(1),
+        bias: table
+            .get("bias")
+            .and_then(|v| v.whole(-99..=99, found))
+            .map(Bias)
+            .unwrap_or_default(),
         limit: selector::limit(table, found),
         addresses,
     }
+}
+
+fn capacity(value: &Value<'_>, found: &mut Diagnostics) -> Option<u32> {
+    let text = value.text(found)?;
+    let capacity = unit::megabits(text);
+    if capacity.is_none() {
+        value
+            .error(format!("\"{text}\" is no capacity"), found)
+            .note("write \"500Mbit\" or \"10Gbit\", up to 4000Tbit");
+    }
+    capacity
 }
 
 fn tags(value: &Value<'_>, found: &mut Diagnostics) -> Vec<String> {

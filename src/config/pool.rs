@@ -2,7 +2,7 @@
 
 use super::files::Definition;
 use super::table::{Keys, Value, not_yet};
-use super::{probe, require, rules, unit};
+use super::{low, prefer, probe, require, rules, unit};
 use crate::diagnostic::{Diagnostics, Span};
 use crate::health::Probe;
 use crate::policy::{Answer, Near, Node, NoneLeft, Pool, UnknownClient};
@@ -19,12 +19,12 @@ pub(super) static KEYS: Keys = Keys {
         "prefer",
         "rules",
         "sticky",
+        "low",
         "none",
         "unknown_client",
     ],
     later: &[
         "max_share",
-        "low",
         "keep",
         "consistent",
         "spread",
@@ -44,9 +44,6 @@ pub(super) const NONE: [(&str, NoneLeft); 5] = [
     ("nodata", NoneLeft::NoData),
     ("servfail", NoneLeft::ServFail),
 ];
-
-const PREFER: &str = "distance";
-const LATER_PREFER: [&str; 5] = ["network", "asn", "country", "continent", "order"];
 
 /// An answer of more nodes would not fit the packets that are sent.
 const MOST_NODES: u8 = 32;
@@ -97,9 +94,6 @@ pub(super) fn read(
         (None, Some(list)) => probe_list(&list, known, found),
         (None, None) => Vec::new(),
     };
-    if let Some(value) = table.get("prefer") {
-        check_prefer(&value, found);
-    }
     Pool {
         name: (*name).to_owned(),
         require: table
@@ -114,6 +108,14 @@ pub(super) fn read(
         near: table
             .get("near")
             .and_then(|v| near(&v, found))
+            .unwrap_or_default(),
+        prefer: table
+            .get("prefer")
+            .map(|v| prefer::read(&v, found))
+            .unwrap_or_default(),
+        low: table
+            .get("low")
+            .map(|v| low::read(&v, &nodes, known, found))
             .unwrap_or_default(),
         rules: table
             .get("rules")
@@ -185,12 +187,12 @@ pub(super) fn matching(
             .map(|(i, _)| i)
             .collect::<Vec<_>>()
     };
-    if text.starts_with("tier:") {
-        found.error(span, not_yet(text));
-        return Vec::new();
-    }
     let (out, problem) = match text.strip_prefix("tag:") {
         _ if text == "*" => (those(&|_| true), "there is no node".to_owned()),
+        _ if text.starts_with("tier:") => (
+            those(&|n| text.strip_prefix("tier:") == Some(&n.tier.to_string())),
+            format!("no node is of {}", text.replace(':', " ")),
+        ),
         Some(tag) => (
             those(&|n| n.tags.iter().any(|t| t == tag)),
             format!("no node has the tag \"{tag}\""),
@@ -273,21 +275,6 @@ fn near(value: &Value<'_>, found: &mut Diagnostics) -> Option<Near> {
     let near = unit::near(value.text(found)?);
     near.map_err(|problem| value.error(problem, found).severity)
         .ok()
-}
-
-/// Distance is all that there is yet.
-fn check_prefer(value: &Value<'_>, found: &mut Diagnostics) {
-    for (word, span) in value.texts(found).unwrap_or_default() {
-        if LATER_PREFER.contains(&word) {
-            found.error(span, not_yet(word));
-        } else if word != PREFER {
-            let error = found.error(
-                span,
-                format!("\"{word}\" is nothing that nodes can be preferred by"),
-            );
-            error.suggest(word, [PREFER].into_iter().chain(LATER_PREFER));
-        }
-    }
 }
 
 fn none_left(value: &Value<'_>, found: &mut Diagnostics) -> Option<NoneLeft> {

@@ -4,10 +4,10 @@ use std::fmt::{Display, Write as _};
 use std::path::Path;
 
 use super::show_probe::{self, in_words, is_shorthand};
-use super::{Config, Geo, Limits, Server, Zone, ZoneSource, pool, unit};
+use super::{Config, Geo, Limits, Server, Zone, ZoneSource, pool, prefer, unit};
 use crate::geo::{Point, nearest_city};
 use crate::health::{Probe, Require};
-use crate::policy::{Answer, Node, Pool, Rule, Selector, UnknownClient};
+use crate::policy::{Answer, Below, Low, Node, Pool, Rule, Selector, UnknownClient};
 use crate::zone::Name;
 
 /// Text of one `nearmost.toml` that reads back as this very configuration, with all defaults and places as numbers.
@@ -167,7 +167,11 @@ fn show_pool(out: &mut Text, pool: &Pool, config: &Config) {
         Answer::All => out.value("answer", "\"all\""),
     }
     out.value("near", quote(&pool.near.to_string()));
-    out.value("prefer", "[\"distance\"]");
+    let prefer = prefer::words(&pool.prefer).into_iter();
+    out.value("prefer", list(prefer.map(quote)));
+    if !pool.low.is_empty() {
+        out.value("low", list(pool.low.iter().map(low)));
+    }
     if !pool.rules.is_empty() {
         out.value("rules", list(pool.rules.iter().map(rule)));
     }
@@ -197,6 +201,13 @@ fn show_node(out: &mut Text, node: &Node) {
     }
     out.value("tags", list(node.tags.iter().map(|t| quote(t))));
     out.value("weight", node.weight);
+    if let Some(capacity) = node.capacity {
+        out.value("capacity", quote(&unit::megabits_text(capacity)));
+    }
+    out.value("tier", node.tier);
+    if node.bias.0 != 0 {
+        out.value("bias", node.bias.0);
+    }
     if !node.limit.is_open() {
         let part = |key: &str, selectors: &[Selector]| {
             let some = !selectors.is_empty();
@@ -217,6 +228,14 @@ fn show_node(out: &mut Text, node: &Node) {
 
 pub(super) fn list(items: impl Iterator<Item = String>) -> String {
     format!("[{}]", items.collect::<Vec<_>>().join(", "))
+}
+
+fn low(low: &Low) -> String {
+    let below = match low.below {
+        Below::Nodes(nodes) => nodes.to_string(),
+        share => quote(&share.to_string()),
+    };
+    format!("{{ below = {below}, use = {} }}", quote(&low.uses.text))
 }
 
 fn rule(rule: &Rule) -> String {

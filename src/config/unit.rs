@@ -60,6 +60,23 @@ pub(super) fn octets(text: &str) -> Option<u64> {
     number.checked_mul(scale(&SIZE, unit)?)
 }
 
+/// Units of capacity in Mbit/s, the biggest first.
+const RATE: [(&str, u64); 3] = [("Tbit", 1_000_000), ("Gbit", 1000), ("Mbit", 1)];
+
+/// A whole number above 0 of `Mbit`, `Gbit` or `Tbit` a second; what comes out are Mbit.
+pub(super) fn megabits(text: &str) -> Option<u32> {
+    let (number, unit) = number(text.trim().strip_suffix("/s").unwrap_or(text.trim()))?;
+    let all = number.checked_mul(scale(&RATE, unit)?)?;
+    u32::try_from(all).ok().filter(|n| *n > 0)
+}
+
+/// What [`megabits`] reads.
+pub(super) fn megabits_text(megabits: u32) -> String {
+    let fits = |unit: &&(&str, u64)| u64::from(megabits) % unit.1 == 0;
+    let (unit, scale) = RATE.iter().find(fits).unwrap_or(&RATE[2]);
+    format!("{}{unit}", u64::from(megabits) / scale)
+}
+
 /// A factor, a distance, or both with a plus between them. Alone, a factor means no slack and a distance factor 1.
 ///
 /// # Errors

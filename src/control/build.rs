@@ -8,13 +8,11 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use super::load::Parts;
+use super::plan;
 use crate::config::Config;
-use crate::geo::{Country, Point, World, country_cities, world_cities};
-use crate::health::{Board, Check, Probe, Slot, Time};
-use crate::policy::{
-    Address, Answer, Map, Member, Node, Plan, PlanMember, PlanRule, Pool, Rule, Steering, Unknown,
-    UnknownClient, compile,
-};
+use crate::geo::{Country, Point, World, country_at, country_cities, world_cities};
+use crate::health::{Board, Check, Probe, Slot, Table, Time};
+use crate::policy::{Address, Map, Member, Node, Plan, Pool, Reserve, Spill, Steering, compile};
 use crate::prefix::{Client, is_routable};
 use crate::snapshot::{Family, Pool as Asked, Settings, Snapshot, TableCell, Zones};
 use crate::zone::{Data, Zone};
@@ -58,9 +56,12 @@ pub fn build(parts: &Parts, number: u64, now: Time) -> Result<Generation, Vec<St
 /// As [`build`].
 pub fn rebuild(parts: &Parts, last: &Snapshot, now: Time) -> Result<Generation, Vec<String>> {
     let mut maps: Vec<Compiled> = Vec::new();
-    for Family { steering, plan } in last.pools.iter().flat_map(|p| [&p.v4, &p.v6]).flatten() {
-        if maps.iter().all(|(_, map)| !Arc::ptr_eq(map, &steering.map)) {
-            maps.push((Arc::clone(plan), Arc::clone(&steering.map)));
+    for Family { steering, plans } in last.pools.iter().flat_map(|p| [&p.v4, &p.v6]).flatten() {
+        let spilled = steering.spill.iter().flat_map(|spill| &spill.maps);
+        for (plan, map) in plans.iter().zip([&steering.map].into_iter().chain(spilled)) {
+            if maps.iter().all(|(_, known)| !Arc::ptr_eq(known, map)) {
+                maps.push((Arc::clone(plan), Arc::clone(map)));
+            }
         }
     }
     generation(
@@ -141,7 +142,6 @@ fn generation(
         .map(|o| o.net)
         .filter(|net| !is_routable(net.addr))
         .collect();
-    let table = TableCell::new(board.table(now));
     let snapshot = Snapshot {
         generation: number,
         zones: Zones::new(zones),
@@ -155,8 +155,9 @@ fn generation(
             udp_size: config.limits.udp_size,
             nsid: config.server.nsid.clone(),
         },
-        table,
+        table: TableCell::new(Table::new(Vec::new())),
     };
+    snapshot.table.publish(snapshot.judge(board.table(now)));
     Ok(Generation { snapshot, board })
 }
 
@@ -227,6 +228,8 @@ struct Builder<'a> {
     address_numbers: HashMap<(u32, IpAddr), u32>,
     slots: Vec<Slot>,
     slot_numbers: HashMap<Slot, u32>,
+    /// How many families have reserves.
+    spills: u32,
 }
 
 impl<'a> Builder<'a> {
@@ -240,6 +243,7 @@ impl<'a> Builder<'a> {
                     .find_map(|a| world.locate(Client::of(*a)).0.point)
             };
             node.at = node.at.or_else(located);
+            node.country = node.country.or_else(|| country_at(node.at?));
         }
         let probes = config.probes.iter().cloned().map(Arc::new).collect();
         Self {
@@ -257,6 +261,7 @@ impl<'a> Builder<'a> {
             address_numbers: HashMap::new(),
             slots: Vec::new(),
             slot_numbers: HashMap::new(),
+            spills: 0,
         }
     }
 
@@ -309,68 +314,52 @@ impl<'a> Builder<'a> {
         if members.is_empty() {
             return None;
         }
-        let (plan, map) = self.map(self.plan(pool, &members));
+        let reserves = plan::reserves(pool, &members);
+        let plan = plan::of(
+            pool,
+            &members,
+            (&self.nodes, self.config.server.at),
+            &reserves,
+        );
+        let (spill, mut plans) = self.spill(&members, &plan, reserves);
+        let (plan, map) = self.map(plan);
+        plans.insert(0, plan);
         let steering = Steering {
             map,
+            spill,
             members: shared(&mut self.members, members),
             addresses: shared(&mut self.addresses, addresses),
             answer: pool.answer,
             sticky: pool.sticky,
             none: pool.none,
         };
-        Some(Family { steering, plan })
+        Some(Family { steering, plans })
     }
 
-    fn plan(&self, pool: &Pool, members: &[Member]) -> Plan {
-        let member = |m: &Member| {
-            let node = &self.nodes[m.node as usize];
-            let at = node.at.expect("nodes without a place were refused");
-            PlanMember {
-                name: node.name.clone(),
-                at,
-                weight: m.weight,
-                limit: node.limit.clone(),
-            }
-        };
-        let position = |node: &usize| members.iter().position(|m| m.node as usize == *node);
-        let unknown = match &pool.unknown {
-            UnknownClient::Server => self.config.server.at.map_or(Unknown::Anywhere, Unknown::At),
-            UnknownClient::Nodes(nodes) => {
-                let listed: Vec<u16> = nodes
-                    .iter()
-                    .filter_map(position)
-                    .filter_map(|p| u16::try_from(p).ok())
-                    .collect();
-                if listed.is_empty() {
-                    Unknown::Anywhere
-                } else {
-                    Unknown::Members(listed)
-                }
-            }
-        };
-        let number = |n: &usize| position(n).and_then(|p| u16::try_from(p).ok());
-        let rule = |rule: &Rule| PlanRule {
-            from: rule.from.clone(),
-            uses: rule
-                .uses
-                .iter()
-                .map(|u| Some(u.nodes.as_ref()?.iter().filter_map(number).collect()))
-                .collect(),
-        };
-        let rules = pool.rules.iter().map(rule).collect();
-        let answer = match pool.answer {
-            Answer::Nodes(n) => Some(n),
-            Answer::All => None,
-        };
-        let (near, sticky) = (pool.near, pool.sticky);
-        Plan {
-            members: members.iter().map(member).collect(),
-            answer,
-            near,
-            sticky,
-            unknown,
-            rules,
+    /// The maps of the steps that a pool goes where too little of it is in service, and what they were compiled from.
+    fn spill(
+        &mut self,
+        members: &[Member],
+        plan: &Plan,
+        reserves: Vec<Reserve>,
+    ) -> (Option<Arc<Spill>>, Vec<Arc<Plan>>) {
+        if reserves.is_empty() {
+            return (None, Vec::new());
         }
+        let steps = 1..=reserves.len();
+        let (plans, maps) = steps
+            .map(|step| self.map(plan::with_joined(plan, &reserves, step)))
+            .unzip();
+        let of_nodes = members.iter().map(|m| &self.nodes[m.node as usize]);
+        let spill = Spill {
+            number: self.spills,
+            first: plan::first(members.len(), &reserves),
+            capacity: plan::capacities(of_nodes),
+            reserves,
+            maps,
+        };
+        self.spills += 1;
+        (Some(Arc::new(spill)), plans)
     }
 
     fn map(&mut self, plan: Plan) -> Compiled {

@@ -1,6 +1,6 @@
 //! Takes the probers' results, tells what changed, and publishes the table that follows.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -29,6 +29,7 @@ pub(super) async fn collect(
     let mut publisher = Publisher {
         handle,
         none_left: HashSet::new(),
+        spilled: HashMap::new(),
     };
     let mut due = Instant::now() + AT_LEAST;
     loop {
@@ -53,6 +54,8 @@ struct Publisher {
     handle: Handle,
     /// Pools without a node in service, as they were told last.
     none_left: HashSet<(usize, bool)>,
+    /// Why nodes serve that do not otherwise, as it was told last.
+    spilled: HashMap<(usize, bool), String>,
 }
 
 impl Publisher {
@@ -72,6 +75,7 @@ impl Publisher {
             (board.table(now), board.all_checked())
         };
         let snapshot = self.handle.current().get();
+        let table = snapshot.judge(table);
         if **snapshot.table.load() != table {
             snapshot.table.publish(table);
         }
@@ -88,6 +92,17 @@ impl Publisher {
             for (family, v4) in [(&pool.v4, true), (&pool.v6, false)] {
                 let Some(family) = family else { continue };
                 let word = if v4 { "IPv4" } else { "IPv6" };
+                let spilled = family.steering.spill.as_ref();
+                match spilled.and_then(|s| s.words(&table)) {
+                    Some(why) if self.spilled.get(&(number, v4)) != Some(&why) => {
+                        tracing::warn!("pool {}, {word}: {why}", pool.name);
+                        self.spilled.insert((number, v4), why);
+                    }
+                    None if self.spilled.remove(&(number, v4)).is_some() => {
+                        tracing::info!("pool {}, {word}: enough is in service again", pool.name);
+                    }
+                    _ => {}
+                }
                 if any_in_service(&family.steering, &table) {
                     if self.none_left.remove(&(number, v4)) {
                         tracing::info!(

@@ -6,6 +6,7 @@ mod history;
 mod keep;
 mod load;
 mod orders;
+mod plan;
 mod run;
 mod shares;
 mod states;

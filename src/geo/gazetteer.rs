@@ -102,6 +102,12 @@ pub fn nearest_city(point: Point) -> Option<(String, f64)> {
         .map(|(city, km)| (city.label(), km))
 }
 
+/// The country of the listed city that is nearest to a point.
+#[must_use]
+pub fn country_at(point: Point) -> Option<Country> {
+    nearest_among(&CITIES, point).map(|(city, _)| city.country)
+}
+
 /// The distance in km to the nearest listed city of a country; none where no city of it is listed.
 #[must_use]
 pub fn km_to_country(point: Point, country: Country) -> Option<f64> {

@@ -13,7 +13,8 @@ mod world;
 
 pub use database::{Database, Error};
 pub use gazetteer::{
-    continent, country_cities, country_named, is_country, km_to_country, nearest_city, world_cities,
+    continent, country_at, country_cities, country_named, is_country, km_to_country, nearest_city,
+    world_cities,
 };
 pub use overrides::Override;
 pub use packed::{Packed, Range};

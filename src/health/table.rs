@@ -47,6 +47,8 @@ impl Word {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
     words: Box<[Word]>,
+    /// Steps of pools, as [`Table::step`] tells them.
+    steps: Box<[u8]>,
 }
 
 impl Table {
@@ -55,7 +57,22 @@ impl Table {
     pub fn new(words: Vec<Word>) -> Self {
         Self {
             words: words.into(),
+            steps: Box::default(),
         }
+    }
+
+    /// The same table with the steps that follow from it.
+    #[must_use]
+    pub fn with_steps(self, steps: Vec<u8>) -> Self {
+        let steps = steps.into();
+        Self { steps, ..self }
+    }
+
+    /// How many steps a pool has gone because too little of it is in service; by the number that the generation gave it.
+    #[must_use]
+    #[inline]
+    pub fn step(&self, number: u32) -> u8 {
+        self.steps.get(number as usize).copied().unwrap_or(0)
     }
 
     /// The word of a slot. A slot of another generation reads as out of service.

@@ -4,11 +4,15 @@ mod compile;
 mod map;
 mod pool;
 mod selector;
+mod spill;
 mod trie;
 mod walk;
 
 pub use compile::{Cities, Member as PlanMember, Plan, PlanRule, Unknown, compile, distances};
 pub use map::{Entry, List, ListId, Map};
-pub use pool::{Answer, Near, Node, NoneLeft, Pool, Rule, UnknownClient, Use};
+pub use pool::{
+    Answer, Below, Bias, Low, Near, Node, NoneLeft, Pool, Prefer, Rule, UnknownClient, Use,
+};
 pub use selector::{CONTINENTS, Limit, Selector, Whom};
+pub use spill::{Reserve, Spill};
 pub use walk::{Address, Choice, MOST, Member, Outcome, Steering, Verdict, Witness};

@@ -22,6 +22,12 @@ pub struct Node {
     pub tags: Vec<String>,
     /// Its share among nodes that are about equally near; 0 is a spare.
     pub weight: u32,
+    /// What it can serve, in Mbit/s, if stated.
+    pub capacity: Option<u32>,
+    /// 1 for the first choice; those of a higher tier serve only where nobody of a lower is left.
+    pub tier: u8,
+    /// How much nearer (positive) or farther it counts than it is, -99 to 99, as [`Bias`] says.
+    pub bias: Bias,
     /// Who may be sent to it.
     pub limit: Limit,
     /// Its addresses, each probed and judged apart.
@@ -43,6 +49,10 @@ pub struct Pool {
     pub answer: Answer,
     /// The band of about-equal nodes.
     pub near: Near,
+    /// What nodes are preferred by, the first above all; distance comes after them.
+    pub prefer: Vec<Prefer>,
+    /// Nodes that join the others while too few of those serve, one step after the other.
+    pub low: Vec<Low>,
     /// Other nodes or another order for some clients: the first that means a client holds.
     pub rules: Vec<Rule>,
     /// The same client keeps the same node; else drawn by weight for each question.
@@ -69,6 +79,81 @@ pub struct Use {
     pub text: String,
     /// Indices of the nodes of the pool that are meant; none: all that the rule does not name.
     pub nodes: Option<Vec<usize>>,
+}
+
+/// What some nodes can have in common with a client, or before others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Prefer {
+    /// An address of the node is for the client's network.
+    Network,
+    /// They are in the same country.
+    Country,
+    /// They are on the same continent.
+    Continent,
+    /// The node comes before others in the pool's list.
+    Order,
+}
+
+impl Prefer {
+    /// The words for them.
+    pub const WORDS: [(&str, Self); 4] = [
+        ("network", Self::Network),
+        ("country", Self::Country),
+        ("continent", Self::Continent),
+        ("order", Self::Order),
+    ];
+
+    /// The word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        let word = Self::WORDS.iter().find(|(_, prefer)| *prefer == self);
+        word.map_or("", |(word, _)| word)
+    }
+}
+
+/// When nodes join the others.
+#[derive(Clone, Debug)]
+pub struct Low {
+    /// While less than this of the others is in service.
+    pub below: Below,
+    /// The nodes that join, by their indices.
+    pub uses: Use,
+}
+
+/// A part of some nodes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Below {
+    /// Of their capacity, 0 to 1.
+    Share(f64),
+    /// A number of nodes.
+    Nodes(u32),
+}
+
+impl fmt::Display for Below {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Share(share) => write!(f, "{}%", share * 100.0),
+            Self::Nodes(nodes) => nodes.fmt(f),
+        }
+    }
+}
+
+/// How much nearer or farther a node counts than it is: `distance x (1 - bias / 100)` for 0 to 99, `distance / (1 + bias / 100)` for
+/// -99 to 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bias(pub i8);
+
+impl Bias {
+    /// What distances are multiplied by.
+    #[must_use]
+    pub fn factor(self) -> f64 {
+        let part = f64::from(self.0.clamp(-99, 99)) / 100.0;
+        if part > 0.0 {
+            1.0 - part
+        } else {
+            1.0 / (1.0 + part)
+        }
+    }
 }
 
 /// How many nodes an answer holds, for each family.

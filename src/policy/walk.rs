@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::map::{Entry, List, Map};
-use super::{Answer, NoneLeft};
+use super::{Answer, NoneLeft, Spill};
 use crate::health::{STEADY, Table, Word};
 use crate::prefix::Client;
 
@@ -13,6 +13,8 @@ use crate::prefix::Client;
 pub struct Steering {
     /// Client ranges to lists of members.
     pub map: Arc<Map>,
+    /// Maps for while too few members are in service.
+    pub spill: Option<Arc<Spill>>,
     /// The members, by their numbers in the map; pools of the same nodes share them.
     pub members: Arc<[Member]>,
     /// The members' addresses; pools share them where they share their states too.
@@ -135,7 +137,7 @@ impl Steering {
         draw: u64,
         witness: &mut W,
     ) -> Choice {
-        let (list, scope) = self.map.find(client);
+        let (list, scope) = self.map(table).find(client);
         let mut choice = Choice {
             members: [0; MOST],
             count: 0,
@@ -177,6 +179,21 @@ impl Steering {
             self.draw(&mut choice, wanted, draw);
         }
         choice
+    }
+
+    /// How many of the pool's reserves have joined, by who is in service; none: it has none.
+    #[must_use]
+    pub fn step(&self, table: &Table) -> Option<u8> {
+        let spill = self.spill.as_ref()?;
+        Some(spill.step(|member| self.word(member, table).in_service()))
+    }
+
+    /// The map that holds by who is in service.
+    #[must_use]
+    #[inline]
+    pub fn map(&self, table: &Table) -> &Map {
+        let spilled = self.spill.as_ref().and_then(|spill| spill.map(table));
+        spilled.unwrap_or(&self.map)
     }
 
     /// The state of a member: in service if one of its addresses is, its cap the least of them.

@@ -56,6 +56,15 @@ impl Snapshot {
             .unwrap_or(0)
     }
 
+    /// A table, and the steps of the pools that follow from it.
+    #[must_use]
+    pub fn judge(&self, table: Table) -> Table {
+        let families = self.pools.iter().flat_map(|p| [&p.v4, &p.v6]).flatten();
+        let steps = families.filter_map(|family| family.steering.step(&table));
+        let steps = steps.collect();
+        table.with_steps(steps)
+    }
+
     /// Makes counters of given addresses for so many threads.
     pub fn count_given(&mut self, threads: usize) {
         let counters = || self.addresses.iter().map(|_| Counter::default()).collect();
@@ -116,8 +125,18 @@ pub struct Pool {
 pub struct Family {
     /// Map, members and policy.
     pub steering: Steering,
-    /// What the map was compiled from; only for people.
-    pub plan: Arc<Plan>,
+    /// What the map was compiled from, and what those of its steps were; only for people and for the next generation.
+    pub plans: Vec<Arc<Plan>>,
+}
+
+impl Family {
+    /// What the map was compiled from that holds now.
+    #[must_use]
+    pub fn plan(&self, table: &Table) -> &Plan {
+        let step = self.steering.spill.as_ref();
+        let step = step.map_or(0, |spill| usize::from(table.step(spill.number)));
+        &self.plans[step.min(self.plans.len() - 1)]
+    }
 }
 
 /// The zones, found by the longest name that matches.

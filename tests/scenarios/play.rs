@@ -142,6 +142,7 @@ impl Play {
             .explain(&question.name, question.qtype, question.from);
         let part = explained.pool.ok_or("nothing leads to a pool")?;
         let mut out = vec![format!("place from {}, ttl {}", part.source, part.ttl)];
+        out.extend(part.spilled);
         out.extend(part.none_left);
         for line in part.nodes {
             out.push(format!("{} {}: {}", line.node, line.state, line.reason));

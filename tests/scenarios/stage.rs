@@ -99,7 +99,9 @@ impl Stage {
             self.observe(check, found);
         }
         self.now = end;
-        self.snapshot.table.publish(self.board.table(end));
+        self.snapshot
+            .table
+            .publish(self.snapshot.judge(self.board.table(end)));
     }
 
     fn next_result(&self, check: usize) -> Time {
@@ -127,7 +129,8 @@ impl Stage {
             self.board
                 .observe(check, Outcome { result, latency }, self.now),
         );
-        self.snapshot.table.publish(self.board.table(self.now));
+        let table = self.board.table(self.now);
+        self.snapshot.table.publish(self.snapshot.judge(table));
     }
 
     /// Time since the start.

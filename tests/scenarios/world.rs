@@ -51,7 +51,7 @@ fn add(line: &str, records: &mut Vec<(Prefix, Vec<u8>)>) -> Result<(), String> {
     for (block, n) in blocks(net, len).into_iter().zip(0..) {
         // Some ten metres each: places of their own, and no distance that matters.
         let step = f64::from(n) * 1e-4;
-        records.push((block, city(lat + step, lon)));
+        records.push((block, city(lat + step, lon, None)));
     }
     Ok(())
 }
@@ -94,11 +94,12 @@ fn record(place: &str) -> Result<Vec<u8>, String> {
         ]));
     }
     if let Some([lat, lon]) = coordinates(place) {
-        return Ok(city(lat, lon));
+        return Ok(city(lat, lon, None));
     }
     let site =
         resolve(place).map_err(|near| format!("no place is known as \"{place}\": {near:?}"))?;
-    Ok(city(site.point.lat, site.point.lon))
+    let country = map(&[("iso_code", text(site.country.code()))]);
+    Ok(city(site.point.lat, site.point.lon, Some(country)))
 }
 
 fn coordinates(text: &str) -> Option<[f64; 2]> {
@@ -106,14 +107,11 @@ fn coordinates(text: &str) -> Option<[f64; 2]> {
     Some([lat.trim().parse().ok()?, lon.trim().parse().ok()?])
 }
 
-fn city(lat: f64, lon: f64) -> Vec<u8> {
-    map(&[
-        ("city", map(&[])),
-        (
-            "location",
-            map(&[("latitude", double(lat)), ("longitude", double(lon))]),
-        ),
-    ])
+fn city(lat: f64, lon: f64, country: Option<Vec<u8>>) -> Vec<u8> {
+    let location = map(&[("latitude", double(lat)), ("longitude", double(lon))]);
+    let mut entries = vec![("city", map(&[])), ("location", location)];
+    entries.extend(country.map(|country| ("country", country)));
+    map(&entries)
 }
 
 /// A search tree: left for 0, right for 1, at its ends offsets into the data.

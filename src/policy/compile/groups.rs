@@ -1,11 +1,24 @@
 //! Which members a client may be given, and which of them come before others whatever the distances.
 
-use super::Plan;
+use super::{Member, Plan, PlanRule};
+use crate::geo::continent;
+use crate::policy::Prefer;
 use crate::policy::selector::{self, Whom};
 use crate::prefix::{Client, Prefix};
 
 /// Members that a client may be given: each group comes before the next, in itself ordered by distance.
 pub(super) type Groups = Vec<Vec<u16>>;
+
+/// How far behind the first a member stands with a client, by one [`Step`] after the other: those that are equal are a group.
+type Standing = Vec<u16>;
+
+/// What members are told apart by before distance.
+#[derive(Clone, Copy)]
+enum Step {
+    Rule,
+    Tier,
+    Prefer(Prefer),
+}
 
 impl Whom {
     /// A client at a place.
@@ -22,12 +35,22 @@ impl Whom {
 impl Plan {
     /// Whether all clients may be given all members, the nearest first.
     pub(super) fn is_plain(&self) -> bool {
-        self.rules.is_empty() && self.members.iter().all(|m| m.limit.is_open())
+        let alike = |m: &Member| m.limit.is_open() && m.tier == self.members[0].tier;
+        self.rules.is_empty()
+            && self.prefer.is_empty()
+            && !self.is_biased()
+            && self.members.iter().all(alike)
+    }
+
+    /// Whether some member counts nearer or farther than it is.
+    pub(super) fn is_biased(&self) -> bool {
+        self.members.iter().any(|m| m.bias.0 != 0)
     }
 
     /// The networks that decide who is given whom, each once.
     pub(super) fn nets(&self) -> Vec<Prefix> {
         let mut nets: Vec<Prefix> = self.members.iter().flat_map(|m| m.limit.nets()).collect();
+        nets.extend(selector::nets(self.members.iter().flat_map(|m| &m.home)));
         nets.extend(selector::nets(self.rules.iter().flat_map(|r| &r.from)));
         nets.sort_unstable();
         nets.dedup();
@@ -36,43 +59,65 @@ impl Plan {
 
     /// The members for a client, in groups.
     pub(super) fn groups(&self, whom: Whom) -> Groups {
-        let may = |(number, member): (u16, &super::Member)| {
-            let open = member.limit.is_open() || member.limit.shuts_out(whom).is_none();
-            open.then_some(number)
-        };
-        let mut left: Vec<u16> = (0..).zip(&self.members).filter_map(may).collect();
-        let Some((_, rule)) = self.rule(whom) else {
-            return vec![left];
-        };
-        let named: Vec<u16> = rule.uses.iter().flatten().flatten().copied().collect();
-        let mut groups = Groups::new();
-        for used in &rule.uses {
-            let meant = |m: &u16| match used {
-                Some(members) => members.contains(m),
-                None => !named.contains(m),
-            };
-            let (group, rest) = left.into_iter().partition(meant);
-            groups.push(group);
-            left = rest;
-        }
+        let rule = self.rule(whom).map(|(_, rule)| rule);
+        let numbers = (0..).zip(&self.members).map(|(number, _)| number);
+        let standing = |number: u16| Some((self.standing(number, rule, whom)?, number));
+        let mut standings: Vec<(Standing, u16)> = numbers.filter_map(standing).collect();
+        standings.sort_unstable();
+        let equal = |a: &(Standing, u16), b: &(Standing, u16)| a.0 == b.0;
+        let groups = standings.chunk_by(equal);
         groups
+            .map(|group| group.iter().map(|(_, number)| *number).collect())
+            .collect()
+    }
+
+    fn steps(&self) -> impl Iterator<Item = Step> {
+        let prefer = self.prefer.iter().map(|prefer| Step::Prefer(*prefer));
+        [Step::Rule, Step::Tier].into_iter().chain(prefer)
+    }
+
+    /// How a member stands with a client for whom a rule holds; none: it is never given to such a client.
+    fn standing(&self, number: u16, rule: Option<&PlanRule>, whom: Whom) -> Option<Standing> {
+        let member = &self.members[usize::from(number)];
+        if !member.limit.is_open() && member.limit.shuts_out(whom).is_some() {
+            return None;
+        }
+        let used = rule.map_or(Some(0), |rule| rule.place(number))?;
+        let behind = |step: Step| match step {
+            Step::Rule => used,
+            Step::Tier => member.tier,
+            Step::Prefer(Prefer::Order) => number,
+            Step::Prefer(prefer) => u16::from(!member.shares(prefer, whom)),
+        };
+        Some(self.steps().map(behind).collect())
     }
 
     /// The rule for a client, and its number from 1.
-    fn rule(&self, whom: Whom) -> Option<(usize, &super::PlanRule)> {
-        let holds = |rule: &super::PlanRule| {
-            rule.from.is_empty() || rule.from.iter().any(|s| s.means(whom))
-        };
+    fn rule(&self, whom: Whom) -> Option<(usize, &PlanRule)> {
+        let holds =
+            |rule: &PlanRule| rule.from.is_empty() || rule.from.iter().any(|s| s.means(whom));
         (1..).zip(&self.rules).find(|(_, rule)| holds(rule))
     }
 
-    /// The number of the rule that puts a client's member behind another.
+    /// Why a client's member stands behind another whatever the distances, in words; none: it does not.
     #[must_use]
-    pub fn put_behind(&self, member: u16, other: u16, whom: Whom) -> Option<usize> {
-        let (number, _) = self.rule(whom)?;
-        let groups = self.groups(whom);
-        let group = |m: u16| groups.iter().position(|g| g.contains(&m));
-        (group(member) > group(other)).then_some(number)
+    pub fn why_behind(&self, member: u16, other: u16, whom: Whom) -> Option<String> {
+        let rule = self.rule(whom);
+        let standing = |number| self.standing(number, rule.map(|r| r.1), whom);
+        let (mine, others) = (standing(member)?, standing(other)?);
+        let mut both = mine.iter().zip(&others).zip(self.steps());
+        let ((mine, others), step) = both.find(|((mine, others), _)| mine != others)?;
+        if mine < others {
+            return None;
+        }
+        Some(match step {
+            Step::Rule => format!("behind others by rule {}", rule.map_or(0, |r| r.0)),
+            Step::Tier => format!("behind those of tier {others}"),
+            Step::Prefer(Prefer::Network) => "not in the client's network".into(),
+            Step::Prefer(Prefer::Country) => "not in the client's country".into(),
+            Step::Prefer(Prefer::Continent) => "not on the client's continent".into(),
+            Step::Prefer(Prefer::Order) => "listed after".into(),
+        })
     }
 
     /// Why a client is never given a member, in words.
@@ -81,8 +126,39 @@ impl Plan {
         let shut = self.members[usize::from(member)].limit.shuts_out(whom);
         shut.or_else(|| {
             let (number, rule) = self.rule(whom)?;
-            let named = |used: &Option<Vec<u16>>| used.as_ref().is_none_or(|u| u.contains(&member));
-            (!rule.uses.iter().any(named)).then(|| format!("not named by rule {number}"))
+            let named = rule.place(member).is_some();
+            (!named).then(|| format!("not named by rule {number}"))
         })
+    }
+}
+
+impl PlanRule {
+    /// Which of its entries means a member, counted from 0.
+    fn place(&self, member: u16) -> Option<u16> {
+        let named = || self.uses.iter().flatten().any(|u| u.contains(&member));
+        let means = |used: &Option<Vec<u16>>| match used {
+            Some(members) => members.contains(&member),
+            None => !named(),
+        };
+        (0..)
+            .zip(&self.uses)
+            .find(|(_, u)| means(u))
+            .map(|(n, _)| n)
+    }
+}
+
+impl Member {
+    /// Whether it has something in common with a client.
+    fn shares(&self, what: Prefer, whom: Whom) -> bool {
+        let same = |of: fn(crate::geo::Country) -> Option<&'static str>| {
+            let (mine, theirs) = (self.country.and_then(of), whom.country.and_then(of));
+            mine.is_some() && mine == theirs
+        };
+        match what {
+            Prefer::Network => self.home.iter().any(|s| s.means(whom)),
+            Prefer::Country => self.country.is_some() && self.country == whom.country,
+            Prefer::Continent => same(continent),
+            Prefer::Order => false,
+        }
     }
 }

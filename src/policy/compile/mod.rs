@@ -9,10 +9,10 @@ use std::hash::BuildHasher;
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use self::rank::{Rank, Residents};
-use super::Near;
 use super::map::{Entry, ListId, Lists, Map, aligned};
 use super::selector::{Limit, Selector};
 use super::trie::Trie;
+use super::{Bias, Near, Prefer};
 use crate::geo::{
     CARRIER, Country, Place, PlaceId, Point, UNKNOWN, World, chord_to_km, squared_chord,
 };
@@ -32,6 +32,8 @@ pub struct Plan {
     pub unknown: Unknown,
     /// Other members or another order for some clients: the first that means a client holds.
     pub rules: Vec<PlanRule>,
+    /// What members are preferred by, the first above all.
+    pub prefer: Vec<Prefer>,
 }
 
 /// Which members some clients are given.
@@ -54,6 +56,14 @@ pub struct Member {
     pub weight: u32,
     /// Who may be given it.
     pub limit: Limit,
+    /// The country it stands in.
+    pub country: Option<Country>,
+    /// The clients whose network it is in.
+    pub home: Vec<Selector>,
+    /// Those of a lower tier come before it.
+    pub tier: u16,
+    /// How much nearer it counts than it is.
+    pub bias: Bias,
 }
 
 /// Where clients are taken to be that nothing is known of.
@@ -105,7 +115,7 @@ pub fn compile(plan: &Plan, world: &World, cities: Cities<'_>) -> Map {
 /// Kilometres from a place to each member of a plan, as its map was compiled from them.
 #[must_use]
 pub fn distances(plan: &Plan, place: &Place, cities: Cities<'_>) -> Vec<f64> {
-    let rank = Rank::new(plan);
+    let rank = Rank::unbiased(plan);
     let point = match (place.point, place.country, &plan.unknown) {
         (None, None, Unknown::At(point)) => Some(*point),
         (point, ..) => point,

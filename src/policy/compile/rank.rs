@@ -11,6 +11,8 @@ pub(super) struct Rank<'a> {
     plan: &'a Plan,
     units: Vec<[f64; 3]>,
     names: Vec<u64>,
+    /// What the distance of each member is multiplied by; empty: none has a bias.
+    factors: Vec<f64>,
     /// Kilometres by member, from the place that is ranked for; of those that cannot matter to it something old.
     km: Vec<f64>,
     /// Members not yet in a band, in their order.
@@ -29,9 +31,22 @@ const INEXACT_KM: f64 = 0.01;
 
 impl<'a> Rank<'a> {
     pub(super) fn new(plan: &'a Plan) -> Self {
+        let factors = match plan.is_biased() {
+            true => plan.members.iter().map(|m| m.bias.factor()).collect(),
+            false => Vec::new(),
+        };
+        Self {
+            factors,
+            ..Self::unbiased(plan)
+        }
+    }
+
+    /// One that knows distances as they are.
+    pub(super) fn unbiased(plan: &'a Plan) -> Self {
         let name = |m: &Member| hash(m.name.as_bytes());
         Self {
             plan,
+            factors: Vec::new(),
             units: plan.members.iter().map(|m| m.at.unit()).collect(),
             names: plan.members.iter().map(name).collect(),
             km: vec![0.0; plan.members.len()],
@@ -51,7 +66,11 @@ impl<'a> Rank<'a> {
     pub(super) fn km_from(&self, point: Point) -> Vec<f64> {
         let here = point.unit();
         let km = |there: &[f64; 3]| chord_to_km(squared_chord(here, *there));
-        self.units.iter().map(km).collect()
+        let mut all: Vec<f64> = self.units.iter().map(km).collect();
+        all.iter_mut()
+            .zip(&self.factors)
+            .for_each(|(km, f)| *km *= f);
+        all
     }
 
     /// Kilometres to each member, as a mean over people.
@@ -67,7 +86,8 @@ impl<'a> Rank<'a> {
     pub(super) fn near(&mut self, here: [f64; 3], radius_km: f64, of: &[u16], out: &mut Vec<u16>) {
         out.clear();
         let wanted = self.wanted();
-        if of.len() <= wanted {
+        // Where distances are biased, any of them can.
+        if of.len() <= wanted || !self.factors.is_empty() {
             out.extend_from_slice(of);
             return;
         }
@@ -115,7 +135,8 @@ impl<'a> Rank<'a> {
         }
         for member in &self.left {
             let member = usize::from(*member);
-            self.km[member] = chord_to_km(squared_chord(here, self.units[member]));
+            let factor = self.factors.get(member).unwrap_or(&1.0);
+            self.km[member] = chord_to_km(squared_chord(here, self.units[member])) * factor;
         }
     }
 
@@ -155,7 +176,8 @@ impl<'a> Rank<'a> {
         }
         for member in &left {
             let member = usize::from(*member);
-            self.km[member] = people.mean_km(self.units[member]);
+            let factor = self.factors.get(member).unwrap_or(&1.0);
+            self.km[member] = people.mean_km(self.units[member]) * factor;
         }
         self.left = left;
     }

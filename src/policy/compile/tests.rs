@@ -40,6 +40,10 @@ fn plan(places: &[(f64, f64)], answer: Option<u8>, near: Near, sticky: bool) -> 
         },
         weight: 100,
         limit: Limit::default(),
+        country: None,
+        home: Vec::new(),
+        tier: 1,
+        bias: Bias::default(),
     };
     Plan {
         members: places.iter().enumerate().map(member).collect(),
@@ -48,6 +52,7 @@ fn plan(places: &[(f64, f64)], answer: Option<u8>, near: Near, sticky: bool) -> 
         sticky,
         unknown: Unknown::Anywhere,
         rules: Vec::new(),
+        prefer: Vec::new(),
     }
 }
 
@@ -84,6 +89,7 @@ fn steering(plan: &Plan, map: Map, answer: Answer, none: NoneLeft) -> Steering {
         ip: IpAddr::from([192, 0, 2, u8::try_from(slot).expect("few")]),
     };
     Steering {
+        spill: None,
         map: Arc::new(map),
         members: (0..count).map(member).collect(),
         addresses: (0..count).map(address).collect(),
