@@ -147,3 +147,52 @@ fn many_pools_of_few_sets_share_what_is_large() {
     let nodes: HashSet<_> = snapshot.pools.iter().map(|p| p.nodes.as_ptr()).collect();
     assert_eq!(nodes.len(), 2);
 }
+
+/// How often each probe checks the one address that two pools under three names share.
+#[test]
+fn what_does_not_ask_by_name_is_checked_once() {
+    let probe = |name: &str, keys: &str| format!("[probe.{name}]\n{keys}\n");
+    let probes = [
+        ("tcp", "kind = \"tcp\"\nport = 80", 1),
+        ("rsync", "kind = \"rsync\"", 1),
+        ("ping", "kind = \"icmp\"", 1),
+        ("told", "kind = \"file\"\nfile = \"/states\"", 1),
+        ("zone", "kind = \"dns\"\nquestion = \"example.org SOA\"", 1),
+        (
+            "own",
+            "kind = \"exec\"\ncommand = [\"/bin/true\", \"{address}\"]",
+            1,
+        ),
+        (
+            "named",
+            "kind = \"exec\"\ncommand = [\"/bin/true\", \"{host}\"]",
+            2,
+        ),
+        ("web", "kind = \"http\"", 2),
+        ("fixed", "kind = \"http\"\nhost = \"x.example\"", 1),
+    ];
+    let names = probes.map(|(name, _, _)| format!("\"{name}\"")).join(", ");
+    let tables = probes.map(|(name, keys, _)| probe(name, keys)).concat();
+    let pools = format!(
+        "pools = {{ a = \"one\", b = \"two\", \"*.w\" = \"wild\" }}\n{tables}\
+         [pool.one]\nprobes = [{names}]\n[pool.two]\nprobes = [{names}]\n[pool.wild]\nprobes = [\"tcp\", \"ping\", \"fixed\"]\n"
+    );
+    let text = format!(
+        "[zone.\"example.org\"]\nns = [\"ns1.example.org\"]\n{pools}[node.lon]\nat = \"LHR\"\nip = [\"192.0.2.1\"]\n"
+    );
+    let loaded = load_text(Path::new("once.toml"), &text);
+    let told = loaded.found.render(&loaded.sources, false);
+    let parts = loaded.parts.unwrap_or_else(|| panic!("{told}"));
+    let generation = build(&parts, 1, Time::ZERO).unwrap();
+    let checks = generation.board.checks();
+    for (name, _, times) in probes {
+        let of = checks.iter().filter(|check| check.probe.name == name);
+        assert_eq!(of.count(), times, "{name}");
+    }
+    // The three pools are judged by them alike.
+    let slots: HashSet<u32> = generation.snapshot.pools[..3]
+        .iter()
+        .map(|pool| pool.v4.as_ref().unwrap().steering.addresses[0].slot)
+        .collect();
+    assert_eq!(slots.len(), 3);
+}

@@ -1,5 +1,6 @@
 //! `check`: what is wrong with the files, as a good compiler says it.
 
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -8,6 +9,7 @@ use clap::Args;
 use super::{Stop, complain, config_path, plural, print, verdict};
 use crate::config;
 use crate::control::{Loaded, build, load};
+use crate::probe;
 
 #[derive(Debug, Args)]
 pub(super) struct Check {
@@ -31,6 +33,13 @@ impl Check {
         let now = crate::clock::Clock::start().now();
         let generation =
             build(&parts, 1, now).map_err(|errors| Stop::configuration(errors.join("\n")))?;
+        // It may be served elsewhere or by another user: no error of the files.
+        if let Err(error) = probe::prepare(generation.board.checks()) {
+            let _ = writeln!(
+                std::io::stderr(),
+                "warning: here and as this user `serve` would not start: {error}"
+            );
+        }
         if self.show {
             print(&config::show(&parts.config));
             return Ok(ExitCode::SUCCESS);

@@ -1,24 +1,32 @@
 //! `kind` of a probe: what belongs to each, and what does not.
 
+use std::time::Duration;
+
 use super::expect;
+use super::probe::AGES;
 use super::table::{Table, not_yet};
 use crate::diagnostic::{Diagnostics, Span};
 use crate::health::{DnsCheck, Kind};
 use crate::zone::{Name, RecordType};
 
 /// The kinds there are.
-pub(super) const KINDS: [&str; 6] = ["tcp", "http", "https", "rsync", "dns", "exec"];
+pub(super) const KINDS: [&str; 8] = [
+    "tcp", "http", "https", "icmp", "rsync", "dns", "exec", "file",
+];
 /// Those that are planned.
-pub(super) const LATER: [&str; 4] = ["icmp", "file", "freshness", "sample"];
+pub(super) const LATER: [&str; 2] = ["freshness", "sample"];
 
 /// Keys that only some kinds have, and these kinds.
-const OWN: [(&str, &[&str]); 6] = [
+const OWN: [(&str, &[&str]); 9] = [
+    ("port", &["tcp", "http", "https", "rsync", "dns", "exec"]),
     ("path", &["http", "https"]),
     ("host", &["http", "https", "exec"]),
     ("expect", &["http", "https", "dns"]),
     ("question", &["dns"]),
     ("command", &["exec"]),
     ("ca", &["https"]),
+    ("file", &["file"]),
+    ("max_age", &["file"]),
 ];
 
 /// The port of a kind, if it has one of its own.
@@ -33,7 +41,12 @@ pub(super) fn own_port(word: &str) -> Option<u16> {
 }
 
 /// The kind with all that belongs to it, and the port. What is wrong becomes a TCP probe, with errors.
-pub(super) fn read(name: &str, table: &Table<'_>, found: &mut Diagnostics) -> (Kind, u16) {
+pub(super) fn read(
+    name: &str,
+    table: &Table<'_>,
+    every: Duration,
+    found: &mut Diagnostics,
+) -> (Kind, u16) {
     let port = table.get("port").and_then(|v| v.whole(1..=u16::MAX, found));
     let bad = (Kind::Tcp, 1);
     let Some(value) = table.get("kind") else {
@@ -65,6 +78,8 @@ pub(super) fn read(name: &str, table: &Table<'_>, found: &mut Diagnostics) -> (K
     let kind = match word {
         "http" | "https" => http(word == "https", table, found),
         "rsync" => Kind::Rsync,
+        "icmp" => Kind::Icmp,
+        "file" => file(name, table, every, found).unwrap_or(Kind::Tcp),
         "exec" => exec(name, table, found).map_or(Kind::Tcp, |command| Kind::Exec { command }),
         "dns" => dns(name, table, found).map_or(Kind::Tcp, Kind::Dns),
         _ => Kind::Tcp,
@@ -121,6 +136,24 @@ fn exec(name: &str, table: &Table<'_>, found: &mut Diagnostics) -> Option<Vec<St
             None
         }
     }
+}
+
+/// So many intervals without a word from the writer of a file are too many, unless told otherwise.
+const MAX_AGE: u32 = 10;
+
+fn file(name: &str, table: &Table<'_>, every: Duration, found: &mut Diagnostics) -> Option<Kind> {
+    let max_age = table
+        .get("max_age")
+        .map_or(Some(every * MAX_AGE), |v| v.duration(AGES, found));
+    let Some(value) = table.get("file") else {
+        let error = table.missing(format!("probe \"{name}\" has no file"), found);
+        error.map(|e| e.note("add a line such as file = \"/run/monitor/states\""));
+        return None;
+    };
+    Some(Kind::File {
+        path: value.path(found)?,
+        max_age: max_age?,
+    })
 }
 
 fn dns(name: &str, table: &Table<'_>, found: &mut Diagnostics) -> Option<DnsCheck> {

@@ -1,5 +1,6 @@
 //! `[probe.NAME]`: what is checked, how often and the thresholds.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::files::Definition;
@@ -13,8 +14,8 @@ use crate::zone::Name;
 /// The keys of a probe.
 pub(super) static KEYS: Keys = Keys {
     known: &[
-        "kind", "question", "command", "port", "path", "host", "expect", "ca", "every", "timeout",
-        "down", "ok", "up", "shadow",
+        "kind", "question", "command", "file", "max_age", "port", "path", "host", "expect", "ca",
+        "every", "timeout", "down", "ok", "up", "shadow",
     ],
     later: &[
         "format",
@@ -30,7 +31,6 @@ pub(super) static KEYS: Keys = Keys {
         "need",
         "query",
         "module",
-        "file",
         "warn_cert",
     ],
 };
@@ -43,6 +43,8 @@ pub(super) const UP: u32 = 6;
 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(86_400);
+/// What `max_age` may be: its default is ten times `every`.
+pub(super) const AGES: RangeInclusive<Duration> = SECOND..=Duration::from_secs(864_000);
 
 /// Reads a probe.
 pub(super) fn read(definition: &Definition<'_>, found: &mut Diagnostics) -> Probe {
@@ -55,7 +57,7 @@ pub(super) fn read(definition: &Definition<'_>, found: &mut Diagnostics) -> Prob
             .unwrap_or(default)
     };
     let (down, ok, up) = (count("down", DOWN), count("ok", OK), count("up", UP));
-    let (kind, port) = kind::read(name, table, found);
+    let (kind, port) = kind::read(name, table, every, found);
     let host = table.get("host").and_then(|v| host(&v, found));
     Probe {
         name: (*name).to_owned(),

@@ -6,7 +6,7 @@ use crate::diagnostic::{Diagnostics, Span};
 use crate::health::{Expect, Kind, Probe};
 
 /// Reads `kind[:port][/path]`, such as `https:/lastupdate`, `http:8080/x` or `tcp:873`; its name is the text itself, with
-/// what it leaves out after a bare kind (`https:/`, `rsync:873`), so that it always differs from the name of a table. None,
+/// what it leaves out after a bare kind (`https:/`, `rsync:873`, `icmp:`), so that it always differs from the name of a table. None,
 /// without a finding, if it does not start as a shorthand does.
 pub(super) fn read(text: &str, span: Span, found: &mut Diagnostics) -> Option<Option<Probe>> {
     let end = text.find([':', '/']).unwrap_or(text.len());
@@ -53,8 +53,12 @@ fn of_kind(
             },
             ca: None,
         },
-        "dns" | "exec" => {
-            let needs = if word == "dns" { "question" } else { "command" };
+        "dns" | "exec" | "file" => {
+            let needs = match word {
+                "dns" => "question",
+                "exec" => "command",
+                other => other,
+            };
             found
                 .error(
                     span,
@@ -67,10 +71,15 @@ fn of_kind(
             found.error(span, format!("{} probe has no path", a(word)));
             return None;
         }
+        "icmp" if !digits.is_empty() => {
+            found.error(span, "an icmp probe has no port");
+            return None;
+        }
+        "icmp" => Kind::Icmp,
         "rsync" => Kind::Rsync,
         _ => Kind::Tcp,
     };
-    let Some(port) = port else {
+    let Some(port) = port.or(matches!(kind, Kind::Icmp).then_some(0)) else {
         found
             .error(span, format!("{word} has no port of its own"))
             .note("write \"tcp:873\"");
@@ -79,6 +88,7 @@ fn of_kind(
     let name = match (&kind, text == word) {
         (_, false) => text.to_owned(),
         (Kind::Http { .. }, true) => format!("{word}:/"),
+        (Kind::Icmp, true) => format!("{word}:"),
         (_, true) => format!("{word}:{port}"),
     };
     Some(Probe {

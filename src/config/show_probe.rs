@@ -24,7 +24,11 @@ pub(super) fn table(out: &mut Text, probe: &Probe) {
 /// What only its kind has.
 fn own(out: &mut Text, probe: &Probe) {
     match &probe.kind {
-        Kind::Tcp | Kind::Rsync => {}
+        Kind::Tcp | Kind::Rsync | Kind::Icmp => {}
+        Kind::File { path: at, max_age } => {
+            out.value("file", path(at));
+            out.value("max_age", quote(&unit::duration_text(*max_age)));
+        }
         Kind::Exec { command } => {
             out.value("command", list(command.iter().map(|w| quote(w))));
             host(out, probe);
@@ -103,5 +107,9 @@ pub(super) fn in_words(probe: &Probe) -> String {
     let Probe {
         port, down, ok, up, ..
     } = probe;
-    format!("port {port}{path} every {every}, timeout {timeout}, down {down}, ok {ok}, up {up}")
+    let at = match port {
+        0 => String::new(),
+        port => format!("port {port}{path} "),
+    };
+    format!("{at}every {every}, timeout {timeout}, down {down}, ok {ok}, up {up}")
 }

@@ -192,7 +192,7 @@ fn nameless(parts: &Parts, hosts: &HashMap<&str, String>) -> Vec<String> {
         })
         .collect();
     let config = &parts.config;
-    let asks = |pool: &&Pool| pool.probes.iter().any(|&p| config.probes[p].host.is_none());
+    let asks = |pool: &&Pool| pool.probes.iter().any(|&p| needs_host(&config.probes[p]));
     let nameless =
         |pool: &&Pool| used.contains(pool.name.as_str()) && !hosts.contains_key(pool.name.as_str());
     config
@@ -209,6 +209,11 @@ fn nameless(parts: &Parts, hosts: &HashMap<&str, String>) -> Vec<String> {
         .collect()
 }
 
+/// Whether a probe asks by a name that only the pool can give it.
+fn needs_host(probe: &Probe) -> bool {
+    probe.host.is_none() && probe.kind.asks_by_name()
+}
+
 struct Builder<'a> {
     config: &'a Config,
     world: &'a World,
@@ -221,7 +226,7 @@ struct Builder<'a> {
     members: HashSet<Arc<[Member]>>,
     addresses: HashSet<Arc<[Address]>>,
     checks: Vec<Check>,
-    /// Probe, address, host -> check.
+    /// Probe, address, host -> check; the host is empty where the kind does not ask by name.
     check_numbers: HashMap<(usize, IpAddr, String), usize>,
     /// Node and address, by the address's number.
     numbered: Vec<(u32, IpAddr)>,
@@ -391,7 +396,8 @@ impl<'a> Builder<'a> {
         })
     }
 
-    /// The check of an address by a probe; none where there is no name to ask for, as nothing leads to the pool.
+    /// The check of an address by a probe; none where there is no name to ask for, as nothing leads to the pool. What does
+    /// not ask by name is checked once, whatever names lead to it.
     fn check(
         &mut self,
         number: usize,
@@ -400,7 +406,11 @@ impl<'a> Builder<'a> {
         host: Option<&String>,
     ) -> Option<usize> {
         let probe = &self.probes[number];
-        let host = probe.host.as_ref().or(host)?.clone();
+        let host = match &probe.host {
+            Some(own) => own.clone(),
+            None if needs_host(probe) => host?.clone(),
+            None => String::new(),
+        };
         Some(
             *self
                 .check_numbers

@@ -21,7 +21,7 @@ pub struct Check {
     pub probe: Arc<Probe>,
     /// To whom.
     pub address: IpAddr,
-    /// The name asked for.
+    /// The name asked for; empty for a kind that does not ask by name.
     pub host: String,
     /// The node the address belongs to, for messages.
     pub node: String,

@@ -12,7 +12,7 @@ pub struct Probe {
     pub kind: Kind,
     /// The port it is done to; 0 for a kind that was given none and needs none.
     pub port: u16,
-    /// The name asked for (Host, SNI); none: the first name of the pool.
+    /// The name asked for (Host, SNI); none: the first name of the pool, for kinds that ask by name.
     pub host: Option<String>,
     /// Time between two checks of one address.
     pub every: Duration,
@@ -37,6 +37,15 @@ pub enum Kind {
     Rsync,
     /// A question is asked over UDP.
     Dns(DnsCheck),
+    /// An ICMP or ICMPv6 echo request (RFC 792, RFC 4443 4.1) must be answered.
+    Icmp,
+    /// A file that others write says whether the address is well.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// A file that was not written for longer is a failure.
+        max_age: Duration,
+    },
     /// A command is run; its exit status decides.
     Exec {
         /// The program and its arguments, in which `{address}`, `{host}` and `{port}` are replaced.
@@ -83,6 +92,17 @@ pub struct DnsCheck {
 }
 
 impl Kind {
+    /// Whether the outcome depends on the name asked for. Where it does not, one check of an address is enough for
+    /// all pools.
+    #[must_use]
+    pub fn asks_by_name(&self) -> bool {
+        match self {
+            Self::Tcp | Self::Rsync | Self::Dns(_) | Self::Icmp | Self::File { .. } => false,
+            Self::Exec { command } => command.iter().any(|word| word.contains("{host}")),
+            Self::Http { .. } => true,
+        }
+    }
+
     /// The word for it in files.
     #[must_use]
     pub fn word(&self) -> &'static str {
@@ -90,6 +110,8 @@ impl Kind {
             Self::Tcp => "tcp",
             Self::Rsync => "rsync",
             Self::Dns(_) => "dns",
+            Self::Icmp => "icmp",
+            Self::File { .. } => "file",
             Self::Exec { .. } => "exec",
             Self::Http { tls: false, .. } => "http",
             Self::Http { tls: true, .. } => "https",

@@ -1,7 +1,5 @@
 //! A question over UDP, and a look at its reply.
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -9,8 +7,8 @@ use hickory_proto::op::Message;
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
-use super::Problem;
 use super::words::{self, Phase};
+use super::{Problem, random};
 use crate::health::{DnsCheck, RCODES};
 use crate::zone::Name;
 
@@ -57,7 +55,8 @@ impl Question {
         // Connected, from a port of its own: the kernel keeps what others send away.
         let socket = UdpSocket::bind(local).await?;
         socket.connect(node).await?;
-        let id = random_id();
+        let [a, b, ..] = random();
+        let id = [a, b];
         socket.send(&self.message(id)).await?;
         let mut room = vec![0; usize::from(u16::MAX)];
         loop {
@@ -123,10 +122,4 @@ fn rcode_text(rcode: u8) -> String {
     RCODES
         .get(usize::from(rcode))
         .map_or_else(|| rcode.to_string(), |word| (*word).to_owned())
-}
-
-/// An id that a stranger does not guess: the standard library's hasher has a secret key.
-fn random_id() -> [u8; 2] {
-    let [a, b, ..] = RandomState::new().build_hasher().finish().to_be_bytes();
-    [a, b]
 }

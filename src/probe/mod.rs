@@ -2,13 +2,17 @@
 
 mod dns;
 mod exec;
+mod file;
 mod http;
+mod icmp;
 mod rsync;
 mod schedule;
 mod tcp;
 mod words;
 
+use std::collections::hash_map::RandomState;
 use std::fmt;
+use std::hash::{BuildHasher, Hasher};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -71,6 +75,8 @@ enum Ready {
     Tcp,
     Rsync,
     Dns(dns::Question),
+    Icmp,
+    File(file::State),
     Exec(exec::Exec),
     Page(http::Page),
 }
@@ -83,12 +89,12 @@ enum Ready {
 /// When a file of roots cannot be used, this machine has no roots and an HTTPS check needs them, or a host cannot
 /// be asked for.
 pub fn prepare(checks: &[Check]) -> Result<Vec<Prepared>, Error> {
-    let mut clients = http::Clients::default();
+    let mut makers = Makers::default();
     checks
         .iter()
         .map(|check| {
             let probe = &check.probe;
-            let ready = make_ready(check, &mut clients);
+            let ready = makers.make_ready(check);
             Ok(Prepared {
                 probe: Arc::clone(probe),
                 node: SocketAddr::new(check.address, probe.port),
@@ -101,19 +107,41 @@ pub fn prepare(checks: &[Check]) -> Result<Vec<Prepared>, Error> {
         .collect()
 }
 
-fn make_ready(check: &Check, clients: &mut http::Clients) -> Result<Ready, Problem> {
-    Ok(match &check.probe.kind {
-        Kind::Tcp => Ready::Tcp,
-        Kind::Rsync => Ready::Rsync,
-        Kind::Exec { command } => Ready::Exec(exec::Exec::new(check, command)),
-        Kind::Dns(dns) => Ready::Dns(dns::Question::new(dns)?),
-        Kind::Http {
-            tls,
-            path,
-            expect,
-            ca,
-        } => Ready::Page(clients.page(check, *tls, path, expect, ca.as_deref())?),
-    })
+/// What checks share.
+#[derive(Default)]
+struct Makers {
+    clients: http::Clients,
+    files: file::Files,
+}
+
+impl Makers {
+    fn make_ready(&mut self, check: &Check) -> Result<Ready, Problem> {
+        Ok(match &check.probe.kind {
+            Kind::Tcp => Ready::Tcp,
+            Kind::Rsync => Ready::Rsync,
+            Kind::Exec { command } => Ready::Exec(exec::Exec::new(check, command)),
+            Kind::Dns(dns) => Ready::Dns(dns::Question::new(dns)?),
+            Kind::Icmp => {
+                icmp::allowed(check.address)?;
+                Ready::Icmp
+            }
+            Kind::File { path, max_age } => Ready::File(self.files.state(check, path, *max_age)),
+            Kind::Http {
+                tls,
+                path,
+                expect,
+                ca,
+            } => Ready::Page(
+                self.clients
+                    .page(check, *tls, path, expect, ca.as_deref())?,
+            ),
+        })
+    }
+}
+
+/// Octets that a stranger does not guess: the standard library's hasher has a secret key.
+fn random() -> [u8; 8] {
+    RandomState::new().build_hasher().finish().to_be_bytes()
 }
 
 impl Prepared {
@@ -124,6 +152,8 @@ impl Prepared {
             Ready::Tcp => tcp::connect(self.node, patience).await,
             Ready::Rsync => rsync::greeted(self.node, patience).await,
             Ready::Dns(question) => question.ask(self.node, patience).await,
+            Ready::Icmp => icmp::echoed(self.node.ip(), patience).await,
+            Ready::File(state) => state.read(patience).await,
             Ready::Exec(command) => command.run(patience).await,
             Ready::Page(page) => page.fetch(self.node, patience).await,
         };
@@ -152,6 +182,8 @@ pub enum Problem {
     NoRoots(String),
     /// The host or path cannot be part of a request.
     Host(String),
+    /// This user may not send echo requests, or cannot; in the kernel's words.
+    Ping(String),
     /// The HTTP client itself, in its own words.
     Client(String),
 }
@@ -164,6 +196,10 @@ impl fmt::Display for Error {
             Problem::NoRoots(why) => write!(
                 f,
                 "this machine has no root certificates{why}; install them (package ca-certificates) or name a file with `ca`"
+            ),
+            Problem::Ping(why) => write!(
+                f,
+                "this user may not send ICMP echo requests ({why}); let a range of groups that it is in do so: sysctl -w net.ipv4.ping_group_range=\"0 2147483647\""
             ),
             Problem::Host(why) | Problem::Client(why) => f.write_str(why),
         }

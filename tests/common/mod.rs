@@ -5,6 +5,8 @@
     clippy::unwrap_used,
     reason = "a test that cannot set up its world fails"
 )]
+#![allow(clippy::print_stdout, reason = "what is skipped is told")]
 
 pub mod certificates;
+pub mod namespace;
 pub mod nodes;

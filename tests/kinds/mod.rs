@@ -2,4 +2,6 @@
 
 mod dns;
 mod exec;
+mod file;
+mod icmp;
 mod rsync;
