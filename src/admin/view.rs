@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use hickory_proto::op::Message;
 use serde::{Deserialize, Serialize};
 
-use crate::answer::{self, Explanation};
+use crate::answer::{self, AsnPart, Explanation};
 use crate::control::{Handle, OrderLine, cities};
 use crate::geo::{World, nearest_city};
 use crate::health::{Board, State};
@@ -332,6 +332,10 @@ pub struct Located {
     pub at: Option<(f64, f64)>,
     /// The country, if known.
     pub country: Option<String>,
+    /// The part of it, if known, as in ISO 3166-2.
+    pub subdivision: Option<String>,
+    /// Its autonomous system, if a database knows it.
+    pub asn: Option<AsnPart>,
     /// The listed city nearest to the point, and how far it is, km.
     pub near: Option<(String, f64)>,
     /// The widest block around the address of which this holds.
@@ -353,6 +357,8 @@ pub fn locate(world: &World, databases: &[String], ip: IpAddr) -> Located {
         source: place.source.word().into(),
         at: place.point.map(|p| (p.lat, p.lon)),
         country: place.country.map(|c| c.to_string()),
+        subdivision: place.subdivision_code(),
+        asn: AsnPart::of(world, client),
         near: place.point.and_then(nearest_city),
         block: Prefix::holding(ip, len).to_string(),
         routable: crate::prefix::is_routable(ip),

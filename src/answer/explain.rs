@@ -1,12 +1,13 @@
 //! Why a client is given what it is given: the same walk as the query path, with its reasons kept.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
 use super::pool::{family, ttl};
 use super::{Asker, LONGEST, Request, Scratch, Transport, answer};
-use crate::geo::{Place, PlaceSource};
+use crate::geo::{Place, PlaceSource, World};
 use crate::health::{Board, STEADY, State, Table};
 use crate::policy::{Cities, Entry, Member, Outcome, Steering, Verdict, Whom, Witness, distances};
 use crate::prefix::Client;
@@ -42,6 +43,10 @@ pub struct PoolPart {
     pub at: Option<(f64, f64)>,
     /// Its country, if known.
     pub country: Option<String>,
+    /// The part of that country, if known, as in ISO 3166-2.
+    pub subdivision: Option<String>,
+    /// Its autonomous system, if a database knows it.
+    pub asn: Option<AsnPart>,
     /// Which source said so: `override`, `city`, `country`, `unknown`.
     pub source: String,
     /// The number of the override, if one said so.
@@ -61,6 +66,37 @@ pub struct PoolPart {
     pub scope: u8,
     /// First and last address of the merged range that it comes from.
     pub range: (IpAddr, IpAddr),
+}
+
+/// An autonomous system.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AsnPart {
+    /// Its number.
+    pub number: u32,
+    /// Whose it is, if the database says so.
+    pub organisation: Option<String>,
+}
+
+impl AsnPart {
+    /// That of a client.
+    #[must_use]
+    pub fn of(world: &World, client: Client) -> Option<Self> {
+        let asn = world.asn(client)?;
+        Some(Self {
+            number: asn.number,
+            organisation: asn.organisation.map(str::to_owned),
+        })
+    }
+}
+
+impl fmt::Display for AsnPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AS{}", self.number)?;
+        let whose = self.organisation.iter();
+        whose
+            .into_iter()
+            .try_for_each(|whose| write!(f, ", {whose}"))
+    }
 }
 
 /// A node in an explanation.
@@ -197,7 +233,7 @@ impl Explainer<'_> {
         let mut seen = Seen::default();
         let choice = steering.walk(self.asker.client, self.table, 0, &mut seen);
         let (place, _) = self.snapshot.world.locate(self.asker.client);
-        let whom = Whom::of(self.asker.client, &place);
+        let whom = Whom::of(self.asker.client, &self.snapshot.world);
         let plan = self.family.plan(self.table);
         let km = distances(plan, &place, cities);
         let given = |member: u16| choice.members().contains(&member);
@@ -238,6 +274,8 @@ impl Explainer<'_> {
             pool: pool.name.clone(),
             at: place.point.map(|p| (p.lat, p.lon)),
             country: place.country.map(|c| c.to_string()),
+            subdivision: place.subdivision_code(),
+            asn: AsnPart::of(&self.snapshot.world, self.asker.client),
             source: place.source.word().into(),
             override_number: override_number(&place),
             nodes,
@@ -381,6 +419,8 @@ fn without_family(snapshot: &Snapshot, pool: &Pool, asker: Asker, qtype: u16) ->
         pool: pool.name.clone(),
         at: place.point.map(|p| (p.lat, p.lon)),
         country: place.country.map(|c| c.to_string()),
+        subdivision: place.subdivision_code(),
+        asn: AsnPart::of(&snapshot.world, asker.client),
         source: place.source.word().into(),
         override_number: override_number(&place),
         nodes: without_addresses(snapshot, pool, &[], qtype == rtype::A).collect(),

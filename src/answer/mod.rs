@@ -12,7 +12,7 @@ mod pool;
 use std::net::IpAddr;
 
 pub use client::Asker;
-pub use explain::{Explanation, NodeLine, PoolPart, explain};
+pub use explain::{AsnPart, Explanation, NodeLine, PoolPart, explain};
 
 use crate::health::Table;
 use crate::snapshot::Snapshot;

@@ -180,11 +180,15 @@ fn place(explained: &Explained, pool: &PoolPart) -> String {
         }
         _ => "nothing is known of this address".into(),
     };
-    if words.is_empty() {
+    let mut out = if words.is_empty() {
         format!("client    {source}\n")
     } else {
         format!("client    {}, from {source}\n", words.join(" "))
-    }
+    };
+    pool.asn
+        .iter()
+        .for_each(|asn| out += &format!("asn       {asn}\n"));
+    out
 }
 
 fn scope(pool: &PoolPart) -> String {

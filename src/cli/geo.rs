@@ -62,6 +62,14 @@ fn text(located: &Located) -> String {
         .country
         .iter()
         .for_each(|c| out += &format!("country   {c}\n"));
+    located
+        .subdivision
+        .iter()
+        .for_each(|part| out += &format!("part      {part}\n"));
+    located
+        .asn
+        .iter()
+        .for_each(|asn| out += &format!("asn       {asn}\n"));
     out += &format!(
         "source    {}\nblock     {}\n",
         located.source, located.block

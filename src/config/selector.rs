@@ -1,8 +1,9 @@
-//! Selectors of clients: `country:XX`, `continent:EU`, `203.0.113.0/24`; and the `limit` made of them.
+//! Selectors of clients: `country:XX`, `continent:EU`, `subdivision:US-CA`, `AS64500`, `203.0.113.0/24`; and the `limit` made of them.
 
-use super::table::{Keys, Table, Value, not_yet};
+use super::table::{Keys, Table, Value};
 use super::{location, network};
 use crate::diagnostic::{Diagnostics, Span};
+use crate::geo::{Subdivision, asn_named};
 use crate::policy::{CONTINENTS, Limit, Selector};
 
 static LIMIT: Keys = Keys {
@@ -55,16 +56,30 @@ fn selector(text: &str, span: Span, found: &mut Diagnostics) -> Option<Selector>
         }
         return known.map(|code| Selector::Continent(code));
     }
-    let number = text.strip_prefix("AS").unwrap_or_default();
-    if !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) {
-        found.error(span, not_yet(text));
-        return None;
+    if let Some(code) = text.strip_prefix("subdivision:") {
+        return subdivision(code, span, found);
+    }
+    if let Some(asn) = asn_named(text) {
+        return Some(Selector::Asn(asn));
     }
     if text.contains('/') || text.parse::<std::net::IpAddr>().is_ok() {
         return network::prefix(text, span, found).map(Selector::Net);
     }
     found
         .error(span, format!("\"{text}\" means no clients"))
-        .note("write \"country:XX\", \"continent:EU\" or \"203.0.113.0/24\"");
+        .note("write \"country:XX\", \"continent:EU\", \"subdivision:US-CA\", \"AS64500\" or \"203.0.113.0/24\"");
     None
+}
+
+/// `US-CA`: a country and the code of a part of it, which no table knows here.
+fn subdivision(code: &str, span: Span, found: &mut Diagnostics) -> Option<Selector> {
+    let (country, part) = code.split_once('-').unwrap_or((code, ""));
+    let Some(part) = Subdivision::new(part) else {
+        found
+            .error(span, format!("\"{code}\" is no part of a country"))
+            .note("write \"subdivision:US-CA\", as in ISO 3166-2");
+        return None;
+    };
+    let country = location::country(country, span, found)?;
+    Some(Selector::Subdivision(country, part))
 }

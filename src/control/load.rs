@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::config::{self, Config, ZoneSource};
 use crate::diagnostic::{Diagnostics, Sources};
 use crate::geo::Database;
+use crate::policy::Selector;
 use crate::zone::{Data, Name, Record, file, rtype};
 
 /// All that the files say, and what is wrong with them.
@@ -52,6 +53,9 @@ fn finish(loaded: &mut Loaded, config: Config) {
     let Loaded { sources, found, .. } = loaded;
     let zones = zones(&config, sources, found);
     let databases = databases(&config, found);
+    if found.errors() == 0 {
+        unanswerable(&config, &databases, found);
+    }
     if found.errors() == 0 {
         loaded.parts = Some(Parts {
             config,
@@ -141,15 +145,6 @@ fn made(
 }
 
 fn databases(config: &Config, found: &mut Diagnostics) -> Vec<Database> {
-    if config.geo.databases.is_empty() {
-        return match Database::shipped() {
-            Ok(database) => vec![database],
-            Err(error) => {
-                found.error(None, error.to_string());
-                Vec::new()
-            }
-        };
-    }
     let mut open = |(path, span): &(PathBuf, crate::diagnostic::Span)| match Database::open(path) {
         Ok(database) => Some(database),
         Err(error) => {
@@ -157,5 +152,46 @@ fn databases(config: &Config, found: &mut Diagnostics) -> Vec<Database> {
             None
         }
     };
-    config.geo.databases.iter().filter_map(&mut open).collect()
+    let listed = &config.geo.databases;
+    let mut databases: Vec<Database> = listed.iter().filter_map(&mut open).collect();
+    // Where one could not be opened there is an error anyway.
+    if databases.len() == listed.len() && !databases.iter().any(Database::knows_places) {
+        match Database::shipped() {
+            Ok(database) => databases.push(database),
+            Err(error) => {
+                found.error(None, error.to_string());
+            }
+        }
+    }
+    databases
+}
+
+/// Warns of what is asked for that no database knows.
+fn unanswerable(config: &Config, databases: &[Database], found: &mut Diagnostics) {
+    let limits = config.nodes.iter().flat_map(|node| {
+        let selectors = node.limit.selectors();
+        selectors.map(move |s| (s, format!("the limit of node \"{}\"", node.name)))
+    });
+    let rules = config.pools.iter().flat_map(|pool| {
+        let selectors = pool.rules.iter().flat_map(|rule| &rule.from);
+        selectors.map(move |s| (s, format!("the rules of pool \"{}\"", pool.name)))
+    });
+    let asns = databases.iter().any(|d| !d.knows_places());
+    let parts = databases.iter().any(Database::knows_subdivisions);
+    let mut told = [asns, parts];
+    for (selector, place) in limits.chain(rules) {
+        let (kind, lacking) = match selector {
+            Selector::Asn(_) => (0, "ASN database"),
+            Selector::Subdivision(..) => (1, "database that knows parts of countries"),
+            Selector::Country(_) | Selector::Continent(_) | Selector::Net(_) => continue,
+        };
+        if !std::mem::replace(&mut told[kind], true) {
+            found
+                .warning(
+                    None,
+                    format!("{place}: \"{selector}\" means nobody, as there is no {lacking}"),
+                )
+                .note("list one in \"databases\" of [geo]");
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! GeoIP databases in MaxMind's format: read once, walked once, never asked per query.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::Path;
@@ -10,12 +11,13 @@ use hashbrown::HashMap;
 use maxminddb::{MaxMindDbError, PathElement, Reader, WithinOptions, path};
 use serde::de::IgnoredAny;
 
-use super::packed::{Packed, Packer};
+use super::asn::Names;
+use super::cutter::Cutter;
+use super::packed::Packed;
 use super::places::Places;
-use super::record::{Flat, Nested, Schema};
+use super::record::{AsnRecord, Flat, Nested, Schema};
 use super::tree::{Broken, Tree};
-use super::{Place, PlaceId, UNKNOWN};
-use crate::prefix::Key;
+use super::{Place, UNKNOWN};
 
 /// The small database that ships with nearmost: `geoip/README.md` says how it is made and how good it is.
 static SHIPPED: &[u8] = include_bytes!("../../geoip/nearmost.mmdb");
@@ -28,7 +30,15 @@ pub struct Database {
     built: Option<SystemTime>,
     v4: Arc<Packed<u32>>,
     v6: Arc<Packed<u64>>,
-    places: Arc<[Place]>,
+    knows: Knows,
+}
+
+/// What the numbers of a database's ranges mean.
+pub(super) enum Knows {
+    /// Places, by their numbers.
+    Places(Arc<[Place]>),
+    /// Autonomous systems; 0 is none.
+    Asns(Arc<Names>),
 }
 
 /// Why a database cannot be used.
@@ -81,7 +91,7 @@ impl Database {
                 built: walk.reader.metadata().build_time().ok(),
                 v4: Arc::new(walk.v4.finish()),
                 v6: Arc::new(walk.v6.finish()),
-                places: walk.places.list.into(),
+                knows: walk.learns.knows(),
             }),
             Err(message) => Err(Error {
                 database: name,
@@ -108,19 +118,34 @@ impl Database {
         &self.kind
     }
 
-    /// Where addresses of IPv4 are, by the numbers of places.
+    /// Whether it says where addresses are, and not which autonomous systems they belong to.
+    #[must_use]
+    pub fn knows_places(&self) -> bool {
+        matches!(self.knows, Knows::Places(_))
+    }
+
+    /// Whether it tells parts of countries apart.
+    #[must_use]
+    pub fn knows_subdivisions(&self) -> bool {
+        match &self.knows {
+            Knows::Places(places) => places.iter().any(|place| place.subdivision.is_some()),
+            Knows::Asns(_) => false,
+        }
+    }
+
+    /// What holds for addresses of IPv4, in numbers.
     pub(super) fn v4(&self) -> &Arc<Packed<u32>> {
         &self.v4
     }
 
-    /// Where addresses of IPv6 are, by their upper halves.
+    /// What holds for addresses of IPv6, by their upper halves.
     pub(super) fn v6(&self) -> &Arc<Packed<u64>> {
         &self.v6
     }
 
-    /// Its places, by their numbers.
-    pub(super) fn places(&self) -> &Arc<[Place]> {
-        &self.places
+    /// What the numbers mean.
+    pub(super) fn knows(&self) -> &Knows {
+        &self.knows
     }
 }
 
@@ -138,13 +163,28 @@ const RECENT: usize = 4096;
 struct Walk<'a> {
     reader: Reader<&'a [u8]>,
     schema: Schema,
-    places: Places,
+    learns: Learns,
     /// Records by their offset.
-    known: HashMap<u32, PlaceId>,
+    known: HashMap<u32, u32>,
     /// Those asked for last, by the low bits of their offset: neighbours have the same few records, and this fits the nearest cache.
-    recent: Box<[(u32, PlaceId); RECENT]>,
+    recent: Box<[(u32, u32); RECENT]>,
     v4: Cutter<u32>,
     v6: Cutter<u64>,
+}
+
+/// What a walk has found so far.
+enum Learns {
+    Places(Places),
+    Asns(BTreeMap<u32, Box<str>>),
+}
+
+impl Learns {
+    fn knows(self) -> Knows {
+        match self {
+            Self::Places(places) => Knows::Places(places.list.into()),
+            Self::Asns(names) => Knows::Asns(Names::new(&names).into()),
+        }
+    }
 }
 
 impl<'a> Walk<'a> {
@@ -163,20 +203,28 @@ impl<'a> Walk<'a> {
         )
         .map_err(|e| corrupt(&e))?;
         let kind = metadata.database_type.to_lowercase();
-        if !["city", "country", "enterprise"]
-            .iter()
-            .any(|k| kind.contains(k))
-        {
+        let says = |words: &[&str]| words.iter().any(|word| kind.contains(word));
+        let wanted = if says(&["city", "country", "enterprise"]) {
+            "neither `country.iso_code` nor `country_code` in its records"
+        } else if says(&["asn"]) {
+            "no `autonomous_system_number` in its records"
+        } else {
             return Err(format!(
-                "database of type \"{}\": a City or Country database is needed",
+                "database of type \"{}\": a City, Country or ASN database is needed",
                 metadata.database_type
             ));
-        }
+        };
+        let asns = wanted.contains("autonomous");
         let schema = schema(&reader).map_err(|e| corrupt(&e))?;
+        let schema = schema.filter(|s| asns == matches!(s, Schema::Asn));
         let mut walk = Self {
-            schema: schema.ok_or("neither `country.iso_code` nor `country_code` in its records")?,
+            schema: schema.ok_or(wanted)?,
             reader,
-            places: Places::default(),
+            learns: if asns {
+                Learns::Asns(BTreeMap::new())
+            } else {
+                Learns::Places(Places::default())
+            },
             known: HashMap::new(),
             recent: Box::new([(u32::MAX, UNKNOWN); RECENT]),
             v4: Cutter::default(),
@@ -190,45 +238,58 @@ impl<'a> Walk<'a> {
     fn network(&mut self, first: IpAddr, len: u8, data: u32) -> Result<(), Broken> {
         match first {
             IpAddr::V4(addr) => {
-                let place = self.place(first, data)?;
-                self.v4.add(addr.to_bits(), len, place);
+                let number = self.number(first, data)?;
+                self.v4.add(addr.to_bits(), len, number);
             }
             IpAddr::V6(addr) => {
-                let place = self.place(first, data)?;
+                let number = self.number(first, data)?;
                 let upper = (addr.to_bits() >> 64) as u64;
-                self.v6.add(upper, len.min(64), place);
+                self.v6.add(upper, len.min(64), number);
             }
         }
         Ok(())
     }
 
-    /// The place of a network whose data stands at this offset.
+    /// The number of what holds in a network whose data stands at this offset.
     #[inline]
-    fn place(&mut self, first: IpAddr, data: u32) -> Result<PlaceId, Broken> {
+    fn number(&mut self, first: IpAddr, data: u32) -> Result<u32, Broken> {
         let slot = data as usize % RECENT;
-        let (recent, place) = self.recent[slot];
+        let (recent, number) = self.recent[slot];
         if recent == data {
-            return Ok(place);
+            return Ok(number);
         }
-        let place = match self.known.get(&data) {
-            Some(place) => *place,
+        let number = match self.known.get(&data) {
+            Some(number) => *number,
             None => self.decode(first, data)?,
         };
-        self.recent[slot] = (data, place);
-        Ok(place)
+        self.recent[slot] = (data, number);
+        Ok(number)
     }
 
-    fn decode(&mut self, first: IpAddr, data: u32) -> Result<PlaceId, Broken> {
+    fn decode(&mut self, first: IpAddr, data: u32) -> Result<u32, Broken> {
         let broken = |e: MaxMindDbError| e.to_string().into_boxed_str();
         let found = self.reader.lookup(first).map_err(broken)?;
-        let place = match self.schema {
-            Schema::Nested => found.decode::<Nested<'_>>().map(|r| r.map(|r| r.place())),
-            Schema::Flat => found.decode::<Flat<'_>>().map(|r| r.map(|r| r.place())),
+        let number = match &mut self.learns {
+            Learns::Asns(names) => {
+                let record = found.decode::<AsnRecord<'_>>().map_err(broken)?;
+                record.map_or(0, |record| {
+                    let number = record.number.unwrap_or(0);
+                    let name = || record.organisation.unwrap_or_default().into();
+                    names.entry(number).or_insert_with(name);
+                    number
+                })
+            }
+            Learns::Places(places) => {
+                let place = match self.schema {
+                    Schema::Flat => found.decode::<Flat<'_>>().map(|r| r.map(|r| r.place())),
+                    _ => found.decode::<Nested<'_>>().map(|r| r.map(|r| r.place())),
+                };
+                let place = place.map_err(broken)?;
+                place.map_or(UNKNOWN, |place| places.number(place))
+            }
         };
-        let place = place.map_err(broken)?;
-        let place = place.map_or(UNKNOWN, |place| self.places.number(place));
-        self.known.insert(data, place);
-        Ok(place)
+        self.known.insert(data, number);
+        Ok(number)
     }
 }
 
@@ -242,7 +303,9 @@ fn schema(reader: &Reader<&[u8]>) -> Result<Option<Schema>, MaxMindDbError> {
     let has =
         |path: &[PathElement<'_>]| matches!(first.decode_path::<IgnoredAny>(path), Ok(Some(_)));
     let nested = ["country", "registered_country", "location", "continent"];
-    Ok(if has(&path!["country_code"]) {
+    Ok(if has(&path!["autonomous_system_number"]) {
+        Some(Schema::Asn)
+    } else if has(&path!["country_code"]) {
         Some(Schema::Flat)
     } else {
         nested
@@ -252,46 +315,11 @@ fn schema(reader: &Reader<&[u8]>) -> Result<Option<Schema>, MaxMindDbError> {
     })
 }
 
-/// Turns networks in order into ranges at the maps' grain: a block of it gets what holds at its first address.
-struct Cutter<K> {
-    packer: Packer<K>,
-    /// The first address that no network has covered yet, on a border of the grain; none at the end of the space.
-    next: Option<K>,
-}
-
-impl<K: Key> Default for Cutter<K> {
-    fn default() -> Self {
-        Self {
-            packer: Packer::default(),
-            next: Some(K::MIN),
-        }
-    }
-}
-
-impl<K: Key> Cutter<K> {
-    fn add(&mut self, first: K, len: u8, place: PlaceId) {
-        let Some(next) = self.next else { return };
-        if first < next || !first.starts_grain() {
-            return;
-        }
-        if first > next {
-            self.packer.from(next, UNKNOWN);
-        }
-        self.packer.from(first, place);
-        self.next = first.block_last(len).grain_last().next();
-    }
-
-    fn finish(mut self) -> Packed<K> {
-        if let Some(next) = self.next {
-            self.packer.from(next, UNKNOWN);
-        }
-        self.packer.build()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::geo::World;
+    use crate::prefix::{Client, Key};
 
     /// Where each range starts, and its place.
     type Cuts<K> = Vec<(K, Place)>;
@@ -305,7 +333,9 @@ mod tests {
         for found in reader.networks(WithinOptions::default()).unwrap() {
             let found = found.unwrap();
             let place = match schema {
-                Schema::Nested => found.decode::<Nested<'_>>().unwrap().unwrap().place(),
+                Schema::Nested | Schema::Asn => {
+                    found.decode::<Nested<'_>>().unwrap().unwrap().place()
+                }
                 Schema::Flat => found.decode::<Flat<'_>>().unwrap().unwrap().place(),
             };
             let (place, network) = (places.number(place), found.network().unwrap());
@@ -328,12 +358,32 @@ mod tests {
             .collect()
     }
 
+    fn file(name: &str) -> Vec<u8> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/mmdb");
+        std::fs::read(folder.join(name)).unwrap()
+    }
+
+    /// Both families, and names; a database of places beside it changes nothing.
+    #[test]
+    fn systems_are_found() {
+        let asns = Database::from_octets("test".into(), &file("GeoLite2-ASN-Test.mmdb")).unwrap();
+        let city = Database::from_octets("test".into(), &file("GeoIP2-City-Test.mmdb")).unwrap();
+        assert!(!asns.knows_places() && city.knows_places() && city.knows_subdivisions());
+        let world = World::build(&[city, asns], &[]);
+        let asn = |ip: &str| {
+            let asn = world.asn(Client::of(ip.parse().unwrap()))?;
+            Some((asn.number, asn.organisation?.to_owned()))
+        };
+        let telstra = Some((1221, "Telstra Pty Ltd".to_owned()));
+        assert_eq!(asn("1.128.0.0"), telstra);
+        assert_eq!(asn("1.159.255.255"), telstra);
+        assert_eq!(asn("1.160.0.0"), None);
+        let v6 = asn("2600:6000::1").unwrap();
+        assert_eq!(v6, (237, "Merit Network Inc.".to_owned()));
+    }
+
     #[test]
     fn our_walk_finds_what_the_crate_finds() {
-        let file = |name: &str| {
-            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/mmdb");
-            std::fs::read(folder.join(name)).unwrap()
-        };
         for (octets, schema, least) in [
             (file("GeoIP2-City-Test.mmdb"), Schema::Nested, 100),
             (file("GeoIP2-Country-Test.mmdb"), Schema::Nested, 100),
@@ -342,8 +392,11 @@ mod tests {
             let ours = Database::from_octets("test".into(), &octets).unwrap();
             let (v4, v6) = slow(&octets, schema);
             assert!(v4.len() + v6.len() > least);
-            assert!(placed(&ours.v4, &ours.places) == v4);
-            assert!(placed(&ours.v6, &ours.places) == v6);
+            let Knows::Places(places) = &ours.knows else {
+                panic!("it knows places");
+            };
+            assert!(placed(&ours.v4, places) == v4);
+            assert!(placed(&ours.v6, places) == v6);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Where clients and nodes are.
 
+mod asn;
+mod cutter;
 mod database;
 mod gazetteer;
 mod overrides;
@@ -11,6 +13,7 @@ mod site;
 mod tree;
 mod world;
 
+pub use asn::{Asn, asn_named};
 pub use database::{Database, Error};
 pub use gazetteer::{
     continent, country_at, country_cities, country_named, is_country, km_to_country, nearest_city,
@@ -18,7 +21,7 @@ pub use gazetteer::{
 };
 pub use overrides::Override;
 pub use packed::{Packed, Range};
-pub use places::{CARRIER, Place, PlaceId, PlaceSource, UNKNOWN};
+pub use places::{CARRIER, Place, PlaceId, PlaceSource, Subdivision, UNKNOWN};
 pub use point::{Country, EARTH_RADIUS_KM, Point, chord_to_km, squared_chord};
 pub use site::{Site, likely_country, resolve};
-pub use world::World;
+pub use world::{Spot, World};

@@ -1,5 +1,6 @@
 //! Places, each known by a number.
 
+use std::fmt;
 use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
@@ -16,8 +17,44 @@ pub struct Place {
     pub point: Option<Point>,
     /// The country, if known.
     pub country: Option<Country>,
+    /// The part of that country, if known.
+    pub subdivision: Option<Subdivision>,
     /// Which source said so.
     pub source: PlaceSource,
+}
+
+impl Place {
+    /// The part of its country as ISO 3166-2 writes it, such as `US-CA`.
+    #[must_use]
+    pub fn subdivision_code(&self) -> Option<String> {
+        Some(format!("{}-{}", self.country?, self.subdivision?))
+    }
+}
+
+/// A part of a country, such as a state: what stands behind the country in ISO 3166-2, one to three letters or digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Subdivision([u8; 3]);
+
+impl Subdivision {
+    /// A code, in either letter case; whether there is such a part is not asked here.
+    #[must_use]
+    pub fn new(code: &str) -> Option<Self> {
+        let mut octets = [0; 3];
+        let fits = (1..=3).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_alphanumeric());
+        if !fits {
+            return None;
+        }
+        octets[..code.len()].copy_from_slice(code.to_ascii_uppercase().as_bytes());
+        Some(Self(octets))
+    }
+}
+
+impl fmt::Display for Subdivision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let code = self.0.iter().take_while(|b| **b != 0);
+        code.into_iter()
+            .try_for_each(|b| write!(f, "{}", char::from(*b)))
+    }
 }
 
 /// The source of a place, narrowest first.
@@ -64,6 +101,7 @@ impl Default for Places {
         let nowhere = Place {
             point: None,
             country: None,
+            subdivision: None,
             source: PlaceSource::Unknown,
         };
         // UNKNOWN and CARRIER.
@@ -97,10 +135,10 @@ impl Places {
     }
 }
 
-/// The bits of a point, or ones, and the country: the source follows from what there is.
-fn key(place: &Place) -> (u64, u64, Option<Country>) {
+/// The bits of a point, or ones, the country and its part: the source follows from what there is.
+fn key(place: &Place) -> (u64, u64, Option<Country>, Option<Subdivision>) {
     let (lat, lon) = place
         .point
         .map_or((u64::MAX, u64::MAX), |p| (p.lat.to_bits(), p.lon.to_bits()));
-    (lat, lon, place.country)
+    (lat, lon, place.country, place.subdivision)
 }

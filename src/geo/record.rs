@@ -3,9 +3,9 @@
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::{Country, Place, PlaceSource, Point};
+use super::{Country, Place, PlaceSource, Point, Subdivision};
 
 /// How a database lays out its records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub(super) enum Schema {
     Nested,
     /// That of ip-location-db: `country_code`, `latitude`.
     Flat,
+    /// That of databases of autonomous systems: `autonomous_system_number`.
+    Asn,
 }
 
 /// A record of the nested schema.
@@ -23,11 +25,45 @@ pub(super) struct Nested<'a> {
     registered_country: Option<NestedCountry<'a>>,
     location: Option<NestedLocation>,
     city: Option<IgnoredAny>,
+    subdivision: Option<First<'a>>,
 }
 
 #[derive(Debug, Deserialize)]
 struct NestedCountry<'a> {
     iso_code: Option<&'a str>,
+}
+
+/// The code of the first entry of a list.
+#[derive(Debug)]
+struct First<'a>(Option<&'a str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for First<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Read;
+        impl<'de> Visitor<'de> for Read {
+            type Value = First<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+
+            fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<Self::Value, S::Error> {
+                let first: Option<NestedCountry<'de>> = seq.next_element()?;
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(First(first.and_then(|f| f.iso_code)))
+            }
+        }
+        deserializer.deserialize_seq(Read)
+    }
+}
+
+/// A record of a database of autonomous systems.
+#[derive(Debug, Deserialize)]
+pub(super) struct AsnRecord<'a> {
+    #[serde(rename = "autonomous_system_number")]
+    pub(super) number: Option<u32>,
+    #[serde(rename = "autonomous_system_organization")]
+    pub(super) organisation: Option<&'a str>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -53,6 +89,7 @@ enum Field {
     RegisteredCountry,
     Location,
     City,
+    Subdivisions,
     #[serde(other)]
     Other,
 }
@@ -79,6 +116,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Nested<'a> {
                         }
                         Field::Location => record.location = map.next_value()?,
                         Field::City => record.city = map.next_value()?,
+                        Field::Subdivisions => record.subdivision = map.next_value()?,
                         Field::RegisteredCountry | Field::Other => {
                             map.next_value::<IgnoredAny>()?;
                         }
@@ -109,7 +147,8 @@ impl Nested<'_> {
             .as_ref()
             .filter(|l| !vague(l))
             .and_then(|l| Point::new(l.latitude?, l.longitude?));
-        place(self.country(), point)
+        let subdivision = self.subdivision.as_ref().and_then(|first| first.0);
+        place(self.country(), subdivision, point)
     }
 }
 
@@ -118,11 +157,11 @@ impl Flat<'_> {
     pub(super) fn place(&self) -> Place {
         let point = || Point::new(self.latitude?.into(), self.longitude?.into());
         let named = self.city.is_some_and(|city| !city.is_empty());
-        place(self.country_code, if named { point() } else { None })
+        place(self.country_code, None, if named { point() } else { None })
     }
 }
 
-fn place(country: Option<&str>, point: Option<Point>) -> Place {
+fn place(country: Option<&str>, subdivision: Option<&str>, point: Option<Point>) -> Place {
     let country = country.and_then(Country::new);
     let source = match (point, country) {
         (Some(_), _) => PlaceSource::City,
@@ -132,6 +171,7 @@ fn place(country: Option<&str>, point: Option<Point>) -> Place {
     Place {
         point,
         country,
+        subdivision: country.and(subdivision).and_then(Subdivision::new),
         source,
     }
 }

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::asn::{Asn, Asns, Names};
+use super::database::Knows;
 use super::packed::{flatten, merge};
 use super::places::Places;
 use super::{CARRIER, Database, Override, Packed, Place, PlaceId, PlaceSource, UNKNOWN};
@@ -16,10 +18,22 @@ pub struct World {
     v6: Arc<Packed<u64>>,
     places: Arc<[Place]>,
     neighbours: Box<[PlaceId]>,
+    asns: Asns,
+}
+
+/// What decides for whom an address is: equal ones are given the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Spot {
+    /// Where it is.
+    pub place: PlaceId,
+    /// The narrowest of the networks that matter around it, by its number.
+    pub net: Option<u32>,
+    /// Its autonomous system, if that is one of those that matter; else 0.
+    pub asn: u32,
 }
 
 impl World {
-    /// Puts the databases one below the other, the first on top, and the overrides over them.
+    /// Puts the databases one below the other, the first on top, and the overrides over them; those of autonomous systems apart.
     #[must_use]
     pub fn build(databases: &[Database], overrides: &[Override]) -> Self {
         let base = Self::of(databases);
@@ -34,6 +48,7 @@ impl World {
             places.push(Place {
                 point: over.at,
                 country: over.country,
+                subdivision: None,
                 source: PlaceSource::Override(number),
             });
             block(over.net, id, &mut blocks4, &mut blocks6);
@@ -48,25 +63,32 @@ impl World {
             v6: paint(base.v6, &blocks6),
             neighbours: neighbours(&places),
             places,
+            asns: asns(databases),
         }
     }
 
     /// Databases one below the other; of a single one all is shared.
     fn of(databases: &[Database]) -> Base {
-        if let [only] = databases {
+        let knowing = |database| match Database::knows(database) {
+            Knows::Places(places) => Some((database, places)),
+            Knows::Asns(_) => None,
+        };
+        let knowing: Vec<(&Database, &Arc<[Place]>)> =
+            databases.iter().filter_map(knowing).collect();
+        if let [(only, places)] = knowing[..] {
             return Base {
                 v4: Arc::clone(only.v4()),
                 v6: Arc::clone(only.v6()),
-                places: Arc::clone(only.places()),
+                places: Arc::clone(places),
             };
         }
         let mut places = Places::default();
         let (mut v4, mut v6) = (nowhere(), nowhere());
-        for database in databases.iter().rev() {
-            let all = database.places().iter();
-            let numbers: Vec<PlaceId> = all.map(|place| places.number(*place)).collect();
-            v4 = over(database.v4(), &numbers, &v4);
-            v6 = over(database.v6(), &numbers, &v6);
+        for (database, all) in knowing.into_iter().rev() {
+            let numbers: Vec<PlaceId> = all.iter().map(|place| places.number(*place)).collect();
+            let number = |place: u32| numbers[place as usize];
+            v4 = over(database.v4(), number, &v4);
+            v6 = over(database.v6(), number, &v6);
         }
         Base {
             v4: Arc::new(v4),
@@ -88,6 +110,16 @@ impl World {
         (self.places[place as usize], scope)
     }
 
+    /// The autonomous system that a client's address belongs to, if a database knows it.
+    #[must_use]
+    pub fn asn(&self, client: Client) -> Option<Asn<'_>> {
+        let number = match client {
+            Client::V4 { addr, .. } => self.asns.v4.find(addr).value,
+            Client::V6(upper) => self.asns.v6.find(upper).value,
+        };
+        (number != 0).then(|| self.asns.asn(number))
+    }
+
     /// All places; the first two are [`UNKNOWN`] and [`CARRIER`].
     #[must_use]
     pub fn places(&self) -> &[Place] {
@@ -98,7 +130,7 @@ impl World {
     #[must_use]
     pub fn octets(&self) -> usize {
         let places = size_of_val(&*self.places) + size_of_val(&*self.neighbours);
-        self.v4.octets() + self.v6.octets() + places
+        self.v4.octets() + self.v6.octets() + places + self.asns.octets()
     }
 
     /// The places that have a point, in such an order that those near to each other on the globe are mostly so in it.
@@ -113,20 +145,15 @@ impl World {
         &self.v4
     }
 
-    /// Where ranges of IPv4 begin that differ in their place or in the narrowest of some networks around them, with both.
-    pub fn v4_within(
-        &self,
-        nets: &[Prefix],
-    ) -> impl Iterator<Item = (u32, (PlaceId, Option<u32>))> {
-        merge(self.v4.cuts(), flatten(&blocks(nets).0).into_iter())
+    /// Where ranges of IPv4 begin that differ in their place, in the narrowest of some networks around them, or in which of some
+    /// autonomous systems, in order, they belong to.
+    pub fn v4_within(&self, nets: &[Prefix], asns: &[u32]) -> impl Iterator<Item = (u32, Spot)> {
+        spots(&self.v4, flatten(&blocks(nets).0), &self.asns.v4, asns)
     }
 
     /// The same of the upper halves of IPv6.
-    pub fn v6_within(
-        &self,
-        nets: &[Prefix],
-    ) -> impl Iterator<Item = (u64, (PlaceId, Option<u32>))> {
-        merge(self.v6.cuts(), flatten(&blocks(nets).1).into_iter())
+    pub fn v6_within(&self, nets: &[Prefix], asns: &[u32]) -> impl Iterator<Item = (u64, Spot)> {
+        spots(&self.v6, flatten(&blocks(nets).1), &self.asns.v6, asns)
     }
 
     /// The ranges of the upper halves of IPv6.
@@ -174,19 +201,65 @@ fn block(
     }
 }
 
+/// Three divisions of the address space in one. Of autonomous systems only the `wanted` count: the others would cut ranges for nothing.
+fn spots<K: Key>(
+    places: &Packed<K>,
+    nets: Vec<(K, Option<u32>)>,
+    asns: &Packed<K>,
+    wanted: &[u32],
+) -> impl Iterator<Item = (K, Spot)> {
+    let all = if wanted.is_empty() { 1 } else { usize::MAX };
+    let mut last = None;
+    let asns = asns.cuts().take(all).filter_map(move |(start, asn)| {
+        let asn = if wanted.binary_search(&asn).is_ok() {
+            asn
+        } else {
+            0
+        };
+        (last.replace(asn) != Some(asn)).then_some((start, asn))
+    });
+    let merged = merge(merge(places.cuts(), nets.into_iter()), asns);
+    merged.map(|(start, ((place, net), asn))| (start, Spot { place, net, asn }))
+}
+
+/// The databases of autonomous systems one below the other.
+fn asns(databases: &[Database]) -> Asns {
+    let knowing = |database| match Database::knows(database) {
+        Knows::Asns(names) => Some((database, names)),
+        Knows::Places(_) => None,
+    };
+    let knowing: Vec<(&Database, &Arc<Names>)> = databases.iter().filter_map(knowing).collect();
+    let names = knowing.iter().map(|(_, names)| Arc::clone(names)).collect();
+    if let [(only, _)] = knowing[..] {
+        return Asns {
+            v4: Arc::clone(only.v4()),
+            v6: Arc::clone(only.v6()),
+            names,
+        };
+    }
+    let (mut v4, mut v6) = (nowhere(), nowhere());
+    for (database, _) in knowing.into_iter().rev() {
+        v4 = over(database.v4(), |asn| asn, &v4);
+        v6 = over(database.v6(), |asn| asn, &v6);
+    }
+    Asns {
+        v4: Arc::new(v4),
+        v6: Arc::new(v6),
+        names,
+    }
+}
+
 fn nowhere<K: Key>() -> Packed<K> {
     Packed::new(std::iter::once((K::MIN, UNKNOWN)))
 }
 
-/// The ranges of `top` by the numbers that its places have got, and in their holes those `below`.
-fn over<K: Key>(top: &Packed<K>, numbers: &[PlaceId], below: &Packed<K>) -> Packed<K> {
+/// The ranges of `top` by the numbers that their values have got, and in their holes those `below`.
+fn over<K: Key>(top: &Packed<K>, number: impl Fn(u32) -> u32, below: &Packed<K>) -> Packed<K> {
     let merged = merge(top.cuts(), below.cuts());
-    Packed::new(
-        merged.map(|(start, (top, below))| match numbers[top as usize] {
-            UNKNOWN => (start, below),
-            place => (start, place),
-        }),
-    )
+    Packed::new(merged.map(|(start, (top, below))| match number(top) {
+        UNKNOWN => (start, below),
+        place => (start, place),
+    }))
 }
 
 /// The ranges with blocks over them.

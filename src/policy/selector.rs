@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::geo::{Country, continent};
+use crate::geo::{Country, Subdivision, continent};
 use crate::prefix::Prefix;
 
 /// The codes of continents.
@@ -15,6 +15,10 @@ pub enum Selector {
     Country(Country),
     /// Those in a country of a continent, by one of [`CONTINENTS`].
     Continent(&'static str),
+    /// Those in a part of a country.
+    Subdivision(Country, Subdivision),
+    /// Those with an address of an autonomous system.
+    Asn(u32),
     /// Those with an address of a network.
     Net(Prefix),
 }
@@ -24,6 +28,10 @@ pub enum Selector {
 pub struct Whom {
     /// The country, if known.
     pub country: Option<Country>,
+    /// The part of it, if known.
+    pub subdivision: Option<Subdivision>,
+    /// The number of the autonomous system, if known.
+    pub asn: Option<u32>,
     /// A block around the client's address that no selector cuts, unless it is in no selector's network.
     pub net: Option<Prefix>,
 }
@@ -35,6 +43,10 @@ impl Selector {
         match self {
             Self::Country(country) => whom.country == Some(*country),
             Self::Continent(code) => whom.country.and_then(continent) == Some(code),
+            Self::Subdivision(country, part) => {
+                whom.country == Some(*country) && whom.subdivision == Some(*part)
+            }
+            Self::Asn(asn) => whom.asn == Some(*asn),
             Self::Net(net) => {
                 let inside = |block: Prefix| net.len <= block.len && net.contains(block.addr);
                 whom.net.is_some_and(inside)
@@ -48,6 +60,8 @@ impl fmt::Display for Selector {
         match self {
             Self::Country(country) => write!(f, "country:{country}"),
             Self::Continent(code) => write!(f, "continent:{code}"),
+            Self::Subdivision(country, part) => write!(f, "subdivision:{country}-{part}"),
+            Self::Asn(asn) => write!(f, "AS{asn}"),
             Self::Net(net) => net.fmt(f),
         }
     }
@@ -82,18 +96,8 @@ impl Limit {
         Some(format!("limited to {}", only.join(", ")))
     }
 
-    /// The networks that it tells apart.
-    pub(super) fn nets(&self) -> impl Iterator<Item = Prefix> {
-        nets(self.only.iter().chain(&self.except))
+    /// All that it looks at.
+    pub fn selectors(&self) -> impl Iterator<Item = &Selector> {
+        self.only.iter().chain(&self.except)
     }
-}
-
-/// The networks among selectors.
-pub(super) fn nets<'a>(
-    selectors: impl Iterator<Item = &'a Selector>,
-) -> impl Iterator<Item = Prefix> {
-    selectors.filter_map(|selector| match selector {
-        Selector::Net(net) => Some(*net),
-        Selector::Country(_) | Selector::Continent(_) => None,
-    })
 }

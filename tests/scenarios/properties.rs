@@ -10,7 +10,7 @@ use nearmost::zone::rtype;
 use proptest::prelude::*;
 
 use crate::dns::{Ecs, Question, Reply};
-use crate::stage::build;
+use crate::stage::{build, build_in};
 
 /// A network and where it is.
 type Block = (Prefix, (f64, f64));
@@ -33,7 +33,18 @@ fn networks() -> impl Strategy<Value = Vec<Block>> {
 
 /// Of each node who may be sent to it; often anybody to any.
 fn limits() -> impl Strategy<Value = Vec<u8>> {
-    prop_oneof![Just(Vec::new()), prop::collection::vec(0u8..4, 4)]
+    prop_oneof![Just(Vec::new()), prop::collection::vec(0u8..6, 4)]
+}
+
+/// Networks of autonomous systems, none finer than the grain of the maps.
+fn systems() -> impl Strategy<Value = Vec<(Prefix, u32)>> {
+    let network = (1u32..=0xdfff_ffff, 1u8..=24, 1u32..=3)
+        .prop_map(|(addr, len, asn)| (Prefix::holding(Ipv4Addr::from_bits(addr).into(), len), asn));
+    prop::collection::vec(network, 0..6).prop_map(|mut all| {
+        all.sort_by_key(|n: &(Prefix, u32)| n.0);
+        all.dedup_by_key(|n| n.0);
+        all
+    })
 }
 
 /// A configuration in words, as an operator would write it.
@@ -59,6 +70,10 @@ fn config(
             Some(1) => format!("limit = {{ only = [\"{one}\", \"{other}\"] }}\n"),
             Some(2) => format!("limit = {{ only = [\"country:GB\"], except = [\"{one}\"] }}\n"),
             Some(3) => "limit = { except = [\"continent:EU\"] }\n".to_owned(),
+            Some(4) => {
+                "limit = { only = [\"AS1\", \"country:US\"], except = [\"AS2\"] }\n".to_owned()
+            }
+            Some(5) => format!("limit = {{ except = [\"AS1\", \"{one}\"] }}\n"),
             _ => String::new(),
         };
     }
@@ -70,10 +85,15 @@ fn config(
     text
 }
 
-fn started(config: &str) -> Result<Snapshot, TestCaseError> {
-    build(config)
-        .map(|g| g.snapshot)
-        .map_err(TestCaseError::fail)
+fn started(config: &str, systems: &[(Prefix, u32)]) -> Result<Snapshot, TestCaseError> {
+    let line = |(net, asn): &(Prefix, u32)| format!("{net} AS{asn}");
+    let lines: Vec<String> = systems.iter().map(line).collect();
+    let generation = if lines.is_empty() {
+        build(config)
+    } else {
+        build_in(&lines, config)
+    };
+    generation.map(|g| g.snapshot).map_err(TestCaseError::fail)
 }
 
 /// One bit of `up` for each node; those that are out were in service at times of their own.
@@ -115,9 +135,11 @@ fn routable(addr: u32) -> bool {
 }
 
 /// Wherever lists change: the first and last addresses of networks, and their neighbours.
-fn edges(networks: &[Block]) -> Vec<u32> {
-    let half = (Prefix::holding(Ipv4Addr::UNSPECIFIED.into(), 1), (0.0, 0.0));
-    let ends = networks.iter().chain([&half]).filter_map(|(net, _)| {
+fn edges(networks: &[Block], systems: &[(Prefix, u32)]) -> Vec<u32> {
+    let half = Prefix::holding(Ipv4Addr::UNSPECIFIED.into(), 1);
+    let nets = networks.iter().map(|n| n.0);
+    let nets = nets.chain(systems.iter().map(|s| s.0)).chain([half]);
+    let ends = nets.filter_map(|net| {
         let IpAddr::V4(first) = net.addr else {
             return None;
         };
@@ -138,12 +160,12 @@ proptest! {
     /// Whatever the health: within the scope of an answer everybody has the same answer and the same scope, so no two scopes overlap.
     #[test]
     fn nobodys_answer_differs_inside_one_scope(
-        nodes in nodes(), networks in networks(), limits in limits(), wanted in 1u8..=3, none in prop::sample::select(&["least-bad", "all", "nearest", "nodata", "servfail"][..]),
+        nodes in nodes(), networks in networks(), systems in systems(), limits in limits(), wanted in 1u8..=3, none in prop::sample::select(&["least-bad", "all", "nearest", "nodata", "servfail"][..]),
         up: u8, clients in prop::collection::vec(any::<(u32, u32)>(), 40),
     ) {
-        let snapshot = started(&config(&nodes, &networks, &limits, wanted, none))?;
+        let snapshot = started(&config(&nodes, &networks, &limits, wanted, none), &systems)?;
         let table = table(up, nodes.len());
-        let edges = edges(&networks);
+        let edges = edges(&networks, &systems);
         let pairs = clients.iter().copied().chain(edges.iter().flat_map(|a| edges.iter().map(|b| (*a, *b))));
         for (client, other) in pairs.filter(|(client, _)| routable(*client)) {
             let given = ask(&snapshot, &table, client)?;
@@ -157,10 +179,10 @@ proptest! {
 
     /// The block one bit wider holds somebody who in some state of health is answered otherwise.
     #[test]
-    fn no_scope_could_be_wider(nodes in nodes(), networks in networks(), limits in limits(), clients in prop::collection::vec(any::<u32>(), 4)) {
-        let snapshot = started(&config(&nodes, &networks, &limits, 2, "nodata"))?;
+    fn no_scope_could_be_wider(nodes in nodes(), networks in networks(), systems in systems(), limits in limits(), clients in prop::collection::vec(any::<u32>(), 4)) {
+        let snapshot = started(&config(&nodes, &networks, &limits, 2, "nodata"), &systems)?;
         let tables: Vec<Table> = (0..1 << nodes.len()).map(|up| table(up, nodes.len())).collect();
-        let edges = edges(&networks);
+        let edges = edges(&networks, &systems);
         let all = |client: u32| tables.iter().map(|t| ask(&snapshot, t, client).map(|a| a.1)).collect::<Result<Vec<_>, _>>();
         for client in clients.into_iter().chain(edges.iter().copied()).filter(|c| routable(*c)) {
             let scope = ask(&snapshot, &tables[0], client)?.2;

@@ -4,6 +4,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use nearmost::answer::{self, Explanation, LONGEST, Transport, explain};
@@ -223,14 +224,17 @@ fn write(setting: &[Item], folder: &Path) -> Result<PathBuf, (usize, String)> {
         }
     }
     let shipped = world.is_some_and(|w| w.head == "world as it is");
+    let databases = world::databases(world.map_or(&[], |w| &w.block[..]))?;
+    let names: Vec<&str> = databases.iter().map(|d| d.0).collect();
     for (name, line, mut text) in files {
         if name == "nearmost.toml" && !shipped {
-            text += "\n[geo]\ndatabases = [\"world.mmdb\"]\n";
+            text += &format!("\n[geo]\ndatabases = {names:?}\n");
         }
         fs::write(folder.join(name), text).map_err(|e| (line, e.to_string()))?;
     }
-    let database = world::database(world.map_or(&[], |w| &w.block[..]))?;
-    fs::write(folder.join("world.mmdb"), database).map_err(|e| (0, e.to_string()))?;
+    for (name, octets) in databases {
+        fs::write(folder.join(name), octets).map_err(|e| (0, e.to_string()))?;
+    }
     Ok(folder.join("nearmost.toml"))
 }
 
@@ -283,15 +287,36 @@ pub(crate) fn build(config: &str) -> Result<Generation, String> {
     static NOWHERE: LazyLock<PathBuf> = LazyLock::new(|| {
         // One folder for all runs; the file gets its name when it is whole, as another run may be reading it.
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nowhere");
-        let database = world::database(&[]).expect("no line can be wrong");
+        let mut databases = world::databases(&[]).expect("no line can be wrong");
+        let (_, database) = databases.remove(0);
         fs::create_dir_all(&folder).expect("a folder of our own");
         let part = folder.join(format!("world.mmdb.{}", std::process::id()));
         fs::write(&part, database).expect("a folder of our own");
         fs::rename(part, folder.join("world.mmdb")).expect("a folder of our own");
         folder
     });
-    let text = format!("{config}\n[geo]\ndatabases = [\"world.mmdb\"]\n");
-    let loaded = control::load_text(&NOWHERE.join("nearmost.toml"), &text);
+    start(&NOWHERE, config, &["world.mmdb"])
+}
+
+/// As [`build`], in a world of such lines.
+pub(crate) fn build_in(lines: &[String], config: &str) -> Result<Generation, String> {
+    let lines: Vec<(usize, String)> = (1..).zip(lines.iter().cloned()).collect();
+    let databases = world::databases(&lines).map_err(|e| e.1)?;
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let folder = crate::scratch(&format!("world-{}", COUNT.fetch_add(1, Relaxed)));
+    fs::create_dir_all(&folder).map_err(|e| e.to_string())?;
+    for (name, octets) in &databases {
+        fs::write(folder.join(name), octets).map_err(|e| e.to_string())?;
+    }
+    let names: Vec<&str> = databases.iter().map(|d| d.0).collect();
+    let started = start(&folder, config, &names);
+    let _ = fs::remove_dir_all(&folder);
+    started
+}
+
+fn start(folder: &Path, config: &str, databases: &[&str]) -> Result<Generation, String> {
+    let text = format!("{config}\n[geo]\ndatabases = {databases:?}\n");
+    let loaded = control::load_text(&folder.join("nearmost.toml"), &text);
     let told = format!("{:?}", loaded.found.list);
     control::build(&loaded.parts.ok_or(told)?, 1, START).map_err(|e| e.join("\n"))
 }

@@ -1,26 +1,42 @@
-//! A made-up world as a GeoIP database in MaxMind's format: written here, read by the server as any other.
+//! A made-up world as GeoIP databases in MaxMind's format: written here, read by the server as any other.
 //!
 //! ```text
 //! 192.0.2.0/24     London, GB                    a city; also an IATA code, or [51.5, -0.1]
 //! 198.51.100.0/24  country US                    a country, and a point in the middle of nowhere
+//! 198.51.100.0/24  country US-CA                 the same, in California; a city: London, GB in GB-ENG
+//! 192.0.0.0/8      AS64500 Example, Inc.         who has it: in a database of its own
 //! 11.0.0.0/8       by /16 around [50.0, 8.0]     256 places near to each other
 //! ```
 
 use std::net::IpAddr;
 
-use nearmost::geo::resolve;
+use nearmost::geo::{asn_named, resolve};
 use nearmost::prefix::Prefix;
 
-/// Octets of the database for the lines of a `world`.
-pub(crate) fn database(lines: &[(usize, String)]) -> Result<Vec<u8>, (usize, String)> {
+/// A file and its octets.
+type Named = (&'static str, Vec<u8>);
+/// Networks and what is said of them.
+type Records = Vec<(Prefix, Vec<u8>)>;
+
+/// The databases for the lines of a `world`, with the names of their files.
+pub(crate) fn databases(lines: &[(usize, String)]) -> Result<Vec<Named>, (usize, String)> {
     // A record that says nothing: a database without any record is refused.
-    let mut records = vec![(
+    let mut places = vec![(
         Prefix::holding(IpAddr::from([255; 4]), 32),
         map(&[("continent", map(&[]))]),
     )];
+    let mut asns = Vec::new();
     for (number, line) in lines {
-        add(line, &mut records).map_err(|problem| (*number, problem))?;
+        add(line, &mut places, &mut asns).map_err(|problem| (*number, problem))?;
     }
+    let mut all = vec![("world.mmdb", database("Made-Up-City", places))];
+    if !asns.is_empty() {
+        all.push(("asn.mmdb", database("Made-Up-ASN", asns)));
+    }
+    Ok(all)
+}
+
+fn database(kind: &str, mut records: Records) -> Vec<u8> {
     records.sort_by_key(|(net, _)| net.len);
     let (mut tree, mut data) = (Tree::Empty, Vec::new());
     for (net, record) in records {
@@ -31,14 +47,23 @@ pub(crate) fn database(lines: &[(usize, String)]) -> Result<Vec<u8>, (usize, Str
         tree.insert(bits, len, data.len());
         data.extend(record);
     }
-    Ok(file(&tree, &data))
+    file(kind, &tree, &data)
 }
 
-fn add(line: &str, records: &mut Vec<(Prefix, Vec<u8>)>) -> Result<(), String> {
+fn add(line: &str, records: &mut Records, asns: &mut Records) -> Result<(), String> {
     let (net, place) = line
         .split_once(' ')
         .ok_or("a network and a place are needed")?;
     let net = network(net)?;
+    let (first, whose) = place.split_once(' ').unwrap_or((place, ""));
+    if let Some(number) = asn_named(first) {
+        let record = map(&[
+            ("autonomous_system_number", word(number)),
+            ("autonomous_system_organization", text(whose)),
+        ]);
+        asns.push((net, record));
+        return Ok(());
+    }
     let Some((len, around)) = place
         .strip_prefix("by /")
         .and_then(|rest| rest.split_once(" around "))
@@ -88,18 +113,32 @@ fn record(place: &str) -> Result<Vec<u8>, String> {
             ("longitude", double(-97.822)),
             ("accuracy_radius", short(1000)),
         ]);
-        return Ok(map(&[
-            ("country", map(&[("iso_code", text(code))])),
-            ("location", location),
-        ]));
+        let mut entries = of_country(code);
+        entries.push(("location", location));
+        return Ok(map(&entries));
     }
+    let (place, part) = match place.split_once(" in ") {
+        Some((place, part)) => (place, Some(part)),
+        None => (place, None),
+    };
     if let Some([lat, lon]) = coordinates(place) {
-        return Ok(city(lat, lon, None));
+        return Ok(city(lat, lon, part));
     }
     let site =
         resolve(place).map_err(|near| format!("no place is known as \"{place}\": {near:?}"))?;
-    let country = map(&[("iso_code", text(site.country.code()))]);
-    Ok(city(site.point.lat, site.point.lon, Some(country)))
+    let part = part.unwrap_or(site.country.code());
+    Ok(city(site.point.lat, site.point.lon, Some(part)))
+}
+
+/// `US`, or a part of it: `US-CA`.
+fn of_country(code: &str) -> Vec<(&'static str, Vec<u8>)> {
+    let named = |code| map(&[("iso_code", text(code))]);
+    let (country, part) = code.split_once('-').unwrap_or((code, ""));
+    let mut entries = vec![("country", named(country))];
+    if !part.is_empty() {
+        entries.push(("subdivisions", list(&[named(part), named("OTHER")])));
+    }
+    entries
 }
 
 fn coordinates(text: &str) -> Option<[f64; 2]> {
@@ -107,10 +146,10 @@ fn coordinates(text: &str) -> Option<[f64; 2]> {
     Some([lat.trim().parse().ok()?, lon.trim().parse().ok()?])
 }
 
-fn city(lat: f64, lon: f64, country: Option<Vec<u8>>) -> Vec<u8> {
+fn city(lat: f64, lon: f64, part: Option<&str>) -> Vec<u8> {
     let location = map(&[("latitude", double(lat)), ("longitude", double(lon))]);
-    let mut entries = vec![("city", map(&[])), ("location", location)];
-    entries.extend(country.map(|country| ("country", country)));
+    let mut entries = part.map_or(Vec::new(), of_country);
+    entries.extend([("city", map(&[])), ("location", location)]);
     map(&entries)
 }
 
@@ -160,7 +199,7 @@ impl Tree {
     }
 }
 
-fn file(tree: &Tree, data: &[u8]) -> Vec<u8> {
+fn file(kind: &str, tree: &Tree, data: &[u8]) -> Vec<u8> {
     let total = tree.branches();
     let (mut out, mut next) = (Vec::new(), 1);
     // Breadth first: branches are numbered in the order in which they are written.
@@ -182,7 +221,7 @@ fn file(tree: &Tree, data: &[u8]) -> Vec<u8> {
         ("binary_format_major_version", short(2)),
         ("binary_format_minor_version", short(0)),
         ("build_epoch", long(1_700_000_000)),
-        ("database_type", text("Made-Up-City")),
+        ("database_type", text(kind)),
         ("description", map(&[("en", text("a made-up world"))])),
         ("ip_version", short(6)),
         ("languages", vec![0, 4]),
@@ -193,12 +232,14 @@ fn file(tree: &Tree, data: &[u8]) -> Vec<u8> {
 }
 
 fn control(kind: u8, len: usize) -> u8 {
-    kind << 5 | u8::try_from(len.min(28)).unwrap_or(0)
+    kind << 5 | u8::try_from(len.min(29)).unwrap_or(0)
 }
 
 fn text(text: &str) -> Vec<u8> {
     let mut out = vec![control(2, text.len())];
-    assert!(text.len() < 29, "longer texts have longer headers");
+    if let Some(more) = text.len().checked_sub(29) {
+        out.push(u8::try_from(more).expect("longer texts have longer headers"));
+    }
     out.extend(text.as_bytes());
     out
 }
@@ -225,6 +266,13 @@ fn long(number: u64) -> Vec<u8> {
     // Kinds above 7 are written as what they are more than 7.
     let mut out = vec![control(0, 8), 2];
     out.extend(number.to_be_bytes());
+    out
+}
+
+fn list(items: &[Vec<u8>]) -> Vec<u8> {
+    // Kind 11.
+    let mut out = vec![control(0, items.len()), 4];
+    out.extend(items.iter().flatten());
     out
 }
 

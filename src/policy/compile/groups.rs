@@ -1,9 +1,9 @@
 //! Which members a client may be given, and which of them come before others whatever the distances.
 
 use super::{Member, Plan, PlanRule};
-use crate::geo::continent;
+use crate::geo::{Place, World, continent};
 use crate::policy::Prefer;
-use crate::policy::selector::{self, Whom};
+use crate::policy::selector::{Selector, Whom};
 use crate::prefix::{Client, Prefix};
 
 /// Members that a client may be given: each group comes before the next, in itself ordered by distance.
@@ -21,12 +21,19 @@ enum Step {
 }
 
 impl Whom {
-    /// A client at a place.
+    /// A client in the world.
     #[must_use]
-    pub fn of(client: Client, place: &crate::geo::Place) -> Self {
+    pub fn of(client: Client, world: &World) -> Self {
+        let Place {
+            country,
+            subdivision,
+            ..
+        } = world.locate(client).0;
         let net = Prefix::holding(client.addr(), u8::MAX);
         Self {
-            country: place.country,
+            country,
+            subdivision,
+            asn: world.asn(client).map(|asn| asn.number),
             net: Some(net),
         }
     }
@@ -47,14 +54,36 @@ impl Plan {
         self.members.iter().any(|m| m.bias.0 != 0)
     }
 
+    /// All that decides who is given whom.
+    fn selectors(&self) -> impl Iterator<Item = &Selector> {
+        let limits = self.members.iter().flat_map(|m| m.limit.selectors());
+        limits
+            .chain(self.members.iter().flat_map(|m| &m.home))
+            .chain(self.rules.iter().flat_map(|r| &r.from))
+    }
+
     /// The networks that decide who is given whom, each once.
     pub(super) fn nets(&self) -> Vec<Prefix> {
-        let mut nets: Vec<Prefix> = self.members.iter().flat_map(|m| m.limit.nets()).collect();
-        nets.extend(selector::nets(self.members.iter().flat_map(|m| &m.home)));
-        nets.extend(selector::nets(self.rules.iter().flat_map(|r| &r.from)));
-        nets.sort_unstable();
-        nets.dedup();
-        nets
+        let net = |selector: &Selector| match selector {
+            Selector::Net(net) => Some(*net),
+            _ => None,
+        };
+        once(self.selectors().filter_map(net))
+    }
+
+    /// The autonomous systems that decide who is given whom, each once, in order.
+    pub(super) fn asns(&self) -> Vec<u32> {
+        let asn = |selector: &Selector| match selector {
+            Selector::Asn(asn) => Some(*asn),
+            _ => None,
+        };
+        once(self.selectors().filter_map(asn))
+    }
+
+    /// Whether it matters in which part of its country a client is.
+    pub(super) fn asks_for_subdivision(&self) -> bool {
+        self.selectors()
+            .any(|s| matches!(s, Selector::Subdivision(..)))
     }
 
     /// The members for a client, in groups.
@@ -161,4 +190,12 @@ impl Member {
             Prefer::Order => false,
         }
     }
+}
+
+/// In order, each once.
+fn once<T: Ord>(all: impl Iterator<Item = T>) -> Vec<T> {
+    let mut all: Vec<T> = all.collect();
+    all.sort_unstable();
+    all.dedup();
+    all
 }

@@ -1,4 +1,4 @@
-//! Compiles a plan for which it matters which country or network a client is in, not only how far it is from whom.
+//! Compiles a plan for which it matters which country, network or autonomous system a client is in, not only how far it is from whom.
 //!
 //! Clients for whom the members fall into the same groups are a *class*. A class has tails of its own, but only behind members that
 //! come first in one of its lists: a few thousand in all, however many countries there are.
@@ -10,7 +10,7 @@ use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use super::groups::Groups;
 use super::rank::{Rank, Residents, hash};
 use super::{Cities, Plan, Unknown};
-use crate::geo::{CARRIER, Country, Place, PlaceId, Point, World};
+use crate::geo::{CARRIER, Country, Place, Point, Spot, World};
 use crate::policy::map::{Entry, ListId, Lists, Map, NO_TAIL, aligned};
 use crate::policy::selector::Whom;
 use crate::policy::trie::Trie;
@@ -22,6 +22,7 @@ pub(super) fn compile(plan: &Plan, world: &World, cities: Cities<'_>) -> Map {
         plan,
         cities,
         nets: plan.nets(),
+        subdivisions: plan.asks_for_subdivision(),
         places: world.places(),
         rank: Rank::new(plan),
         lists: Lists::default(),
@@ -34,10 +35,10 @@ pub(super) fn compile(plan: &Plan, world: &World, cities: Cities<'_>) -> Map {
         tail_of: HashMap::new(),
         hasher: DefaultHashBuilder::default(),
     };
-    let nets = compiler.nets.clone();
-    let v4 = world.v4_within(&nets);
+    let (nets, asns) = (compiler.nets.clone(), plan.asns());
+    let v4 = world.v4_within(&nets, &asns);
     let v4 = Trie::new(v4.map(|(start, spot)| (aligned(start), compiler.list(spot))));
-    let v6 = world.v6_within(&nets);
+    let v6 = world.v6_within(&nets, &asns);
     let v6 = Trie::new(v6.map(|(start, spot)| (start, compiler.list(spot))));
     let mut lists = compiler.lists;
     lists.heads.shrink_to_fit();
@@ -46,13 +47,12 @@ pub(super) fn compile(plan: &Plan, world: &World, cities: Cities<'_>) -> Map {
     Map { v4, v6, lists }
 }
 
-/// A place, and the narrowest of the networks that matter.
-type Spot = (PlaceId, Option<u32>);
-
 struct Steered<'a> {
     plan: &'a Plan,
     cities: Cities<'a>,
     nets: Vec<Prefix>,
+    /// Whether it matters in which part of its country a client is.
+    subdivisions: bool,
     places: &'a [Place],
     rank: Rank<'a>,
     lists: Lists,
@@ -74,15 +74,20 @@ struct Steered<'a> {
 impl Steered<'_> {
     fn list(&mut self, spot: Spot) -> ListId {
         // Carriers are never looked up: all that they need is a number of their own.
-        let spot = if spot.0 == CARRIER {
-            (CARRIER, None)
+        let carrier = spot.place == CARRIER;
+        let spot = if carrier {
+            Spot {
+                net: None,
+                asn: 0,
+                ..spot
+            }
         } else {
             spot
         };
         if let Some(list) = self.of_place.get(&spot) {
             return *list;
         }
-        let list = if spot.0 == CARRIER {
+        let list = if carrier {
             self.add(&[], NO_TAIL)
         } else {
             self.make(spot)
@@ -91,11 +96,21 @@ impl Steered<'_> {
         list
     }
 
-    fn make(&mut self, (place, net): Spot) -> ListId {
-        let Place { point, country, .. } = self.places[place as usize];
+    fn make(&mut self, spot: Spot) -> ListId {
+        let Place {
+            point,
+            country,
+            subdivision,
+            ..
+        } = self.places[spot.place as usize];
         let nothing = point.is_none() && country.is_none();
-        let net = net.map(|n| self.nets[n as usize]);
-        let class = self.class(Whom { country, net }, nothing);
+        let whom = Whom {
+            country,
+            subdivision: subdivision.filter(|_| self.subdivisions),
+            asn: Some(spot.asn).filter(|asn| *asn != 0),
+            net: spot.net.map(|n| self.nets[n as usize]),
+        };
+        let class = self.class(whom, nothing);
         let mut head = Vec::new();
         if self.plan.answer.is_none() {
             for group in &self.classes[class] {
