@@ -70,7 +70,8 @@ fn what_no_database_can_tell_is_warned_of() {
         let text = format!(
             "[geo]\ndatabases = {databases}\n[zone.\"a.example\"]\nns = [\"ns.example.net\"]\npools = {{ \"@\" = \"site\" }}\n\
              [pool.site]\nprobe = \"tcp:80\"\nrules = [{{ from = [\"AS64501\", \"subdivision:US-CA\"], use = [\"*\"] }}]\n\
-             [node.lon]\nat = \"LHR\"\nip = [\"192.0.2.1\"]\nlimit = {{ only = [\"AS64500\", \"AS64501\"] }}\n"
+             [node.lon]\nat = \"LHR\"\nip = [\"192.0.2.1\"]\nlimit = {{ only = [\"AS64500\", \"AS64501\"] }}\n\
+             [[geo.override]]\nasn = \"AS64500/GB\"\nat = \"LHR\"\n"
         );
         let loaded = load_text(&folder.join("nearmost.toml"), &text);
         assert!(loaded.parts.is_some(), "{:?}", loaded.found);
@@ -82,9 +83,10 @@ fn what_no_database_can_tell_is_warned_of() {
             .collect::<Vec<_>>()
     };
     let asn = "the limit of node \"lon\": \"AS64500\" means nobody, as there is no ASN database";
+    let over = "the override of AS64500/GB holds for nobody, as there is no ASN database";
     let part = "the rules of pool \"site\": \"subdivision:US-CA\" means nobody, as there is no database that knows parts of countries";
-    assert_eq!(told("[]"), [asn, part]);
-    assert_eq!(told("[\"GeoIP2-City-Test.mmdb\"]"), [asn]);
+    assert_eq!(told("[]"), [over, asn, part]);
+    assert_eq!(told("[\"GeoIP2-City-Test.mmdb\"]"), [over, asn]);
     // Places then come from the small database.
     assert_eq!(told("[\"GeoLite2-ASN-Test.mmdb\"]"), [part]);
     assert!(told("[\"GeoLite2-ASN-Test.mmdb\", \"GeoIP2-City-Test.mmdb\"]").is_empty());

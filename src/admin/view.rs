@@ -326,7 +326,7 @@ pub struct Located {
     pub ip: IpAddr,
     /// The address that was looked up.
     pub looked_up: IpAddr,
-    /// `override`, `city`, `country` or `unknown`.
+    /// `override`, `asn-override`, `city`, `country` or `unknown`.
     pub source: String,
     /// Degrees north and east, if a point is known.
     pub at: Option<(f64, f64)>,

@@ -47,7 +47,7 @@ pub struct PoolPart {
     pub subdivision: Option<String>,
     /// Its autonomous system, if a database knows it.
     pub asn: Option<AsnPart>,
-    /// Which source said so: `override`, `city`, `country`, `unknown`.
+    /// Which source said so: `override`, `asn-override`, `city`, `country`, `unknown`.
     pub source: String,
     /// The number of the override, if one said so.
     pub override_number: Option<u32>,
@@ -435,7 +435,7 @@ fn without_family(snapshot: &Snapshot, pool: &Pool, asker: Asker, qtype: u16) ->
 
 fn override_number(place: &Place) -> Option<u32> {
     match place.source {
-        PlaceSource::Override(number) => Some(number),
+        PlaceSource::Override(number) | PlaceSource::AsnOverride(number) => Some(number),
         PlaceSource::City | PlaceSource::Country | PlaceSource::Unknown => None,
     }
 }

@@ -174,6 +174,10 @@ fn place(explained: &Explained, pool: &PoolPart) -> String {
     }
     let source = match (pool.source.as_str(), pool.override_number) {
         ("override", Some(n)) => format!("[[geo.override]] number {}", n + 1),
+        ("asn-override", Some(n)) => format!(
+            "[[geo.override]] number {}, by its autonomous system",
+            n + 1
+        ),
         ("city", _) => "a city record of the GeoIP database".into(),
         ("country", _) => {
             "a country record of the GeoIP database: ranked by where its people live".into()

@@ -6,17 +6,17 @@ use super::Geo;
 use super::location;
 use super::table::{Keys, Table, Value};
 use crate::diagnostic::{Diagnostics, Span};
-use crate::geo::Override;
+use crate::geo::{Override, Subject, asn_named};
 use crate::prefix::{CARRIERS, Prefix};
 
 static GEO: Keys = Keys {
     known: &["databases", "override"],
-    later: &["latency", "asn", "reload"],
+    later: &["latency", "reload"],
 };
 
 static OVERRIDE: Keys = Keys {
-    known: &["net", "at", "country"],
-    later: &["asn"],
+    known: &["net", "asn", "at", "country"],
+    later: &[],
 };
 
 /// Maps are compiled at this grain for IPv6.
@@ -62,7 +62,7 @@ pub(super) fn read(top: &Table<'_>, found: &mut Diagnostics) -> Geo {
 
 fn override_of(
     value: &Value<'_>,
-    seen: &mut HashMap<Prefix, Span>,
+    seen: &mut HashMap<Subject, Span>,
     found: &mut Diagnostics,
 ) -> Option<Override> {
     let table = value.table(value.span(), &OVERRIDE, found)?;
@@ -70,20 +70,53 @@ fn override_of(
     if table.get("at").is_none() && table.get("country").is_none() {
         table.missing("an override needs \"at\" or \"country\"".to_owned(), found);
     }
-    let Some(net) = table.get("net") else {
-        table.missing("an override needs \"net\"".to_owned(), found);
-        return None;
+    let (value, subject) = match (table.get("net"), table.get("asn")) {
+        (Some(net), None) => (
+            net,
+            prefix(net.text(found)?, net.span(), found).map(Subject::Net),
+        ),
+        (None, Some(asn)) => (asn, system(asn.text(found)?, asn.span(), found)),
+        (Some(_), Some(asn)) => {
+            asn.error("an override has \"net\" or \"asn\", not both", found);
+            return None;
+        }
+        (None, None) => {
+            table.missing("an override needs \"net\" or \"asn\"".to_owned(), found);
+            return None;
+        }
     };
-    let prefix = prefix(net.text(found)?, net.span(), found)?;
-    if let Some(first) = seen.insert(prefix, net.span()) {
-        net.error(format!("{prefix} is overridden twice"), found)
+    let subject = subject?;
+    if let Some(first) = seen.insert(subject, value.span()) {
+        value
+            .error(format!("{subject} is overridden twice"), found)
             .note_at(first, "first here");
     }
     (at.is_some() || country.is_some()).then_some(Override {
-        net: prefix,
+        subject,
         at,
         country,
     })
+}
+
+/// `AS64500`, or `AS64500/DE`.
+pub(super) fn system(text: &str, span: Span, found: &mut Diagnostics) -> Option<Subject> {
+    let (asn, country) = match text.split_once('/') {
+        Some((asn, country)) => (asn, Some(country)),
+        None => (text, None),
+    };
+    let Some(asn) = asn_named(asn) else {
+        found
+            .error(span, format!("\"{text}\" is no autonomous system"))
+            .note("write \"AS64500\", or \"AS64500/DE\" for its addresses in a country");
+        return None;
+    };
+    match country {
+        Some(code) => {
+            let country = location::country(code, span, found)?;
+            Some(Subject::Asn(asn, Some(country)))
+        }
+        None => Some(Subject::Asn(asn, None)),
+    }
 }
 
 /// `ADDRESS/LENGTH`; an IPv4 address alone is a network of its own.

@@ -8,12 +8,14 @@ use super::selector;
 use super::table::{Keys, Value};
 use super::unit;
 use crate::diagnostic::{Diagnostics, Span};
+use crate::geo::asn_named;
 use crate::policy::{Bias, Node};
 
 /// The keys of a node.
 pub(super) static KEYS: Keys = Keys {
     known: &[
-        "at", "country", "admin", "tags", "weight", "capacity", "tier", "bias", "ip", "limit",
+        "at", "country", "admin", "tags", "asn", "weight", "capacity", "tier", "bias", "ip",
+        "limit",
     ],
     later: &["host", "address", "shadow"],
 };
@@ -54,6 +56,7 @@ pub(super) fn read(definition: &Definition<'_>, found: &mut Diagnostics) -> Node
             .get("tags")
             .map(|v| tags(&v, found))
             .unwrap_or_default(),
+        asn: table.get("asn").and_then(|v| asn(&v, found)),
         weight: table
             .get("weight")
             .and_then(|v| v.whole(0..=HEAVIEST, found))
@@ -71,6 +74,17 @@ pub(super) fn read(definition: &Definition<'_>, found: &mut Diagnostics) -> Node
         limit: selector::limit(table, found),
         addresses,
     }
+}
+
+fn asn(value: &Value<'_>, found: &mut Diagnostics) -> Option<u32> {
+    let text = value.text(found)?;
+    let asn = asn_named(text);
+    if asn.is_none() {
+        value
+            .error(format!("\"{text}\" is no autonomous system"), found)
+            .note("write \"AS786\"");
+    }
+    asn
 }
 
 fn capacity(value: &Value<'_>, found: &mut Diagnostics) -> Option<u32> {

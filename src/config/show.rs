@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::show_probe::{self, in_words, is_shorthand};
 use super::{Config, Geo, Limits, Server, Zone, ZoneSource, pool, prefer, unit};
-use crate::geo::{Point, nearest_city};
+use crate::geo::{Point, Subject, nearest_city};
 use crate::health::{Probe, Require};
 use crate::policy::{Answer, Below, Low, Node, Pool, Rule, Selector, UnknownClient};
 use crate::zone::Name;
@@ -104,7 +104,11 @@ fn geo(out: &mut Text, geo: &Geo) {
     }
     for row in &geo.overrides {
         out.table("[[geo.override]]");
-        out.value("net", quote(&row.net.to_string()));
+        let key = match row.subject {
+            Subject::Net(_) => "net",
+            Subject::Asn(..) => "asn",
+        };
+        out.value(key, quote(&row.subject.to_string()));
         if let Some(at) = row.at {
             out.place(at);
         }
@@ -200,6 +204,10 @@ fn show_node(out: &mut Text, node: &Node) {
         out.value("admin", quote(admin));
     }
     out.value("tags", list(node.tags.iter().map(|t| quote(t))));
+    match node.asn {
+        Some(asn) => out.value("asn", format!("\"AS{asn}\"")),
+        None => out.line("# asn: that of its first address, if a database knows it"),
+    }
     out.value("weight", node.weight);
     if let Some(capacity) = node.capacity {
         out.value("capacity", quote(&unit::megabits_text(capacity)));

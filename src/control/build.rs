@@ -139,7 +139,7 @@ fn generation(
         .geo
         .overrides
         .iter()
-        .map(|o| o.net)
+        .filter_map(|o| o.subject.net())
         .filter(|net| !is_routable(net.addr))
         .collect();
     let snapshot = Snapshot {
@@ -248,6 +248,8 @@ impl<'a> Builder<'a> {
                     .find_map(|a| world.locate(Client::of(*a)).0.point)
             };
             node.at = node.at.or_else(located);
+            let asn = || world.asn(Client::of(*node.addresses.first()?));
+            node.asn = node.asn.or_else(|| Some(asn()?.number));
             node.country = node.country.or_else(|| country_at(node.at?));
         }
         let probes = config.probes.iter().cloned().map(Arc::new).collect();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::{self, Config, ZoneSource};
 use crate::diagnostic::{Diagnostics, Sources};
-use crate::geo::Database;
+use crate::geo::{Database, Subject};
 use crate::policy::Selector;
 use crate::zone::{Data, Name, Record, file, rtype};
 
@@ -166,6 +166,8 @@ fn databases(config: &Config, found: &mut Diagnostics) -> Vec<Database> {
     databases
 }
 
+const LIST_ONE: &str = "list one in \"databases\" of [geo]";
+
 /// Warns of what is asked for that no database knows.
 fn unanswerable(config: &Config, databases: &[Database], found: &mut Diagnostics) {
     let limits = config.nodes.iter().flat_map(|node| {
@@ -176,9 +178,19 @@ fn unanswerable(config: &Config, databases: &[Database], found: &mut Diagnostics
         let selectors = pool.rules.iter().flat_map(|rule| &rule.from);
         selectors.map(move |s| (s, format!("the rules of pool \"{}\"", pool.name)))
     });
+    let mut systems = config.geo.overrides.iter().map(|o| o.subject);
+    let system = systems.find(|s| matches!(s, Subject::Asn(..)));
     let asns = databases.iter().any(|d| !d.knows_places());
     let parts = databases.iter().any(Database::knows_subdivisions);
     let mut told = [asns, parts];
+    if let Some(system) = system.filter(|_| !asns) {
+        found
+            .warning(
+                None,
+                format!("the override of {system} holds for nobody, as there is no ASN database"),
+            )
+            .note(LIST_ONE);
+    }
     for (selector, place) in limits.chain(rules) {
         let (kind, lacking) = match selector {
             Selector::Asn(_) => (0, "ASN database"),
@@ -191,7 +203,7 @@ fn unanswerable(config: &Config, databases: &[Database], found: &mut Diagnostics
                     None,
                     format!("{place}: \"{selector}\" means nobody, as there is no {lacking}"),
                 )
-                .note("list one in \"databases\" of [geo]");
+                .note(LIST_ONE);
         }
     }
 }

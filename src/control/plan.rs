@@ -23,6 +23,7 @@ pub(super) fn of(
             weight: m.weight,
             limit: node.limit.clone(),
             country: node.country,
+            asn: node.asn,
             home: Vec::new(),
             tier: node.tier.into(),
             bias: node.bias,

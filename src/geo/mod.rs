@@ -19,7 +19,7 @@ pub use gazetteer::{
     continent, country_at, country_cities, country_named, is_country, km_to_country, nearest_city,
     world_cities,
 };
-pub use overrides::Override;
+pub use overrides::{Override, Subject};
 pub use packed::{Packed, Range};
 pub use places::{CARRIER, Place, PlaceId, PlaceSource, Subdivision, UNKNOWN};
 pub use point::{Country, EARTH_RADIUS_KM, Point, chord_to_km, squared_chord};

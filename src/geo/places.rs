@@ -62,6 +62,8 @@ impl fmt::Display for Subdivision {
 pub enum PlaceSource {
     /// The operator's override of a prefix, by its number in the configuration.
     Override(u32),
+    /// The operator's override of an autonomous system, by the same number.
+    AsnOverride(u32),
     /// A database's record of a city or a point.
     City,
     /// A database's record of a country.
@@ -76,6 +78,7 @@ impl PlaceSource {
     pub fn word(self) -> &'static str {
         match self {
             Self::Override(_) => "override",
+            Self::AsnOverride(_) => "asn-override",
             Self::City => "city",
             Self::Country => "country",
             Self::Unknown => "unknown",

@@ -1,5 +1,6 @@
 //! The whole address space cut into places: databases one below the other, overrides painted over them.
 
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -7,7 +8,9 @@ use super::asn::{Asn, Asns, Names};
 use super::database::Knows;
 use super::packed::{flatten, merge};
 use super::places::Places;
-use super::{CARRIER, Database, Override, Packed, Place, PlaceId, PlaceSource, UNKNOWN};
+use super::{
+    CARRIER, Country, Database, Override, Packed, Place, PlaceId, PlaceSource, Subject, UNKNOWN,
+};
 use crate::prefix::{CARRIERS, Client, Key, Prefix};
 
 /// Where every address is, at the grain of /24 and /56: resolvers send no more (RFC 7871 11.1), and finer ranges would only narrow scopes.
@@ -36,9 +39,10 @@ impl World {
     /// Puts the databases one below the other, the first on top, and the overrides over them; those of autonomous systems apart.
     #[must_use]
     pub fn build(databases: &[Database], overrides: &[Override]) -> Self {
-        let base = Self::of(databases);
+        let (mut base, asns) = (Self::of(databases), asns(databases));
         let mut places: Vec<Place> = Vec::new();
         let (mut blocks4, mut blocks6) = (Vec::new(), Vec::new());
+        let mut systems = Systems::default();
         for carrier in CARRIERS {
             block(carrier, CARRIER, &mut blocks4, &mut blocks6);
         }
@@ -49,10 +53,19 @@ impl World {
                 point: over.at,
                 country: over.country,
                 subdivision: None,
-                source: PlaceSource::Override(number),
+                source: match over.subject {
+                    Subject::Net(_) => PlaceSource::Override(number),
+                    Subject::Asn(..) => PlaceSource::AsnOverride(number),
+                },
             });
-            block(over.net, id, &mut blocks4, &mut blocks6);
+            match over.subject {
+                Subject::Net(net) => block(net, id, &mut blocks4, &mut blocks6),
+                Subject::Asn(asn, country) => systems.add(asn, country, id),
+            }
         }
+        // Below the networks: a narrower subject wins.
+        base.v4 = systems.paint(base.v4, &asns.v4, &base.places);
+        base.v6 = systems.paint(base.v6, &asns.v6, &base.places);
         let places = if places.is_empty() {
             base.places
         } else {
@@ -63,7 +76,7 @@ impl World {
             v6: paint(base.v6, &blocks6),
             neighbours: neighbours(&places),
             places,
-            asns: asns(databases),
+            asns,
         }
     }
 
@@ -160,6 +173,44 @@ impl World {
     #[must_use]
     pub fn v6(&self) -> &Packed<u64> {
         &self.v6
+    }
+}
+
+/// Overrides of autonomous systems, with and without a country, by their numbers of places.
+#[derive(Default)]
+struct Systems {
+    of: HashMap<(u32, Option<Country>), PlaceId>,
+    asns: HashSet<u32>,
+}
+
+impl Systems {
+    fn add(&mut self, asn: u32, country: Option<Country>, place: PlaceId) {
+        self.of.insert((asn, country), place);
+        self.asns.insert(asn);
+    }
+
+    /// The ranges of the databases' places with the systems over them.
+    fn paint<K: Key>(
+        &self,
+        under: Arc<Packed<K>>,
+        asns: &Packed<K>,
+        places: &[Place],
+    ) -> Arc<Packed<K>> {
+        if self.asns.is_empty() {
+            return under;
+        }
+        let merged = merge(under.cuts(), asns.cuts());
+        let place = |(under, asn): (PlaceId, u32)| {
+            if !self.asns.contains(&asn) {
+                return under;
+            }
+            let country = places[under as usize].country;
+            let within = country.and_then(|c| self.of.get(&(asn, Some(c))));
+            *within
+                .or_else(|| self.of.get(&(asn, None)))
+                .unwrap_or(&under)
+        };
+        Packed::new(merged.map(|(start, both)| (start, place(both)))).into()
     }
 }
 

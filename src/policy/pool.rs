@@ -16,6 +16,8 @@ pub struct Node {
     pub at: Option<Point>,
     /// The country it stands in: as stated, else that of the airport or city it was placed at.
     pub country: Option<Country>,
+    /// The number of its autonomous system: as stated, else that of its first address in the databases.
+    pub asn: Option<u32>,
     /// Whom to ask about it.
     pub admin: Option<String>,
     /// Words that pools choose it by.

@@ -82,6 +82,11 @@ fn config(
             "[[geo.override]]\nnet = \"{net}\"\nat = [{lat:.4}, {lon:.4}]\ncountry = \"{country}\"\n"
         );
     }
+    // Where a system is, in whatever country, and in one.
+    if networks.len() % 2 == 1 {
+        text += "[[geo.override]]\nasn = \"AS3\"\nat = [10.0, 20.0]\ncountry = \"US\"\n";
+        text += "[[geo.override]]\nasn = \"AS2/US\"\nat = [-30.0, 130.0]\ncountry = \"GB\"\n";
+    }
     text
 }
 

@@ -58,6 +58,8 @@ pub struct Member {
     pub limit: Limit,
     /// The country it stands in.
     pub country: Option<Country>,
+    /// The number of its autonomous system, if known.
+    pub asn: Option<u32>,
     /// The clients whose network it is in.
     pub home: Vec<Selector>,
     /// Those of a lower tier come before it.

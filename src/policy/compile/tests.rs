@@ -4,7 +4,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::geo::Override;
+use crate::geo::{Override, Subject};
 use crate::health::{STEADY, Table, Word};
 use crate::policy::walk::{Address, Member as Walked};
 use crate::policy::{Answer, NoneLeft, Outcome, Selector, Steering};
@@ -20,9 +20,10 @@ fn world(blocks: &[(u32, u8, f64, f64)]) -> World {
     let mut overrides: Vec<Override> = Vec::new();
     for (addr, len, lat, lon) in blocks {
         let net = Prefix::holding(std::net::Ipv4Addr::from_bits(*addr).into(), *len);
-        if overrides.iter().all(|o| o.net != net) {
+        let subject = Subject::Net(net);
+        if overrides.iter().all(|o| o.subject != subject) {
             overrides.push(Override {
-                net,
+                subject,
                 at: Point::new(*lat, *lon),
                 country: None,
             });
@@ -42,6 +43,7 @@ fn plan(places: &[(f64, f64)], answer: Option<u8>, near: Near, sticky: bool) -> 
         limit: Limit::default(),
         country: None,
         home: Vec::new(),
+        asn: None,
         tier: 1,
         bias: Bias::default(),
     };
@@ -427,7 +429,7 @@ fn countries_are_ranked_by_where_their_people_live() {
     let world = World::build(
         &[],
         &[Override {
-            net,
+            subject: Subject::Net(net),
             at: None,
             country: Country::new("de"),
         }],
