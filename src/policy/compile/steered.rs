@@ -155,7 +155,9 @@ impl Steered<'_> {
             return *class;
         }
         let mut groups = self.plan.groups(whom);
-        if let (Unknown::Members(first), true) = (&self.plan.unknown, nothing) {
+        // With all members in the answer the order is the pool's, whoever asks.
+        let listed_first = nothing && self.plan.answer.is_some();
+        if let (Unknown::Members(first), true) = (&self.plan.unknown, listed_first) {
             let listed = first.iter().copied();
             let may = |m: &u16| groups.iter().any(|g| g.contains(m));
             let alone: Vec<Vec<u16>> = listed.filter(may).map(|m| vec![m]).collect();
