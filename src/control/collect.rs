@@ -69,17 +69,14 @@ impl Publisher {
 
     /// Publishes the table if it changed; whether all checks have a result.
     fn publish(&mut self) -> bool {
-        let (table, all_checked) = {
+        let all_checked = {
             let (mut board, now) = (self.handle.board(), self.handle.now());
             self.handle.end_orders(&mut board, now);
-            (board.table(now), board.all_checked())
+            self.handle.publish(&board, now);
+            board.all_checked()
         };
-        let snapshot = self.handle.current().get();
-        let table = snapshot.judge(table);
-        if **snapshot.table.load() != table {
-            snapshot.table.publish(table);
-        }
         if all_checked {
+            let snapshot = self.handle.current().get();
             self.tell_pools(&snapshot);
         }
         all_checked

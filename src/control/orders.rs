@@ -115,12 +115,16 @@ impl Handle {
             tracing::warn!("{node} {from} -> {to}: {}: {}", wanted.who, wanted.why);
             self.remember(entry(node, now, (from, to), &wanted.why, &wanted.who));
         }
-        let kept = self.keep_orders(&board);
+        // At once, not with the next results: what is answered until then would be kept beyond the time that is told here.
+        self.publish(&board, now);
+        let (now, kept) = (self.now(), self.keep_orders(&board));
         drop(board);
+        // Rounded up: a second too early is too early.
+        let now = now.as_secs() + u64::from(now.subsec_nanos() > 0);
         let longest = snapshot.longest_ttl(&nodes);
         Ok(Done {
-            safe_at: (now + Duration::from_secs(longest.into())).as_secs(),
-            now: now.as_secs(),
+            safe_at: now + u64::from(longest),
+            now,
             nodes,
             kept,
         })

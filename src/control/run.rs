@@ -74,6 +74,16 @@ impl Handle {
         self.0.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Publishes what follows from the board if that has changed. Whoever does holds the board, so that no older table comes after
+    /// a newer one.
+    pub(super) fn publish(&self, board: &Board, now: Time) {
+        let snapshot = self.current().get();
+        let table = snapshot.judge(board.table(now));
+        if **snapshot.table.load() != table {
+            snapshot.table.publish(table);
+        }
+    }
+
     /// Time since 1970.
     #[must_use]
     pub fn now(&self) -> Time {

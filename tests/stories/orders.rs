@@ -54,6 +54,18 @@ fn a_drain_moves_clients_and_outlives_the_server() {
 }
 
 #[test]
+fn an_order_holds_when_the_operator_is_told_so() {
+    let world = World::of(94, 2);
+    let server = Server::start_in(&folder(&world));
+    for _ in 0..5 {
+        assert_eq!(server.run(&["drain", "fra"]).code, 0);
+        assert_eq!(server.given(FRA), world.ip(1));
+        assert_eq!(server.run(&["undrain", "fra"]).code, 0);
+        assert_eq!(server.given(FRA), world.ip(0));
+    }
+}
+
+#[test]
 fn nodes_are_forced_and_wrong_orders_change_nothing() {
     let world = World::of(96, 2);
     let server = Server::start_in(&folder(&world));
