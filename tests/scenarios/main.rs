@@ -16,6 +16,7 @@
 //! lon fails: connection refused             from now on; `lon IPv6`, `192.0.2.1`, `lon by web as get.example.org`, `everybody`
 //! lon succeeds | lon is silent              silent: nothing until the timeout
 //! lon fails 2 times: connection refused     at once, so often
+//! drain lon for 10m: disk swap               orders of ola; also `force up lon: WHY`, `force down`, and `undrain lon` for all of them
 //! restart                                   nothing is known again
 //! state lon is up, 1 of 3 failures
 //! events                                    changes of state since time passed last: when, node, address, probe, why
@@ -42,8 +43,8 @@ use std::path::{Path, PathBuf};
 use play::Played;
 
 /// What there is at least: a file that is no longer found must not go unnoticed.
-const FILES: usize = 7;
-const SCENARIOS: usize = 65;
+const FILES: usize = 12;
+const SCENARIOS: usize = 90;
 const EXPECTED: usize = 500;
 
 /// A folder for the files of a test.

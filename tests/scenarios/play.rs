@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use nearmost::health::{Forced, Order};
 use nearmost::zone::rtype::RecordType;
 
 use crate::agree;
@@ -114,6 +115,13 @@ impl Play {
             "first" if rest == "round" => self.stage.pass(Duration::ZERO),
             "after" => self.stage.pass(duration(rest)?),
             "restart" => self.stage.restart()?,
+            "drain" => self.order(Forced::Drained, rest)?,
+            "force" => match rest.split_once(' ') {
+                Some(("up", rest)) => self.order(Forced::Up, rest)?,
+                Some(("down", rest)) => self.order(Forced::Down, rest)?,
+                _ => return Err("`force up|down NODE` is meant".into()),
+            },
+            "undrain" => self.stage.order(rest, None)?,
             "query" => return self.query(rest),
             "explain" => return self.explain(rest),
             "events" => return Ok(self.events()),
@@ -148,6 +156,24 @@ impl Play {
             out.push(format!("{} {}: {}", line.node, line.state, line.reason));
         }
         Ok(out)
+    }
+
+    /// `NODE: WHY`, `NODE for 10m: WHY`
+    fn order(&mut self, forced: Forced, text: &str) -> Result<(), String> {
+        let (who, why) = text.split_once(": ").ok_or("a reason is missing")?;
+        let (node, time) = match who.split_once(" for ") {
+            Some((node, time)) => (node, Some(duration(time)?)),
+            None => (who, None),
+        };
+        let until = time.map(|time| self.stage.now() + time);
+        let order = Order {
+            forced,
+            why: why.into(),
+            who: "ola".into(),
+            since: self.stage.now(),
+            until,
+        };
+        self.stage.order(node, Some(order))
     }
 
     fn events(&self) -> Vec<String> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use nearmost::answer::{self, Explanation, LONGEST, Transport, explain};
 use nearmost::control::{self, Generation, Parts};
-use nearmost::health::{Board, Event, Outcome, Time};
+use nearmost::health::{Board, Event, Order, Outcome, Time};
 use nearmost::snapshot::Snapshot;
 use nearmost::zone::Name;
 
@@ -100,6 +100,7 @@ impl Stage {
             self.observe(check, found);
         }
         self.now = end;
+        let _ = self.board.expire(end);
         self.snapshot
             .table
             .publish(self.snapshot.judge(self.board.table(end)));
@@ -132,6 +133,21 @@ impl Stage {
         );
         let table = self.board.table(self.now);
         self.snapshot.table.publish(self.snapshot.judge(table));
+    }
+
+    pub(crate) fn now(&self) -> Time {
+        self.now
+    }
+
+    /// What an operator orders for a node, or that it is taken back.
+    pub(crate) fn order(&mut self, node: &str, order: Option<Order>) -> Result<(), String> {
+        if self.snapshot.nodes.iter().all(|n| n.name != node) {
+            return Err(format!("no node \"{node}\""));
+        }
+        let _ = self.board.order(node, order);
+        let table = self.board.table(self.now);
+        self.snapshot.table.publish(self.snapshot.judge(table));
+        Ok(())
     }
 
     /// Time since the start.
