@@ -11,7 +11,7 @@ use nearmost::diagnostic::{Diagnostics, Sources};
 const REFERENCE: &str = "docs/configuration.md";
 
 /// The lists of keys in `src/config`, and the sections of the reference that describe them.
-const SECTIONS: [(&str, &str, &str); 15] = [
+const SECTIONS: [(&str, &str, &str); 16] = [
     ("files.rs", "TOP", "Tables of `nearmost.toml`"),
     ("server.rs", "SERVER", "`[server]`"),
     ("server.rs", "LIMITS", "`[limits]`"),
@@ -22,6 +22,7 @@ const SECTIONS: [(&str, &str, &str); 15] = [
     ("node.rs", "KEYS", "`[node.NAME]`"),
     ("require.rs", "REQUIRE", "`require`"),
     ("low.rs", "LOW", "`low`"),
+    ("node.rs", "ADDRESS", "`[[address]]`"),
     ("rules.rs", "RULE", "`rules`"),
     ("selector.rs", "LIMIT", "`limit`"),
     ("probe.rs", "KEYS", "`[probe.NAME]`"),

@@ -179,11 +179,7 @@ impl<'a> Chain<'a, '_> {
             && (matches!(qtype, rtype::A | rtype::AAAA)
                 || (qtype == rtype::ANY && zone.rrsets(at).next().is_none()))
         {
-            let given = self.pool(pool);
-            if !given {
-                self.negative(zone);
-            }
-            return Step::Done;
+            return self.pool(pool, zone);
         }
         // RFC 8482 4.1: one set is enough of an answer to ANY.
         let set = if qtype == rtype::ANY {
@@ -208,15 +204,14 @@ impl<'a> Chain<'a, '_> {
         }
     }
 
-    /// Whether there was anything to say but that there are no records.
-    fn pool(&mut self, used: crate::zone::PoolUse) -> bool {
+    fn pool(&mut self, used: crate::zone::PoolUse, zone: &Zone) -> Step {
         let request = pool::Request {
             used,
             qtype: self.query.qtype,
             asker: self.asker,
             draw: self.draw,
         };
-        self.found.pool = Some(used);
+        self.found.pool = self.found.pool.or(Some(used));
         let owner = self.trail.owner();
         let given = pool::answer(
             self.snapshot,
@@ -236,7 +231,16 @@ impl<'a> Chain<'a, '_> {
             self.found.rcode = rcode::SERVFAIL;
             self.found.authoritative = false;
         }
-        given.records > 0 || given.servfail || given.truncated
+        match given.alias {
+            Some(_) if self.trail.aliases == ALIASES => return Step::Done,
+            Some((target, ttl)) => return self.made_cname(None, ttl, target.wire()),
+            None => {}
+        }
+        // Whether there was anything to say but that there are no records.
+        if given.records == 0 && !given.servfail && !given.truncated {
+            self.negative(zone);
+        }
+        Step::Done
     }
 
     fn answer(&mut self, set: &Rrset<'_>) -> Option<()> {
@@ -287,7 +291,7 @@ impl<'a> Chain<'a, '_> {
         let mut made = [0; MAX_NAME];
         made[..prefix.len()].copy_from_slice(prefix);
         made[prefix.len()..len].copy_from_slice(target);
-        let step = self.made_cname((number, at), set.ttl, &made[..len]);
+        let step = self.made_cname(Some((number, at)), set.ttl, &made[..len]);
         // RFC 6672 2.2: a DNAME that leads below itself never ends.
         if is_below(target, zone.name(at)) {
             Step::Done
@@ -296,8 +300,8 @@ impl<'a> Chain<'a, '_> {
         }
     }
 
-    /// The CNAME that a DNAME stands for at one name.
-    fn made_cname(&mut self, dname: (u32, NodeId), ttl: u32, target: &[u8]) -> Step {
+    /// A CNAME that stands in no zone: what a DNAME means at one name, or a pool answers.
+    fn made_cname(&mut self, dname: Option<(u32, NodeId)>, ttl: u32, target: &[u8]) -> Step {
         let from = self.trail.owner();
         let (mark, at) = (self.writer.mark(), self.writer.place(from));
         let written = self
@@ -308,7 +312,7 @@ impl<'a> Chain<'a, '_> {
             self.found.truncated = true;
             return Step::Done;
         }
-        self.trail.pass(at, Some(dname));
+        self.trail.pass(at, dname);
         self.trail.go_to(target);
         if self.query.qtype == rtype::CNAME {
             Step::Done

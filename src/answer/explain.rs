@@ -9,7 +9,9 @@ use super::pool::{family, ttl};
 use super::{Asker, LONGEST, Request, Scratch, Transport, answer};
 use crate::geo::{Place, PlaceSource, World};
 use crate::health::{Board, STEADY, State, Table};
-use crate::policy::{Cities, Entry, Member, Outcome, Steering, Verdict, Whom, Witness, distances};
+use crate::policy::{
+    Cities, Entry, Member, NoneLeft, Outcome, Steering, Verdict, Whom, Witness, distances,
+};
 use crate::prefix::Client;
 use crate::snapshot::{Family, Pool, Snapshot};
 use crate::wire::Query;
@@ -58,6 +60,9 @@ pub struct PoolPart {
     pub spilled: Option<String>,
     /// What happened with no node in service; empty otherwise.
     pub none_left: Option<String>,
+    /// What the pool did that answered in its place.
+    #[serde(default)]
+    pub instead: Option<Box<Self>>,
     /// Seconds.
     pub ttl: u32,
     /// How they came about.
@@ -146,19 +151,18 @@ pub fn explain(
     reply.truncate(outcome.len);
     let asker = Query::parse(&packet).map(|q| Asker::of(&q, client, snapshot));
     let part = outcome.pool.zip(asker.ok()).map(|(used, asker)| {
-        let pool = &snapshot.pools[used.pool as usize];
-        match family(snapshot, used.pool, qtype) {
-            Some(family) => Explainer {
-                snapshot,
-                table,
-                board,
-                family,
-                used,
-                asker,
-            }
-            .part(pool, cities),
-            None => without_family(snapshot, pool, asker, qtype),
-        }
+        let explainer = Explainer {
+            snapshot,
+            table,
+            board,
+            cities,
+            used,
+            asker,
+            qtype,
+        };
+        let mut part = explainer.pool(used.pool);
+        part.scope = outcome.scope;
+        part
     });
     let looked_up = asker.map_or(client, |a| a.client.addr());
     Explanation {
@@ -211,9 +215,10 @@ struct Explainer<'a> {
     snapshot: &'a Snapshot,
     table: &'a Table,
     board: Option<&'a Board>,
-    family: &'a Family,
+    cities: Cities<'a>,
     used: PoolUse,
     asker: Asker,
+    qtype: u16,
 }
 
 /// Keeps what a walk saw.
@@ -228,14 +233,31 @@ impl Witness for Seen {
 }
 
 impl Explainer<'_> {
-    fn part(&self, pool: &Pool, cities: Cities<'_>) -> PoolPart {
-        let steering = &self.family.steering;
+    /// What a pool did, and what that did which answered in its place.
+    fn pool(&self, number: u32) -> PoolPart {
+        let pool = &self.snapshot.pools[number as usize];
+        let Some(family) = family(self.snapshot, number, self.qtype) else {
+            return without_family(self.snapshot, pool, self.asker, self.qtype);
+        };
+        let (mut part, outcome) = self.part(pool, family);
+        if let (Outcome::Elsewhere, NoneLeft::Pool { number, .. }) =
+            (outcome, &family.steering.none)
+        {
+            let mut instead = self.pool(*number);
+            (instead.ttl, instead.ttl_why) = (part.ttl, part.ttl_why.clone());
+            part.instead = Some(Box::new(instead));
+        }
+        part
+    }
+
+    fn part(&self, pool: &Pool, family: &Family) -> (PoolPart, Outcome) {
+        let steering = &family.steering;
         let mut seen = Seen::default();
         let choice = steering.walk(self.asker.client, self.table, 0, &mut seen);
         let (place, _) = self.snapshot.world.locate(self.asker.client);
         let whom = Whom::of(self.asker.client, &self.snapshot.world);
-        let plan = self.family.plan(self.table);
-        let km = distances(plan, &place, cities);
+        let plan = family.plan(self.table);
+        let km = distances(plan, &place, self.cities);
         let given = |member: u16| choice.members().contains(&member);
         let v4 = steering.addresses.first().is_some_and(|a| a.ip.is_ipv4());
         let ranked = (1..).zip(seen.0).map(|(rank, (entry, verdict))| {
@@ -245,7 +267,7 @@ impl Explainer<'_> {
                 Verdict::Given if !given(member) => Verdict::Spare,
                 other => other,
             };
-            let mut line = self.line(member, rank, km[usize::from(member)], verdict);
+            let mut line = self.line(steering, member, rank, km[usize::from(member)], verdict);
             let first = choice.members().first();
             let behind = first.and_then(|first| plan.why_behind(member, *first, whom));
             if let (Some(behind), Verdict::Farther) = (behind, verdict) {
@@ -260,7 +282,7 @@ impl Explainer<'_> {
         });
         let never = (0..)
             .zip(&*steering.members)
-            .filter_map(|(m, _)| self.never(m, whom));
+            .filter_map(|(m, _)| self.never(family, m, whom));
         let nodes = ranked
             .chain(never)
             .chain(without_addresses(
@@ -270,7 +292,8 @@ impl Explainer<'_> {
                 v4,
             ))
             .collect();
-        PoolPart {
+        let part = PoolPart {
+            instead: None,
             pool: pool.name.clone(),
             at: place.point.map(|p| (p.lat, p.lon)),
             country: place.country.map(|c| c.to_string()),
@@ -280,25 +303,30 @@ impl Explainer<'_> {
             override_number: override_number(&place),
             nodes,
             spilled: steering.spill.as_ref().and_then(|s| s.words(self.table)),
-            none_left: none_left(choice.outcome, choice.members().is_empty()),
+            none_left: none_left(choice.outcome, choice.members().is_empty(), &steering.none),
             ttl: ttl(self.used, choice.ttl_cap),
             ttl_why: self.ttl_why(choice.ttl_cap, choice.outcome),
             scope: if self.asker.by_ecs { choice.scope } else { 0 },
             range: steering.map(self.table).range(self.asker.client),
-        }
+        };
+        (part, choice.outcome)
     }
 
-    fn line(&self, member: u16, rank: usize, km: f64, verdict: Verdict) -> NodeLine {
-        let steering = &self.family.steering;
+    fn line(
+        &self,
+        steering: &Steering,
+        member: u16,
+        rank: usize,
+        km: f64,
+        verdict: Verdict,
+    ) -> NodeLine {
         let node = &self.snapshot.nodes[steering.members[usize::from(member)].node as usize];
         let (state, why) = self.state(steering, member);
         let reason = match verdict {
             Verdict::Given => "given".into(),
             Verdict::GivenThoughOut => format!("given though {why}"),
             Verdict::Out => why,
-            Verdict::Spare if self.family.steering.sticky => {
-                "as near, but the answer is full".into()
-            }
+            Verdict::Spare if steering.sticky => "as near, but the answer is full".into(),
             Verdict::Spare => "as near, but not drawn this time".into(),
             Verdict::Farther => "in service, but farther".into(),
         };
@@ -314,9 +342,9 @@ impl Explainer<'_> {
     }
 
     /// A member that such clients are never given.
-    fn never(&self, member: u16, whom: Whom) -> Option<NodeLine> {
-        let reason = self.family.plan(self.table).why_never(member, whom)?;
-        let steering = &self.family.steering;
+    fn never(&self, family: &Family, member: u16, whom: Whom) -> Option<NodeLine> {
+        let reason = family.plan(self.table).why_never(member, whom)?;
+        let steering = &family.steering;
         let node = steering.members[usize::from(member)].node;
         Some(NodeLine {
             node: self.snapshot.nodes[node as usize].name.clone(),
@@ -416,6 +444,7 @@ fn without_family(snapshot: &Snapshot, pool: &Pool, asker: Asker, qtype: u16) ->
         ),
     };
     PoolPart {
+        instead: None,
         pool: pool.name.clone(),
         at: place.point.map(|p| (p.lat, p.lon)),
         country: place.country.map(|c| c.to_string()),
@@ -440,13 +469,14 @@ fn override_number(place: &Place) -> Option<u32> {
     }
 }
 
-fn none_left(outcome: Outcome, nobody: bool) -> Option<String> {
+fn none_left(outcome: Outcome, nobody: bool, none: &NoneLeft) -> Option<String> {
     let what = match outcome {
         Outcome::InService => return None,
         Outcome::FailOpen if nobody => "answers without records",
         Outcome::FailOpen => "falls open",
         Outcome::NoData => "answers without records",
         Outcome::ServFail => "answers SERVFAIL",
+        Outcome::Elsewhere => return Some(format!("no node is in service: the answer is {none}")),
     };
     Some(format!("no node is in service: the pool {what}"))
 }

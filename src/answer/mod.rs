@@ -72,8 +72,10 @@ pub struct Outcome {
     pub truncated: bool,
     /// Whether a pool without a node in service was asked.
     pub none_left: bool,
-    /// The pool that was asked last, if any was.
+    /// The pool that was asked first, if any was.
     pub pool: Option<PoolUse>,
+    /// The narrowest block of which the answer holds, whether the client is told or not.
+    pub scope: u8,
 }
 
 /// The longest message.
@@ -204,6 +206,7 @@ fn reply(
         truncated,
         none_left,
         pool,
+        scope,
         ..
     } = findings;
     Outcome {
@@ -212,6 +215,7 @@ fn reply(
         truncated,
         none_left,
         pool,
+        scope,
     }
 }
 

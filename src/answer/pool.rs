@@ -4,10 +4,10 @@ use std::net::IpAddr;
 
 use super::client::Asker;
 use crate::health::{STEADY, Table};
-use crate::policy::{Address, MOST, Outcome};
+use crate::policy::{Address, MOST, NoneLeft, Outcome};
 use crate::snapshot::{Family, Snapshot};
 use crate::wire::{ExtendedError, Full, Place, Section, Writer};
-use crate::zone::{PoolUse, rtype};
+use crate::zone::{Name, PoolUse, rtype};
 
 /// A question for a pool's addresses.
 #[derive(Clone, Copy)]
@@ -21,48 +21,68 @@ pub(super) struct Request {
 
 /// What a pool did.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Did {
+pub(super) struct Did<'s> {
     pub(super) records: usize,
     pub(super) scope: u8,
     pub(super) truncated: bool,
     pub(super) none_left: bool,
     pub(super) servfail: bool,
     pub(super) error: Option<ExtendedError>,
+    /// The name that the question's is an alias of, and for how long.
+    pub(super) alias: Option<(&'s Name, u32)>,
 }
 
-pub(super) fn answer(
-    snapshot: &Snapshot,
+pub(super) fn answer<'s>(
+    snapshot: &'s Snapshot,
     table: &Table,
     request: Request,
     owner: Place<'_>,
     writer: &mut Writer<'_>,
     given: &mut Given,
-) -> Did {
-    let Some(Family { steering, .. }) = family(snapshot, request.used.pool, request.qtype) else {
-        // The pool has no such addresses, whoever asks.
-        return Did::default();
+) -> Did<'s> {
+    let mut did = Did::default();
+    let mut pool = request.used.pool;
+    // Pools that answer for one another do not do so in a circle: no configuration with one is taken.
+    let (steering, choice) = loop {
+        let Some(Family { steering, .. }) = family(snapshot, pool, request.qtype) else {
+            // The pool has no such addresses, whoever asks.
+            did.error = did.none_left.then_some(ExtendedError::NONE_LEFT);
+            return did;
+        };
+        let choice = steering.walk(request.asker.client, table, request.draw, &mut ());
+        did.scope = did.scope.max(choice.scope);
+        match &steering.none {
+            NoneLeft::Pool { number, .. } if choice.outcome == Outcome::Elsewhere => {
+                did.none_left = true;
+                pool = *number;
+            }
+            NoneLeft::Cname(name) if choice.outcome == Outcome::Elsewhere => {
+                did.none_left = true;
+                did.alias = Some((name, ttl(request.used, 0)));
+                return did;
+            }
+            _ => break (steering, choice),
+        }
     };
-    let choice = steering.walk(request.asker.client, table, request.draw, &mut ());
-    let mut did = Did {
-        scope: choice.scope,
-        ..Did::default()
-    };
-    if choice.outcome != Outcome::InService {
-        did.none_left = true;
+    let open = choice.outcome != Outcome::InService;
+    if open {
         did.servfail = choice.outcome == Outcome::ServFail;
         // Nobody is given, even so, to a client who may be sent to nobody.
-        let open = choice.outcome == Outcome::FailOpen && !choice.members().is_empty();
-        did.error = Some(if open {
+        let given = choice.outcome == Outcome::FailOpen && !choice.members().is_empty();
+        did.error = Some(if given {
             ExtendedError::FAIL_OPEN
         } else {
             ExtendedError::NONE_LEFT
         });
     }
-    let ttl = ttl(request.used, choice.ttl_cap);
+    // What another pool answers holds as long as this one has nobody: no longer than that can be known.
+    let cap = if did.none_left { 0 } else { choice.ttl_cap };
+    did.none_left |= open;
+    let ttl = ttl(request.used, cap);
     let mark = writer.mark();
     for &member in choice.members() {
         let some = steering.addresses_of(member).iter();
-        let some = some.filter(|a| did.none_left || table.word(a.slot).in_service());
+        let some = some.filter(|a| open || table.word(a.slot).in_service());
         match addresses(some, ttl, owner, writer, given) {
             Ok(written) => did.records += written,
             Err(Full) => {

@@ -53,7 +53,7 @@ impl Demo {
         let port = parts.config.probes.first().map_or(80, |p| p.port);
         let mut mirrors = Vec::new();
         for node in &parts.config.nodes {
-            for ip in &node.addresses {
+            for ip in &node.all_addresses().collect::<Vec<_>>() {
                 mirrors.push(Mirror::start(&node.name, SocketAddr::new(*ip, port))?);
             }
         }

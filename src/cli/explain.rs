@@ -117,25 +117,7 @@ fn text(explained: &Explained, offline: bool) -> String {
             "live"
         };
         out += &format!("pool      {}, states: {states}\n\n", pool.pool);
-        let rows = pool.nodes.iter().map(|n| {
-            let addresses: Vec<String> = n.addresses.iter().map(ToString::to_string).collect();
-            let mark = if n.given { "->" } else { "" };
-            let row = [
-                mark,
-                &n.rank.map_or("-".into(), |rank| rank.to_string()),
-                &n.node,
-                &n.km.map_or("-".into(), |km| format!("{km:.0}")),
-                &n.state,
-                &n.reason,
-                &addresses.join(" "),
-            ];
-            row.map(str::to_owned).to_vec()
-        });
-        out += &table(&["", "#", "node", "km", "state", "why", "addresses"], rows);
-        pool.spilled
-            .iter()
-            .chain(&pool.none_left)
-            .for_each(|why| out += &format!("\n{why}"));
+        out += &nodes(pool);
         out += &format!("\nttl       {}  ({})\n", pool.ttl, pool.ttl_why);
         out += &format!("scope     /{}  ({})\n", pool.scope, scope(pool));
     }
@@ -144,6 +126,33 @@ fn text(explained: &Explained, offline: bool) -> String {
         .answer
         .iter()
         .for_each(|record| out += &format!("          {record}\n"));
+    out
+}
+
+/// Every node and why it is in or out; where another pool answers, its nodes too.
+fn nodes(pool: &PoolPart) -> String {
+    let rows = pool.nodes.iter().map(|n| {
+        let addresses: Vec<String> = n.addresses.iter().map(ToString::to_string).collect();
+        let mark = if n.given { "->" } else { "" };
+        let row = [
+            mark,
+            &n.rank.map_or("-".into(), |rank| rank.to_string()),
+            &n.node,
+            &n.km.map_or("-".into(), |km| format!("{km:.0}")),
+            &n.state,
+            &n.reason,
+            &addresses.join(" "),
+        ];
+        row.map(str::to_owned).to_vec()
+    });
+    let mut out = table(&["", "#", "node", "km", "state", "why", "addresses"], rows);
+    pool.spilled
+        .iter()
+        .chain(&pool.none_left)
+        .for_each(|why| out += &format!("\n{why}"));
+    if let Some(instead) = &pool.instead {
+        out += &format!("\n\npool      {}\n\n{}", instead.pool, nodes(instead));
+    }
     out
 }
 

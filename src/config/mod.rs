@@ -12,6 +12,7 @@ mod location;
 mod low;
 mod network;
 mod node;
+mod none;
 mod pool;
 mod prefer;
 mod probe;
@@ -139,6 +140,7 @@ fn assemble(listed: &files::Found, sources: &Sources, found: &mut Diagnostics) -
     let probes: Vec<Probe> = probe_tables.iter().map(|d| probe::read(d, found)).collect();
     let mut known = pool::Known {
         nodes: &nodes,
+        pools: pool_tables.iter().map(|d| d.name).collect(),
         probes,
         whole: files.whole(),
     };
@@ -147,6 +149,8 @@ fn assemble(listed: &files::Found, sources: &Sources, found: &mut Diagnostics) -
         .map(|d| pool::read(d, &mut known, found))
         .collect();
     let probes = known.probes;
+    let spans: Vec<Span> = pool_tables.iter().map(|d| d.span).collect();
+    none::circles(&pools, &spans, found);
     let zones = zones::read(&files, &top, &pools, found);
     let (server, limits) = server::read(&top, found);
     let geo = network::read(&top, found);

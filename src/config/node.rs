@@ -9,15 +9,20 @@ use super::table::{Keys, Value};
 use super::unit;
 use crate::diagnostic::{Diagnostics, Span};
 use crate::geo::asn_named;
-use crate::policy::{Bias, Node};
+use crate::policy::{Bias, Node, Route};
 
 /// The keys of a node.
 pub(super) static KEYS: Keys = Keys {
     known: &[
         "at", "country", "admin", "tags", "asn", "weight", "capacity", "tier", "bias", "ip",
-        "limit",
+        "address", "limit",
     ],
-    later: &["host", "address", "shadow"],
+    later: &["host", "shadow"],
+};
+
+static ADDRESS: Keys = Keys {
+    known: &["ip", "for", "private"],
+    later: &[],
 };
 
 /// A node's weight unless it says otherwise.
@@ -37,6 +42,7 @@ pub(super) fn read(definition: &Definition<'_>, found: &mut Diagnostics) -> Node
         None => {
             // With `host`, that key's own error says it all.
             if table.key_span("host").is_none()
+                && table.key_span("address").is_none()
                 && let Some(error) = table.missing(format!("node \"{name}\" has no address"), found)
             {
                 error.note("add a line such as ip = [\"192.0.2.1\"]");
@@ -73,6 +79,10 @@ pub(super) fn read(definition: &Definition<'_>, found: &mut Diagnostics) -> Node
             .unwrap_or_default(),
         limit: selector::limit(table, found),
         addresses,
+        routes: table
+            .get("address")
+            .map(|v| routes(&v, found))
+            .unwrap_or_default(),
     }
 }
 
@@ -85,6 +95,28 @@ fn asn(value: &Value<'_>, found: &mut Diagnostics) -> Option<u32> {
             .note("write \"AS786\"");
     }
     asn
+}
+
+/// `[[address]]`: addresses for some clients.
+fn routes(value: &Value<'_>, found: &mut Diagnostics) -> Vec<Route> {
+    let items = value.items(found).unwrap_or_default();
+    let mut route = |item: &Value<'_>| {
+        let table = item.table(item.span(), &ADDRESS, found)?;
+        for key in ["ip", "for"] {
+            if table.get(key).is_none() {
+                table.missing(format!("an address needs \"{key}\""), found);
+            }
+        }
+        Some(Route {
+            addresses: addresses(&table.get("ip")?, found),
+            clients: selector::read(&table.get("for")?, found),
+            private: table
+                .get("private")
+                .and_then(|v| v.truth(found))
+                .unwrap_or(false),
+        })
+    };
+    items.iter().filter_map(&mut route).collect()
 }
 
 fn capacity(value: &Value<'_>, found: &mut Diagnostics) -> Option<u32> {

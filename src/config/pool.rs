@@ -1,8 +1,8 @@
 //! `[pool.NAME]`: a set of nodes and the policy that chooses among them.
 
 use super::files::Definition;
-use super::table::{Keys, Value, not_yet};
-use super::{low, prefer, probe, require, rules, unit};
+use super::table::{Keys, Value};
+use super::{low, none, prefer, probe, require, rules, unit};
 use crate::diagnostic::{Diagnostics, Span};
 use crate::health::Probe;
 use crate::policy::{Answer, Near, Node, NoneLeft, Pool, UnknownClient};
@@ -18,6 +18,7 @@ pub(super) static KEYS: Keys = Keys {
         "near",
         "prefer",
         "rules",
+        "spread",
         "sticky",
         "low",
         "none",
@@ -27,7 +28,6 @@ pub(super) static KEYS: Keys = Keys {
         "max_share",
         "keep",
         "consistent",
-        "spread",
         "shadow",
         "warn_cert",
         "max_lag",
@@ -36,21 +36,14 @@ pub(super) static KEYS: Keys = Keys {
     ],
 };
 
-/// What `none` can be.
-pub(super) const NONE: [(&str, NoneLeft); 5] = [
-    ("least-bad", NoneLeft::LeastBad),
-    ("all", NoneLeft::All),
-    ("nearest", NoneLeft::Nearest),
-    ("nodata", NoneLeft::NoData),
-    ("servfail", NoneLeft::ServFail),
-];
-
 /// An answer of more nodes would not fit the packets that are sent.
 const MOST_NODES: u8 = 32;
 
 /// What pools refer to by name.
 pub(super) struct Known<'a> {
     pub(super) nodes: &'a [Node],
+    /// The names of all pools, by their numbers.
+    pub(super) pools: Vec<&'a str>,
     /// Those defined, and after them those that pools gave in shorthand.
     pub(super) probes: Vec<Probe>,
     /// False if a definition may have been lost to a syntax error: unknown names are not complained of then.
@@ -121,13 +114,14 @@ pub(super) fn read(
             .get("rules")
             .map(|v| rules::read(&v, &nodes, known, found))
             .unwrap_or_default(),
+        spread: table.get("spread").is_some_and(|v| spread(&v, found)),
         sticky: table
             .get("sticky")
             .and_then(|v| v.truth(found))
             .unwrap_or(true),
         none: table
             .get("none")
-            .and_then(|v| none_left(&v, found))
+            .and_then(|v| none::read(&v, name, known, found))
             .unwrap_or(NoneLeft::LeastBad),
         unknown: table
             .get("unknown_client")
@@ -277,24 +271,13 @@ fn near(value: &Value<'_>, found: &mut Diagnostics) -> Option<Near> {
         .ok()
 }
 
-fn none_left(value: &Value<'_>, found: &mut Diagnostics) -> Option<NoneLeft> {
-    let text = value.text(found)?;
-    let word = NONE.iter().find(|n| n.0 == text).map(|n| n.1);
-    if word.is_none() {
-        if text.starts_with("cname:") {
-            value.error(not_yet("cname:"), found);
-        } else {
-            let words = NONE.map(|n| n.0);
-            let error = value.error(
-                format!("\"{text}\" is no policy for when no node is left"),
-                found,
-            );
-            error
-                .suggest(text, words)
-                .note(format!("it is one of {}", words.join(", ")));
-        }
+/// `"asn"` is all that nodes can be spread over.
+fn spread(value: &Value<'_>, found: &mut Diagnostics) -> bool {
+    let text = value.text(found);
+    if text.is_some_and(|t| t != "asn") {
+        value.error("\"spread\" must be \"asn\"", found);
     }
-    word
+    text == Some("asn")
 }
 
 fn unknown(

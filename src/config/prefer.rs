@@ -1,12 +1,11 @@
 //! `prefer` of a pool: what some nodes can have in common with a client.
 
-use super::table::{Value, not_yet};
+use super::table::Value;
 use crate::diagnostic::Diagnostics;
 use crate::policy::Prefer;
 
 /// The last word: what decides among nodes that are alike by all others.
 pub(super) const DISTANCE: &str = "distance";
-const LATER: [&str; 1] = ["asn"];
 
 /// Reads the list. `distance` may be left out, but nothing comes after it.
 pub(super) fn read(value: &Value<'_>, found: &mut Diagnostics) -> Vec<Prefer> {
@@ -26,9 +25,6 @@ pub(super) fn read(value: &Value<'_>, found: &mut Diagnostics) -> Vec<Prefer> {
                 found.error(span, format!("\"{word}\" is listed twice"));
             }
             Some((_, prefer)) => out.push(*prefer),
-            None if LATER.contains(&word) => {
-                found.error(span, not_yet(word));
-            }
             None if word != DISTANCE => {
                 let message = format!("\"{word}\" is nothing that nodes can be preferred by");
                 let words = Prefer::WORDS.iter().map(|(word, _)| *word);

@@ -1,10 +1,11 @@
 //! The configuration as it was understood, as a `nearmost.toml` that means the same.
 
 use std::fmt::{Display, Write as _};
+use std::net::IpAddr;
 use std::path::Path;
 
 use super::show_probe::{self, in_words, is_shorthand};
-use super::{Config, Geo, Limits, Server, Zone, ZoneSource, pool, prefer, unit};
+use super::{Config, Geo, Limits, Server, Zone, ZoneSource, prefer, unit};
 use crate::geo::{Point, Subject, nearest_city};
 use crate::health::{Probe, Require};
 use crate::policy::{Answer, Below, Low, Node, Pool, Rule, Selector, UnknownClient};
@@ -179,12 +180,11 @@ fn show_pool(out: &mut Text, pool: &Pool, config: &Config) {
     if !pool.rules.is_empty() {
         out.value("rules", list(pool.rules.iter().map(rule)));
     }
+    if pool.spread {
+        out.value("spread", "\"asn\"");
+    }
     out.value("sticky", pool.sticky);
-    let none = pool::NONE
-        .iter()
-        .find(|n| n.1 == pool.none)
-        .map_or("", |n| n.0);
-    out.value("none", quote(none));
+    out.value("none", quote(&pool.none.to_string()));
     match &pool.unknown {
         UnknownClient::Server => out.value("unknown_client", "\"server\""),
         UnknownClient::Nodes(indices) => out.value("unknown_client", nodes(indices)),
@@ -228,10 +228,18 @@ fn show_node(out: &mut Text, node: &Node) {
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         out.value("limit", format!("{{ {} }}", parts.join(", ")));
     }
-    out.value(
-        "ip",
-        list(node.addresses.iter().map(|a| quote(&a.to_string()))),
-    );
+    let ip = |addresses: &[IpAddr]| list(addresses.iter().map(|a| quote(&a.to_string())));
+    if !node.addresses.is_empty() {
+        out.value("ip", ip(&node.addresses));
+    }
+    for route in &node.routes {
+        out.table(format!("[[node.{}.address]]", key(&node.name)));
+        out.value("ip", ip(&route.addresses));
+        out.value("for", selected(&route.clients));
+        if route.private {
+            out.value("private", true);
+        }
+    }
 }
 
 pub(super) fn list(items: impl Iterator<Item = String>) -> String {

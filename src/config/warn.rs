@@ -76,7 +76,10 @@ fn nodes(config: &Config, at: &Places, found: &mut Diagnostics) {
 fn same_addresses(config: &Config, at: &Places, found: &mut Diagnostics) {
     let mut first: HashMap<IpAddr, usize> = HashMap::new();
     for (index, node) in config.nodes.iter().enumerate() {
-        for ip in &node.addresses {
+        for ip in &node
+            .all_addresses()
+            .collect::<std::collections::BTreeSet<_>>()
+        {
             let other = *first.entry(*ip).or_insert(index);
             if other != index {
                 found

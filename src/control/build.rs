@@ -243,9 +243,8 @@ impl<'a> Builder<'a> {
         for node in &mut nodes {
             // A stated place wins over what the databases think of the addresses.
             let located = || {
-                node.addresses
-                    .iter()
-                    .find_map(|a| world.locate(Client::of(*a)).0.point)
+                node.all_addresses()
+                    .find_map(|a| world.locate(Client::of(a)).0.point)
             };
             node.at = node.at.or_else(located);
             let asn = || world.asn(Client::of(*node.addresses.first()?));
@@ -287,35 +286,26 @@ impl<'a> Builder<'a> {
     fn family(&mut self, pool: &Pool, host: Option<&String>, v4: bool) -> Option<Family> {
         let (mut members, mut addresses) = (Vec::new(), Vec::new());
         for &number in &pool.nodes {
-            let first = count(addresses.len());
-            let own: Vec<IpAddr> = self.config.nodes[number]
-                .addresses
-                .iter()
-                .copied()
-                .filter(|a| a.is_ipv4() == v4)
-                .collect();
-            for ip in &own {
-                let next = count(self.numbered.len());
-                let address = (count(number), *ip);
-                let known = *self.address_numbers.entry(address).or_insert(next);
-                if known == next {
-                    self.numbered.push(address);
+            let node = &self.config.nodes[number];
+            let routes = (0..)
+                .zip(&node.routes)
+                .map(|(n, r)| (Some(n), &r.addresses));
+            for (route, all) in std::iter::once((None, &node.addresses)).chain(routes) {
+                let first = count(addresses.len());
+                let own = all.iter().copied().filter(|a| a.is_ipv4() == v4);
+                for ip in own {
+                    addresses.push(self.address(pool, number, ip, host));
                 }
-                let slot = self.slot(pool, &self.config.nodes[number].name, *ip, host);
-                addresses.push(Address {
-                    number: known,
-                    slot,
-                    ip: *ip,
-                });
-            }
-            if let Some(own) = u16::try_from(own.len()).ok().filter(|n| *n > 0) {
-                let weight = self.config.nodes[number].weight;
-                members.push(Member {
-                    node: count(number),
-                    first,
-                    count: own,
-                    weight,
-                });
+                let own = u16::try_from(addresses.len() - first as usize).ok();
+                if let Some(count_own) = own.filter(|n| *n > 0) {
+                    members.push(Member {
+                        node: count(number),
+                        first,
+                        count: count_own,
+                        weight: node.weight,
+                        route,
+                    });
+                }
             }
         }
         if members.is_empty() {
@@ -338,9 +328,20 @@ impl<'a> Builder<'a> {
             addresses: shared(&mut self.addresses, addresses),
             answer: pool.answer,
             sticky: pool.sticky,
-            none: pool.none,
+            none: pool.none.clone(),
         };
         Some(Family { steering, plans })
+    }
+
+    fn address(&mut self, pool: &Pool, node: usize, ip: IpAddr, host: Option<&String>) -> Address {
+        let next = count(self.numbered.len());
+        let known = (count(node), ip);
+        let number = *self.address_numbers.entry(known).or_insert(next);
+        if number == next {
+            self.numbered.push(known);
+        }
+        let slot = self.slot(pool, &self.config.nodes[node].name, ip, host);
+        Address { number, slot, ip }
     }
 
     /// The maps of the steps that a pool goes where too little of it is in service, and what they were compiled from.
@@ -357,11 +358,10 @@ impl<'a> Builder<'a> {
         let (plans, maps) = steps
             .map(|step| self.map(plan::with_joined(plan, &reserves, step)))
             .unzip();
-        let of_nodes = members.iter().map(|m| &self.nodes[m.node as usize]);
         let spill = Spill {
             number: self.spills,
             first: plan::first(members.len(), &reserves),
-            capacity: plan::capacities(of_nodes),
+            capacity: plan::capacities(members, &self.nodes),
             reserves,
             maps,
         };

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::config::{self, Config, ZoneSource};
 use crate::diagnostic::{Diagnostics, Sources};
 use crate::geo::{Database, Subject};
-use crate::policy::Selector;
+use crate::policy::{NoneLeft, Selector};
 use crate::zone::{Data, Name, Record, file, rtype};
 
 /// All that the files say, and what is wrong with them.
@@ -93,9 +93,37 @@ fn zones(
         } else {
             file::check(&name, records, &pools, found)
         };
+        lone_aliases(config, &name, &records, found);
         zones.push((name, records));
     }
     zones
+}
+
+/// A name that can become an alias has nothing else (RFC 1034 3.6.2).
+fn lone_aliases(config: &Config, zone: &Name, records: &[Record], found: &mut Diagnostics) {
+    let aliases = |name: &str| {
+        let pool = config.pools.iter().find(|p| p.name == name);
+        pool.is_some_and(|p| matches!(p.none, NoneLeft::Cname(_)))
+    };
+    for record in records {
+        let Data::Pool { pool, .. } = &record.data else {
+            continue;
+        };
+        let other = records
+            .iter()
+            .find(|r| r.owner == record.owner && matches!(r.data, Data::Plain { .. }));
+        if !aliases(pool) || (other.is_none() && record.owner != *zone) {
+            continue;
+        }
+        let message = format!(
+            "pool \"{pool}\" may answer with a CNAME, but {} has other records",
+            record.owner
+        );
+        let error = found.error(record.span, message);
+        if let Some(other) = other {
+            error.note_at(other.span, "here");
+        }
+    }
 }
 
 /// Seconds for the SOA and NS of a zone that has no file.

@@ -2,7 +2,8 @@
 
 use crate::geo::Point;
 use crate::policy::{
-    Answer, Member, Node, Plan, PlanMember, PlanRule, Pool, Reserve, Rule, Unknown, UnknownClient,
+    Answer, Member, Node, Plan, PlanMember, PlanRule, Pool, Reserve, Route, Rule, Unknown,
+    UnknownClient,
 };
 
 /// Reserves that have not joined come after all tiers.
@@ -24,7 +25,8 @@ pub(super) fn of(
             limit: node.limit.clone(),
             country: node.country,
             asn: node.asn,
-            home: Vec::new(),
+            home: route(node, m).map_or_else(Vec::new, |r| r.clients.clone()),
+            private: route(node, m).is_some_and(|r| r.private),
             tier: node.tier.into(),
             bias: node.bias,
         }
@@ -38,6 +40,7 @@ pub(super) fn of(
         answer,
         near: pool.near,
         sticky: pool.sticky,
+        spread: pool.spread,
         unknown: unknown(pool, members, server),
         rules: pool.rules.iter().map(|r| rule(r, members)).collect(),
         prefer: pool.prefer.clone(),
@@ -72,9 +75,20 @@ pub(super) fn first(members: usize, reserves: &[Reserve]) -> Vec<u16> {
 }
 
 /// What nodes can serve: what they state if all do, else their weights.
-pub(super) fn capacities<'a>(nodes: impl Iterator<Item = &'a Node> + Clone) -> Vec<u64> {
-    let stated: Option<Vec<u64>> = nodes.clone().map(|n| n.capacity.map(u64::from)).collect();
-    stated.unwrap_or_else(|| nodes.map(|n| n.weight.into()).collect())
+pub(super) fn capacities(members: &[Member], nodes: &[Node]) -> Vec<Option<u64>> {
+    let node = |m: &Member| &nodes[m.node as usize];
+    let all = members.iter().all(|m| node(m).capacity.is_some());
+    let capacity = |(number, m): (usize, &Member)| {
+        let counts = members[..number].iter().any(|other| other.node == m.node);
+        let stated = node(m).capacity.filter(|_| all);
+        (!counts).then(|| stated.unwrap_or(node(m).weight).into())
+    };
+    members.iter().enumerate().map(capacity).collect()
+}
+
+/// The route whose addresses a member has; none: it has those for everybody.
+fn route<'n>(node: &'n Node, member: &Member) -> Option<&'n Route> {
+    node.routes.get(usize::from(member.route?))
 }
 
 /// The reserves of a pool; a node that is in two is in the first.
@@ -118,9 +132,15 @@ fn rule(rule: &Rule, members: &[Member]) -> PlanRule {
     }
 }
 
-/// The members that nodes are, in the nodes' order; those without addresses of the family are none.
+/// The members that nodes are, in the nodes' order; those without addresses of the family are none, those with addresses for some
+/// clients several.
 fn numbers(nodes: &[usize], members: &[Member]) -> Vec<u16> {
-    let position = |node: &usize| members.iter().position(|m| m.node as usize == *node);
-    let number = |node| u16::try_from(position(node)?).ok();
-    nodes.iter().filter_map(number).collect()
+    let of = |node: &usize| {
+        let node = *node;
+        let own = (0..)
+            .zip(members)
+            .filter(move |(_, m)| m.node as usize == node);
+        own.map(|(number, _)| number)
+    };
+    nodes.iter().flat_map(of).collect()
 }

@@ -11,7 +11,7 @@ mod walk;
 pub use compile::{Cities, Member as PlanMember, Plan, PlanRule, Unknown, compile, distances};
 pub use map::{Entry, List, ListId, Map};
 pub use pool::{
-    Answer, Below, Bias, Low, Near, Node, NoneLeft, Pool, Prefer, Rule, UnknownClient, Use,
+    Answer, Below, Bias, Low, Near, Node, NoneLeft, Pool, Prefer, Route, Rule, UnknownClient, Use,
 };
 pub use selector::{CONTINENTS, Limit, Selector, Whom};
 pub use spill::{Reserve, Spill};

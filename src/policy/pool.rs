@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::selector::{Limit, Selector};
 use crate::geo::{Country, Point};
 use crate::health::Require;
+use crate::zone::Name;
 
 /// One mirror machine or site.
 #[derive(Clone, Debug)]
@@ -34,6 +36,27 @@ pub struct Node {
     pub limit: Limit,
     /// Its addresses, each probed and judged apart.
     pub addresses: Vec<IpAddr>,
+    /// Addresses of the same machine for some clients.
+    pub routes: Vec<Route>,
+}
+
+/// Addresses of a node for the clients of some networks.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// The addresses.
+    pub addresses: Vec<IpAddr>,
+    /// These clients are given them instead of the node's other addresses.
+    pub clients: Vec<Selector>,
+    /// Nobody else is ever given them.
+    pub private: bool,
+}
+
+impl Node {
+    /// All its addresses, those for everybody first.
+    pub fn all_addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let routes = self.routes.iter().flat_map(|route| &route.addresses);
+        self.addresses.iter().chain(routes).copied()
+    }
 }
 
 /// A set of nodes behind one or more names, with the policy that chooses among them.
@@ -57,6 +80,8 @@ pub struct Pool {
     pub low: Vec<Low>,
     /// Other nodes or another order for some clients: the first that means a client holds.
     pub rules: Vec<Rule>,
+    /// Nodes of one answer are in different autonomous systems where the band has them.
+    pub spread: bool,
     /// The same client keeps the same node; else drawn by weight for each question.
     pub sticky: bool,
     /// What is answered with no node in service.
@@ -88,6 +113,8 @@ pub struct Use {
 pub enum Prefer {
     /// An address of the node is for the client's network.
     Network,
+    /// They are in the same autonomous system.
+    Asn,
     /// They are in the same country.
     Country,
     /// They are on the same continent.
@@ -98,8 +125,9 @@ pub enum Prefer {
 
 impl Prefer {
     /// The words for them.
-    pub const WORDS: [(&str, Self); 4] = [
+    pub const WORDS: [(&str, Self); 5] = [
         ("network", Self::Network),
+        ("asn", Self::Asn),
         ("country", Self::Country),
         ("continent", Self::Continent),
         ("order", Self::Order),
@@ -193,7 +221,7 @@ impl fmt::Display for Near {
 }
 
 /// What is answered with no node in service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum NoneLeft {
     /// The node that was in service last.
     LeastBad,
@@ -205,6 +233,15 @@ pub enum NoneLeft {
     NoData,
     /// An error.
     ServFail,
+    /// What another pool answers.
+    Pool {
+        /// Its number.
+        number: u32,
+        /// Its name.
+        name: Arc<str>,
+    },
+    /// An alias of this name.
+    Cname(Arc<Name>),
 }
 
 /// Where a client stands that nothing is known of.
@@ -219,6 +256,11 @@ pub enum UnknownClient {
 impl fmt::Display for NoneLeft {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Pool { name, .. } => return write!(f, "pool:{name}"),
+            Self::Cname(name) => {
+                let text = name.to_string();
+                return write!(f, "cname:{}", text.trim_end_matches('.'));
+            }
             Self::LeastBad => "least-bad",
             Self::All => "all",
             Self::Nearest => "nearest",

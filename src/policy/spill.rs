@@ -15,8 +15,8 @@ pub struct Spill {
     pub first: Vec<u16>,
     /// Those that join, step by step.
     pub reserves: Vec<Reserve>,
-    /// What each member can serve, in any unit; by their numbers.
-    pub capacity: Vec<u64>,
+    /// What each member can serve, in any unit, by their numbers; none for further addresses of a node that counts already.
+    pub capacity: Vec<Option<u64>>,
     /// The map of each step.
     pub maps: Vec<Arc<Map>>,
 }
@@ -39,7 +39,9 @@ impl Spill {
         let (mut whole, mut left, mut nodes) = (0u64, 0u64, 0u32);
         let mut count = |members: &[u16]| {
             for member in members {
-                let capacity = self.capacity[usize::from(*member)];
+                let Some(capacity) = self.capacity[usize::from(*member)] else {
+                    continue;
+                };
                 whole += capacity;
                 if in_service(*member) {
                     left += capacity;

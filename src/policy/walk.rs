@@ -38,6 +38,8 @@ pub struct Member {
     pub count: u16,
     /// Its share among its equals.
     pub weight: u32,
+    /// Which of the node's addresses these are: those of a route, by its number, or those for everybody.
+    pub route: Option<u16>,
 }
 
 /// An address of a member.
@@ -78,6 +80,8 @@ pub enum Outcome {
     NoData,
     /// Nobody is; the pool's policy is an error.
     ServFail,
+    /// Nobody is; the pool's policy is to look elsewhere: at another pool or name.
+    Elsewhere,
 }
 
 impl Choice {
@@ -249,13 +253,14 @@ impl Steering {
     #[cold]
     fn nobody(&self, list: List<'_>, table: &Table, wanted: usize, choice: &mut Choice) {
         choice.ttl_cap = 0;
-        choice.outcome = match self.none {
+        choice.outcome = match &self.none {
             NoneLeft::NoData => Outcome::NoData,
             NoneLeft::ServFail => Outcome::ServFail,
+            NoneLeft::Pool { .. } | NoneLeft::Cname(_) => Outcome::Elsewhere,
             _ => Outcome::FailOpen,
         };
-        match self.none {
-            NoneLeft::NoData | NoneLeft::ServFail => {}
+        match &self.none {
+            NoneLeft::NoData | NoneLeft::ServFail | NoneLeft::Pool { .. } | NoneLeft::Cname(_) => {}
             NoneLeft::All => list.entries().for_each(|entry| choice.give(entry.member())),
             NoneLeft::Nearest => {
                 for (i, entry) in list.entries().take(wanted).enumerate() {

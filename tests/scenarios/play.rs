@@ -150,10 +150,14 @@ impl Play {
             .explain(&question.name, question.qtype, question.from);
         let part = explained.pool.ok_or("nothing leads to a pool")?;
         let mut out = vec![format!("place from {}, ttl {}", part.source, part.ttl)];
-        out.extend(part.spilled);
-        out.extend(part.none_left);
-        for line in part.nodes {
-            out.push(format!("{} {}: {}", line.node, line.state, line.reason));
+        let mut next = Some(Box::new(part));
+        while let Some(part) = next {
+            out.extend(part.spilled);
+            out.extend(part.none_left);
+            for line in part.nodes {
+                out.push(format!("{} {}: {}", line.node, line.state, line.reason));
+            }
+            next = part.instead;
         }
         Ok(out)
     }

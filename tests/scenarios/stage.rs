@@ -201,7 +201,7 @@ impl Stage {
             .snapshot
             .nodes
             .iter()
-            .filter(|n| n.addresses.contains(&ip));
+            .filter(|n| n.all_addresses().any(|a| a == ip));
         having
             .next()
             .filter(|_| having.next().is_none())
@@ -213,8 +213,7 @@ impl Stage {
         let name = self.node_of(ip)?;
         let node = self.snapshot.nodes.iter().find(|n| n.name == name)?;
         let alone = node
-            .addresses
-            .iter()
+            .all_addresses()
             .filter(|a| a.is_ipv4() == ip.is_ipv4())
             .count()
             == 1;

@@ -15,6 +15,8 @@ type Standing = Vec<u16>;
 /// What members are told apart by before distance.
 #[derive(Clone, Copy)]
 enum Step {
+    /// Addresses that are for other clients come last.
+    Elsewhere,
     Rule,
     Tier,
     Prefer(Prefer),
@@ -42,7 +44,8 @@ impl Whom {
 impl Plan {
     /// Whether all clients may be given all members, the nearest first.
     pub(super) fn is_plain(&self) -> bool {
-        let alike = |m: &Member| m.limit.is_open() && m.tier == self.members[0].tier;
+        let alike =
+            |m: &Member| m.limit.is_open() && m.home.is_empty() && m.tier == self.members[0].tier;
         self.rules.is_empty()
             && self.prefer.is_empty()
             && !self.is_biased()
@@ -77,7 +80,13 @@ impl Plan {
             Selector::Asn(asn) => Some(*asn),
             _ => None,
         };
-        once(self.selectors().filter_map(asn))
+        let preferred = self.prefer.contains(&Prefer::Asn);
+        let own = self.members.iter().filter(|_| preferred);
+        once(
+            self.selectors()
+                .filter_map(asn)
+                .chain(own.filter_map(|m| m.asn)),
+        )
     }
 
     /// Whether it matters in which part of its country a client is.
@@ -102,7 +111,9 @@ impl Plan {
 
     fn steps(&self) -> impl Iterator<Item = Step> {
         let prefer = self.prefer.iter().map(|prefer| Step::Prefer(*prefer));
-        [Step::Rule, Step::Tier].into_iter().chain(prefer)
+        [Step::Elsewhere, Step::Rule, Step::Tier]
+            .into_iter()
+            .chain(prefer)
     }
 
     /// How a member stands with a client for whom a rule holds; none: it is never given to such a client.
@@ -111,14 +122,42 @@ impl Plan {
         if !member.limit.is_open() && member.limit.shuts_out(whom).is_some() {
             return None;
         }
+        let elsewhere = u16::from(self.is_elsewhere(number, whom)?);
         let used = rule.map_or(Some(0), |rule| rule.place(number))?;
         let behind = |step: Step| match step {
+            Step::Elsewhere => elsewhere,
             Step::Rule => used,
             Step::Tier => member.tier,
             Step::Prefer(Prefer::Order) => number,
             Step::Prefer(prefer) => u16::from(!member.shares(prefer, whom)),
         };
         Some(self.steps().map(behind).collect())
+    }
+
+    /// Whether a member's addresses are for other clients, as the first of its name that is for this one is another; none: they are
+    /// never given to it.
+    fn is_elsewhere(&self, number: u16, whom: Whom) -> Option<bool> {
+        let member = &self.members[usize::from(number)];
+        let alone = member.home.is_empty() && !self.has_routes();
+        if alone {
+            return Some(false);
+        }
+        let same = || {
+            (0..)
+                .zip(&self.members)
+                .filter(|(_, m)| m.name == member.name)
+        };
+        let own = same().find(|(_, m)| m.home.iter().any(|s| s.means(whom)));
+        // Without one for it, those for everybody; without such, the first that others may have.
+        let own = own
+            .or_else(|| same().find(|(_, m)| m.home.is_empty()))
+            .or_else(|| same().find(|(_, m)| !m.private));
+        let elsewhere = own.is_none_or(|(own, _)| own != number);
+        (!elsewhere || !member.private).then_some(elsewhere)
+    }
+
+    fn has_routes(&self) -> bool {
+        self.members.iter().any(|m| !m.home.is_empty())
     }
 
     /// The rule for a client, and its number from 1.
@@ -140,9 +179,11 @@ impl Plan {
             return None;
         }
         Some(match step {
+            Step::Elsewhere => "its addresses are for other clients".into(),
             Step::Rule => format!("behind others by rule {}", rule.map_or(0, |r| r.0)),
             Step::Tier => format!("behind those of tier {others}"),
             Step::Prefer(Prefer::Network) => "not in the client's network".into(),
+            Step::Prefer(Prefer::Asn) => "not in the client's AS".into(),
             Step::Prefer(Prefer::Country) => "not in the client's country".into(),
             Step::Prefer(Prefer::Continent) => "not on the client's continent".into(),
             Step::Prefer(Prefer::Order) => "listed after".into(),
@@ -153,7 +194,13 @@ impl Plan {
     #[must_use]
     pub fn why_never(&self, member: u16, whom: Whom) -> Option<String> {
         let shut = self.members[usize::from(member)].limit.shuts_out(whom);
-        shut.or_else(|| {
+        let private = || {
+            let elsewhere = self.is_elsewhere(member, whom).is_none();
+            let home = &self.members[usize::from(member)].home;
+            let home: Vec<String> = home.iter().map(ToString::to_string).collect();
+            elsewhere.then(|| format!("only for {}", home.join(", ")))
+        };
+        shut.or_else(private).or_else(|| {
             let (number, rule) = self.rule(whom)?;
             let named = rule.place(member).is_some();
             (!named).then(|| format!("not named by rule {number}"))
@@ -185,6 +232,7 @@ impl Member {
         };
         match what {
             Prefer::Network => self.home.iter().any(|s| s.means(whom)),
+            Prefer::Asn => self.asn.is_some() && self.asn == whom.asn,
             Prefer::Country => self.country.is_some() && self.country == whom.country,
             Prefer::Continent => same(continent),
             Prefer::Order => false,

@@ -26,6 +26,8 @@ pub struct Plan {
     pub answer: Option<u8>,
     /// The band of about-equal members.
     pub near: Near,
+    /// Of a band those come first that are in different autonomous systems.
+    pub spread: bool,
     /// Ordered by hash within a band; else drawn for each question.
     pub sticky: bool,
     /// Where clients are taken to be that nothing is known of.
@@ -60,8 +62,10 @@ pub struct Member {
     pub country: Option<Country>,
     /// The number of its autonomous system, if known.
     pub asn: Option<u32>,
-    /// The clients whose network it is in.
+    /// The clients that its addresses are for, before the other members of its name; none: they are for everybody.
     pub home: Vec<Selector>,
+    /// Never given to other clients.
+    pub private: bool,
     /// Those of a lower tier come before it.
     pub tier: u16,
     /// How much nearer it counts than it is.

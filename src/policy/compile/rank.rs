@@ -232,6 +232,13 @@ impl<'a> Rank<'a> {
             // Scores are positive or infinite, and such bits are ordered as the numbers are.
             (score.to_bits(), hash, number)
         }));
+        if self.plan.spread {
+            self.spread();
+            self.drawn.truncate(most);
+            self.band.clear();
+            self.band.extend(self.drawn.iter().map(|drawn| drawn.2));
+            return;
+        }
         if self.drawn.len() > most {
             self.drawn.select_nth_unstable(most);
             self.drawn.truncate(most);
@@ -239,6 +246,21 @@ impl<'a> Rank<'a> {
         self.drawn.sort_unstable();
         self.band.clear();
         self.band.extend(self.drawn.iter().map(|drawn| drawn.2));
+    }
+
+    /// Orders what was drawn so that the first of each autonomous system come before the second of any. Of whom it is not known is in
+    /// one of its own.
+    fn spread(&mut self) {
+        self.drawn.sort_unstable();
+        let asn = |number: u16| self.plan.members[usize::from(number)].asn;
+        let mut places: Vec<(usize, usize)> = Vec::with_capacity(self.drawn.len());
+        for (at, (_, _, number)) in self.drawn.iter().enumerate() {
+            let before = self.drawn[..at].iter();
+            let same = before.filter(|d| asn(*number).is_some() && asn(d.2) == asn(*number));
+            places.push((same.count(), at));
+        }
+        places.sort_unstable();
+        self.drawn = places.iter().map(|(_, at)| self.drawn[*at]).collect();
     }
 
     /// For each member all others, nearest first.

@@ -44,6 +44,7 @@ fn plan(places: &[(f64, f64)], answer: Option<u8>, near: Near, sticky: bool) -> 
         country: None,
         home: Vec::new(),
         asn: None,
+        private: false,
         tier: 1,
         bias: Bias::default(),
     };
@@ -55,6 +56,7 @@ fn plan(places: &[(f64, f64)], answer: Option<u8>, near: Near, sticky: bool) -> 
         unknown: Unknown::Anywhere,
         rules: Vec::new(),
         prefer: Vec::new(),
+        spread: false,
     }
 }
 
@@ -84,6 +86,7 @@ fn steering(plan: &Plan, map: Map, answer: Answer, none: NoneLeft) -> Steering {
         first: n,
         count: 1,
         weight: plan.members[n as usize].weight,
+        route: None,
     };
     let address = |slot| Address {
         number: slot,
