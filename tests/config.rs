@@ -53,6 +53,7 @@ fn quick_start() -> String {
 fn meaning(mut config: Config) -> String {
     let nowhere = Span::new(0, 0, 0);
     config.geo.databases.iter_mut().for_each(|d| d.1 = nowhere);
+    config.geo.latency.iter_mut().for_each(|d| d.1 = nowhere);
     for zone in &mut config.zones {
         zone.span = None;
         if let ZoneSource::Made { pools, .. } = &mut zone.source {

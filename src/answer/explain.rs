@@ -49,7 +49,7 @@ pub struct PoolPart {
     pub subdivision: Option<String>,
     /// Its autonomous system, if a database knows it.
     pub asn: Option<AsnPart>,
-    /// Which source said so: `override`, `asn-override`, `city`, `country`, `unknown`.
+    /// Which source said so: `override`, `asn-override`, `latency`, `city`, `country`, `unknown`.
     pub source: String,
     /// The number of the override, if one said so.
     pub override_number: Option<u32>,
@@ -113,6 +113,9 @@ pub struct NodeLine {
     pub rank: Option<usize>,
     /// Distance from the client, of country-only clients the mean; none for a node that is in no list.
     pub km: Option<f64>,
+    /// The round-trip time from such clients, milliseconds, if it was measured.
+    #[serde(default)]
+    pub measured_ms: Option<f64>,
     /// `up`, `down`, `unknown` or `unprobed`.
     pub state: String,
     /// Whether it is in the answer.
@@ -221,6 +224,9 @@ struct Explainer<'a> {
     qtype: u16,
 }
 
+/// The word for a place or an order that follows from measured times.
+const LATENCY: &str = "latency";
+
 /// Keeps what a walk saw.
 #[derive(Default)]
 struct Seen(Vec<(Entry, Verdict)>);
@@ -257,7 +263,11 @@ impl Explainer<'_> {
         let (place, _) = self.snapshot.world.locate(self.asker.client);
         let whom = Whom::of(self.asker.client, &self.snapshot.world);
         let plan = family.plan(self.table);
-        let km = distances(plan, &place, self.cities);
+        let measured = plan.measurements(self.asker.client, &self.snapshot.world, self.cities);
+        let km = match &measured {
+            Some(measured) => measured.km.clone(),
+            None => distances(plan, &place, self.cities),
+        };
         let given = |member: u16| choice.members().contains(&member);
         let v4 = steering.addresses.first().is_some_and(|a| a.ip.is_ipv4());
         let ranked = (1..).zip(seen.0).map(|(rank, (entry, verdict))| {
@@ -272,6 +282,12 @@ impl Explainer<'_> {
             let behind = first.and_then(|first| plan.why_behind(member, *first, whom));
             if let (Some(behind), Verdict::Farther) = (behind, verdict) {
                 line.reason = format!("in service, but {behind}");
+            }
+            let samples = measured.iter().flat_map(|m| &m.samples);
+            let sample = samples.into_iter().find(|s| s.member == member);
+            if let Some(sample) = sample {
+                line.reason += &format!(", measured {:.1} ms", sample.rtt_ms);
+                line.measured_ms = Some(sample.rtt_ms);
             }
             let bias = plan.members[usize::from(member)].bias;
             if bias.0 != 0 {
@@ -292,14 +308,20 @@ impl Explainer<'_> {
                 v4,
             ))
             .collect();
+        let decides = measured.filter(|m| m.moved || m.worth.is_some());
+        let point = decides.as_ref().map_or(place.point, |m| m.point);
+        let source = match decides {
+            Some(_) => LATENCY,
+            None => place.source.word(),
+        };
         let part = PoolPart {
             instead: None,
             pool: pool.name.clone(),
-            at: place.point.map(|p| (p.lat, p.lon)),
+            at: point.map(|p| (p.lat, p.lon)),
             country: place.country.map(|c| c.to_string()),
             subdivision: place.subdivision_code(),
             asn: AsnPart::of(&self.snapshot.world, self.asker.client),
-            source: place.source.word().into(),
+            source: source.into(),
             override_number: override_number(&place),
             nodes,
             spilled: steering.spill.as_ref().and_then(|s| s.words(self.table)),
@@ -335,6 +357,7 @@ impl Explainer<'_> {
             rank: Some(rank),
             km: Some(km),
             state,
+            measured_ms: None,
             given: matches!(verdict, Verdict::Given | Verdict::GivenThoughOut),
             reason,
             addresses: steering.addresses_of(member).iter().map(|a| a.ip).collect(),
@@ -350,6 +373,7 @@ impl Explainer<'_> {
             node: self.snapshot.nodes[node as usize].name.clone(),
             rank: None,
             km: None,
+            measured_ms: None,
             state: self.state(steering, member).0,
             given: false,
             reason,
@@ -426,6 +450,7 @@ fn without_addresses(
         node: snapshot.nodes[*node as usize].name.clone(),
         rank: None,
         km: None,
+        measured_ms: None,
         state: "-".into(),
         given: false,
         reason: format!("has no IPv{} address", if v4 { 4 } else { 6 }),

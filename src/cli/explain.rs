@@ -187,6 +187,7 @@ fn place(explained: &Explained, pool: &PoolPart) -> String {
             "[[geo.override]] number {}, by its autonomous system",
             n + 1
         ),
+        ("latency", _) => "the latency table: nodes are ranked by measured times".into(),
         ("city", _) => "a city record of the GeoIP database".into(),
         ("country", _) => {
             "a country record of the GeoIP database: ranked by where its people live".into()

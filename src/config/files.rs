@@ -120,12 +120,12 @@ impl Found {
         sources: &mut Sources,
         found: &mut Diagnostics,
     ) -> Option<Self> {
-        let main = Listed::add(path, read_octets(path, found)?, sources);
+        let main = Listed::add(path, read_octets(path, None, found)?, sources);
         let beside = path.parent().unwrap_or(Path::new(""));
         let mut parts = Vec::new();
         for kind in Kind::ALL {
             for (path, name) in list(&beside.join(kind.folder()), "toml", found) {
-                if let Some(text) = read_octets(&path, found) {
+                if let Some(text) = read_octets(&path, None, found) {
                     parts.push((kind, name, Listed::add(&path, text, sources)));
                 }
             }
@@ -255,17 +255,21 @@ pub(super) fn name_problem(name: &str) -> Option<String> {
     }
 }
 
-/// The octets of a file; none, with an error, if it cannot be read or is absurdly large.
-fn read_octets(path: &Path, found: &mut Diagnostics) -> Option<Vec<u8>> {
+/// The octets of a file; none, with an error where it is named, if it cannot be read or is absurdly large.
+pub(super) fn read_octets(
+    path: &Path,
+    at: Option<Span>,
+    found: &mut Diagnostics,
+) -> Option<Vec<u8>> {
     let mut text = Vec::new();
     let read = fs::File::open(path).and_then(|f| f.take(LARGEST + 1).read_to_end(&mut text));
     match read {
         Err(e) => {
-            found.error(None, format!("cannot read {}: {e}", path.display()));
+            found.error(at, format!("cannot read {}: {e}", path.display()));
             None
         }
         Ok(_) if text.len() as u64 > LARGEST => {
-            found.error(None, format!("{} is larger than 16 MiB", path.display()));
+            found.error(at, format!("{} is larger than 16 MiB", path.display()));
             None
         }
         Ok(_) => Some(text),

@@ -8,6 +8,7 @@ mod document;
 mod expect;
 mod files;
 mod kind;
+mod latency;
 mod location;
 mod low;
 mod network;
@@ -37,6 +38,7 @@ use crate::health::Probe;
 use crate::policy::{Node, Pool};
 use crate::zone::Name;
 
+pub use latency::read_latency;
 pub use server::{Limits, Server};
 pub use show::show;
 pub use unit::duration;
@@ -65,7 +67,9 @@ pub struct Config {
 pub struct Geo {
     /// GeoIP databases and where they are named. None: the small one that ships with the program.
     pub databases: Vec<(PathBuf, Span)>,
-    /// Corrections, each network once.
+    /// Latency tables and where they are named.
+    pub latency: Vec<(PathBuf, Span)>,
+    /// Corrections, each subject once.
     pub overrides: Vec<Override>,
 }
 

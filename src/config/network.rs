@@ -1,6 +1,7 @@
 //! `[geo]`: databases, and networks that are elsewhere than those say.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use super::Geo;
 use super::location;
@@ -10,8 +11,8 @@ use crate::geo::{Override, Subject, asn_named};
 use crate::prefix::{CARRIERS, Prefix};
 
 static GEO: Keys = Keys {
-    known: &["databases", "override"],
-    later: &["latency", "reload"],
+    known: &["databases", "latency", "override"],
+    later: &["reload"],
 };
 
 static OVERRIDE: Keys = Keys {
@@ -30,25 +31,11 @@ pub(super) fn read(top: &Table<'_>, found: &mut Diagnostics) -> Geo {
     let Some(table) = table else {
         return Geo::default();
     };
-    let mut geo = Geo::default();
-    for value in table
-        .get("databases")
-        .and_then(|v| v.items(found))
-        .unwrap_or_default()
-    {
-        let Some(path) = value.path(found) else {
-            continue;
-        };
-        match geo.databases.iter().find(|d| d.0 == path) {
-            Some((_, first)) => {
-                let first = *first;
-                value
-                    .error("this database is listed twice", found)
-                    .note_at(first, "first here");
-            }
-            None => geo.databases.push((path, value.span())),
-        }
-    }
+    let mut geo = Geo {
+        databases: paths(table.get("databases"), "database", found),
+        latency: paths(table.get("latency"), "table", found),
+        overrides: Vec::new(),
+    };
     let mut seen = HashMap::new();
     for value in table
         .get("override")
@@ -58,6 +45,26 @@ pub(super) fn read(top: &Table<'_>, found: &mut Diagnostics) -> Geo {
         geo.overrides.extend(override_of(&value, &mut seen, found));
     }
     geo
+}
+
+/// Paths, each once.
+fn paths(list: Option<Value<'_>>, word: &str, found: &mut Diagnostics) -> Vec<(PathBuf, Span)> {
+    let mut out: Vec<(PathBuf, Span)> = Vec::new();
+    for value in list.and_then(|v| v.items(found)).unwrap_or_default() {
+        let Some(path) = value.path(found) else {
+            continue;
+        };
+        match out.iter().find(|d| d.0 == path) {
+            Some((_, first)) => {
+                let first = *first;
+                value
+                    .error(format!("this {word} is listed twice"), found)
+                    .note_at(first, "first here");
+            }
+            None => out.push((path, value.span())),
+        }
+    }
+    out
 }
 
 fn override_of(

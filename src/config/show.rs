@@ -103,6 +103,9 @@ fn geo(out: &mut Text, geo: &Geo) {
     } else {
         out.value("databases", list(geo.databases.iter().map(|d| path(&d.0))));
     }
+    if !geo.latency.is_empty() {
+        out.value("latency", list(geo.latency.iter().map(|d| path(&d.0))));
+    }
     for row in &geo.overrides {
         out.table("[[geo.override]]");
         let key = match row.subject {

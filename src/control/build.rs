@@ -8,11 +8,13 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use super::load::Parts;
-use super::plan;
+use super::{latency, plan};
 use crate::config::Config;
 use crate::geo::{Country, Point, World, country_at, country_cities, world_cities};
 use crate::health::{Board, Check, Probe, Slot, Table, Time};
-use crate::policy::{Address, Map, Member, Node, Plan, Pool, Reserve, Spill, Steering, compile};
+use crate::policy::{
+    Address, Map, Measured, Member, Node, Plan, Pool, Reserve, Spill, Steering, compile,
+};
 use crate::prefix::{Client, is_routable};
 use crate::snapshot::{Family, Pool as Asked, Settings, Snapshot, TableCell, Zones};
 use crate::zone::{Data, Zone};
@@ -105,7 +107,8 @@ fn generation(
     maps: Vec<Compiled>,
 ) -> Result<Generation, Vec<String>> {
     let config = &parts.config;
-    let mut builder = Builder::new(config, &world, maps);
+    let measured = latency::weighed(parts, now);
+    let mut builder = Builder::new(config, &world, measured, maps);
     let lost = builder.nodes.iter().filter(|node| node.at.is_none());
     let mut wrong: Vec<String> = lost
         .map(|node| {
@@ -218,6 +221,7 @@ struct Builder<'a> {
     config: &'a Config,
     world: &'a World,
     nodes: Vec<Node>,
+    measured: Vec<Measured<usize>>,
     probes: Vec<Arc<Probe>>,
     /// Pools that mean the same share a map.
     maps: Vec<Compiled>,
@@ -238,7 +242,12 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn new(config: &'a Config, world: &'a World, maps: Vec<Compiled>) -> Self {
+    fn new(
+        config: &'a Config,
+        world: &'a World,
+        measured: Vec<Measured<usize>>,
+        maps: Vec<Compiled>,
+    ) -> Self {
         let mut nodes = config.nodes.clone();
         for node in &mut nodes {
             // A stated place wins over what the databases think of the addresses.
@@ -256,6 +265,7 @@ impl<'a> Builder<'a> {
             config,
             world,
             nodes,
+            measured,
             probes,
             maps,
             nodes_of: HashSet::new(),
@@ -312,12 +322,13 @@ impl<'a> Builder<'a> {
             return None;
         }
         let reserves = plan::reserves(pool, &members);
-        let plan = plan::of(
+        let mut plan = plan::of(
             pool,
             &members,
             (&self.nodes, self.config.server.at),
             &reserves,
         );
+        plan.latency = latency::of(&members, &self.measured);
         let (spill, mut plans) = self.spill(&members, &plan, reserves);
         let (plan, map) = self.map(plan);
         plans.insert(0, plan);

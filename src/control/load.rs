@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::config::{self, Config, ZoneSource};
 use crate::diagnostic::{Diagnostics, Sources};
 use crate::geo::{Database, Subject};
-use crate::policy::{NoneLeft, Selector};
+use crate::policy::{LatencyRow, NoneLeft, Selector};
 use crate::zone::{Data, Name, Record, file, rtype};
 
 /// All that the files say, and what is wrong with them.
@@ -28,6 +28,8 @@ pub struct Parts {
     pub zones: Vec<(Name, Vec<Record>)>,
     /// The GeoIP databases.
     pub databases: Vec<Database>,
+    /// What was measured between clients and nodes.
+    pub latency: Vec<LatencyRow>,
 }
 
 /// Reads `nearmost.toml`, all that it names, and the folders beside it.
@@ -53,6 +55,7 @@ fn finish(loaded: &mut Loaded, config: Config) {
     let Loaded { sources, found, .. } = loaded;
     let zones = zones(&config, sources, found);
     let databases = databases(&config, found);
+    let latency = super::latency::read(&config, &databases, sources, found);
     if found.errors() == 0 {
         unanswerable(&config, &databases, found);
     }
@@ -61,6 +64,7 @@ fn finish(loaded: &mut Loaded, config: Config) {
             config,
             zones,
             databases,
+            latency,
         });
     }
 }

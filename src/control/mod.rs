@@ -4,6 +4,7 @@ mod build;
 mod collect;
 mod history;
 mod keep;
+mod latency;
 mod load;
 mod orders;
 mod plan;

@@ -44,6 +44,7 @@ pub(super) fn of(
         unknown: unknown(pool, members, server),
         rules: pool.rules.iter().map(|r| rule(r, members)).collect(),
         prefer: pool.prefer.clone(),
+        latency: Vec::new().into(),
     };
     with_joined(&plan, reserves, 0)
 }

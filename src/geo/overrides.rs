@@ -17,7 +17,7 @@ pub struct Override {
 }
 
 /// Addresses that the operator knows something of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Subject {
     /// Those of a network: for IPv6 at most 64 bits, the grain that maps are compiled at.
     Net(Prefix),

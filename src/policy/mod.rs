@@ -1,6 +1,7 @@
 //! Which nodes a client is given, and why: pools compiled to maps, and the walk.
 
 mod compile;
+mod latency;
 mod map;
 mod pool;
 mod selector;
@@ -8,7 +9,10 @@ mod spill;
 mod trie;
 mod walk;
 
-pub use compile::{Cities, Member as PlanMember, Plan, PlanRule, Unknown, compile, distances};
+pub use compile::{
+    Cities, Measurements, Member as PlanMember, Plan, PlanRule, Unknown, compile, distances,
+};
+pub use latency::{LatencyRow, Measured, Sample, least_ms, weighed};
 pub use map::{Entry, List, ListId, Map};
 pub use pool::{
     Answer, Below, Bias, Low, Near, Node, NoneLeft, Pool, Prefer, Route, Rule, UnknownClient, Use,

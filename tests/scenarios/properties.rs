@@ -36,15 +36,61 @@ fn limits() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![Just(Vec::new()), prop::collection::vec(0u8..6, 4)]
 }
 
-/// Networks of autonomous systems, none finer than the grain of the maps.
-fn systems() -> impl Strategy<Value = Vec<(Prefix, u32)>> {
-    let network = (1u32..=0xdfff_ffff, 1u8..=24, 1u32..=3)
-        .prop_map(|(addr, len, asn)| (Prefix::holding(Ipv4Addr::from_bits(addr).into(), len), asn));
-    prop::collection::vec(network, 0..6).prop_map(|mut all| {
-        all.sort_by_key(|n: &(Prefix, u32)| n.0);
-        all.dedup_by_key(|n| n.0);
-        all
+/// What is known of the world besides places.
+#[derive(Clone, Debug)]
+struct Known {
+    /// Networks of autonomous systems, none finer than the grain of the maps.
+    systems: Vec<(Prefix, u32)>,
+    /// Networks that were measured, to which node, and milliseconds; of those without length a system.
+    measured: Vec<(Prefix, usize, u16)>,
+}
+
+fn known() -> impl Strategy<Value = Known> {
+    let network = |len| {
+        (1u32..=0xdfff_ffff, len)
+            .prop_map(|(addr, len)| Prefix::holding(Ipv4Addr::from_bits(addr).into(), len))
+    };
+    let systems = prop::collection::vec((network(1u8..=24), 1u32..=3), 0..6);
+    let measured = prop::collection::vec((network(0u8..=32), 0usize..4, 1u16..200), 0..10);
+    (systems, measured).prop_map(|(mut systems, mut measured)| {
+        systems.sort_by_key(|n| n.0);
+        systems.dedup_by_key(|n| n.0);
+        // Most subjects twice, so that there is something to compare.
+        let again = measured.clone().into_iter();
+        measured.extend(again.map(|(net, node, ms)| (net, node + 1, 200 - ms)));
+        Known { systems, measured }
     })
+}
+
+impl Known {
+    /// Lines of a made-up world: its systems, and the places of those networks that no override is for.
+    fn world(&self, networks: &[Block]) -> Vec<String> {
+        let systems = self
+            .systems
+            .iter()
+            .map(|(net, asn)| format!("{net} AS{asn}"));
+        let places = networks.iter().filter(|n| in_database(n));
+        let places = places.map(|(net, (lat, lon))| format!("{net} [{lat:.4}, {lon:.4}] in GB"));
+        systems.chain(places).collect()
+    }
+
+    /// A latency table.
+    fn latency(&self, nodes: usize) -> String {
+        let row = |(net, node, ms): &(Prefix, usize, u16)| {
+            let subject = match (net.len, ms % 2) {
+                (0, 0) => "AS1".to_owned(),
+                (0, _) => "AS2/GB".to_owned(),
+                _ => net.to_string(),
+            };
+            format!("{subject} n{} {ms} 100 1800000000\n", node % nodes + 1)
+        };
+        self.measured.iter().map(row).collect()
+    }
+}
+
+/// Whether a database has the network, and not an override.
+fn in_database((net, _): &Block) -> bool {
+    net.len <= 24 && net.len.is_multiple_of(2)
 }
 
 /// A configuration in words, as an operator would write it.
@@ -77,7 +123,8 @@ fn config(
             _ => String::new(),
         };
     }
-    for ((net, (lat, lon)), country) in networks.iter().zip(["GB", "US", "FR"].iter().cycle()) {
+    let overridden = networks.iter().filter(|n| !in_database(n));
+    for ((net, (lat, lon)), country) in overridden.zip(["GB", "US", "FR"].iter().cycle()) {
         text += &format!(
             "[[geo.override]]\nnet = \"{net}\"\nat = [{lat:.4}, {lon:.4}]\ncountry = \"{country}\"\n"
         );
@@ -90,13 +137,17 @@ fn config(
     text
 }
 
-fn started(config: &str, systems: &[(Prefix, u32)]) -> Result<Snapshot, TestCaseError> {
-    let line = |(net, asn): &(Prefix, u32)| format!("{net} AS{asn}");
-    let lines: Vec<String> = systems.iter().map(line).collect();
-    let generation = if lines.is_empty() {
+fn started(
+    config: &str,
+    networks: &[Block],
+    nodes: usize,
+    known: &Known,
+) -> Result<Snapshot, TestCaseError> {
+    let (world, latency) = (known.world(networks), known.latency(nodes));
+    let generation = if world.is_empty() && latency.is_empty() {
         build(config)
     } else {
-        build_in(&lines, config)
+        build_in(&world, &latency, config)
     };
     generation.map(|g| g.snapshot).map_err(TestCaseError::fail)
 }
@@ -140,10 +191,11 @@ fn routable(addr: u32) -> bool {
 }
 
 /// Wherever lists change: the first and last addresses of networks, and their neighbours.
-fn edges(networks: &[Block], systems: &[(Prefix, u32)]) -> Vec<u32> {
+fn edges(networks: &[Block], known: &Known) -> Vec<u32> {
     let half = Prefix::holding(Ipv4Addr::UNSPECIFIED.into(), 1);
     let nets = networks.iter().map(|n| n.0);
-    let nets = nets.chain(systems.iter().map(|s| s.0)).chain([half]);
+    let nets = nets.chain(known.systems.iter().map(|s| s.0));
+    let nets = nets.chain(known.measured.iter().map(|m| m.0)).chain([half]);
     let ends = nets.filter_map(|net| {
         let IpAddr::V4(first) = net.addr else {
             return None;
@@ -165,12 +217,12 @@ proptest! {
     /// Whatever the health: within the scope of an answer everybody has the same answer and the same scope, so no two scopes overlap.
     #[test]
     fn nobodys_answer_differs_inside_one_scope(
-        nodes in nodes(), networks in networks(), systems in systems(), limits in limits(), wanted in 1u8..=3, none in prop::sample::select(&["least-bad", "all", "nearest", "nodata", "servfail"][..]),
+        nodes in nodes(), networks in networks(), known in known(), limits in limits(), wanted in 1u8..=3, none in prop::sample::select(&["least-bad", "all", "nearest", "nodata", "servfail"][..]),
         up: u8, clients in prop::collection::vec(any::<(u32, u32)>(), 40),
     ) {
-        let snapshot = started(&config(&nodes, &networks, &limits, wanted, none), &systems)?;
+        let snapshot = started(&config(&nodes, &networks, &limits, wanted, none), &networks, nodes.len(), &known)?;
         let table = table(up, nodes.len());
-        let edges = edges(&networks, &systems);
+        let edges = edges(&networks, &known);
         let pairs = clients.iter().copied().chain(edges.iter().flat_map(|a| edges.iter().map(|b| (*a, *b))));
         for (client, other) in pairs.filter(|(client, _)| routable(*client)) {
             let given = ask(&snapshot, &table, client)?;
@@ -184,10 +236,10 @@ proptest! {
 
     /// The block one bit wider holds somebody who in some state of health is answered otherwise.
     #[test]
-    fn no_scope_could_be_wider(nodes in nodes(), networks in networks(), systems in systems(), limits in limits(), clients in prop::collection::vec(any::<u32>(), 4)) {
-        let snapshot = started(&config(&nodes, &networks, &limits, 2, "nodata"), &systems)?;
+    fn no_scope_could_be_wider(nodes in nodes(), networks in networks(), known in known(), limits in limits(), clients in prop::collection::vec(any::<u32>(), 4)) {
+        let snapshot = started(&config(&nodes, &networks, &limits, 2, "nodata"), &networks, nodes.len(), &known)?;
         let tables: Vec<Table> = (0..1 << nodes.len()).map(|up| table(up, nodes.len())).collect();
-        let edges = edges(&networks, &systems);
+        let edges = edges(&networks, &known);
         let all = |client: u32| tables.iter().map(|t| ask(&snapshot, t, client).map(|a| a.1)).collect::<Result<Vec<_>, _>>();
         for client in clients.into_iter().chain(edges.iter().copied()).filter(|c| routable(*c)) {
             let scope = ask(&snapshot, &tables[0], client)?.2;

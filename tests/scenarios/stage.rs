@@ -241,9 +241,13 @@ fn write(setting: &[Item], folder: &Path) -> Result<PathBuf, (usize, String)> {
     let shipped = world.is_some_and(|w| w.head == "world as it is");
     let databases = world::databases(world.map_or(&[], |w| &w.block[..]))?;
     let names: Vec<&str> = databases.iter().map(|d| d.0).collect();
+    let latency = files.iter().any(|f| f.0 == "latency.tsv");
     for (name, line, mut text) in files {
         if name == "nearmost.toml" && !shipped {
             text += &format!("\n[geo]\ndatabases = {names:?}\n");
+            if latency {
+                text += "latency = [\"latency.tsv\"]\n";
+            }
         }
         fs::write(folder.join(name), text).map_err(|e| (line, e.to_string()))?;
     }
@@ -310,11 +314,15 @@ pub(crate) fn build(config: &str) -> Result<Generation, String> {
         fs::rename(part, folder.join("world.mmdb")).expect("a folder of our own");
         folder
     });
-    start(&NOWHERE, config, &["world.mmdb"])
+    start(&NOWHERE, config, &["world.mmdb"], &[])
 }
 
-/// As [`build`], in a world of such lines.
-pub(crate) fn build_in(lines: &[String], config: &str) -> Result<Generation, String> {
+/// As [`build`], in a world of such lines and with a latency table.
+pub(crate) fn build_in(
+    lines: &[String],
+    latency: &str,
+    config: &str,
+) -> Result<Generation, String> {
     let lines: Vec<(usize, String)> = (1..).zip(lines.iter().cloned()).collect();
     let databases = world::databases(&lines).map_err(|e| e.1)?;
     static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -323,14 +331,20 @@ pub(crate) fn build_in(lines: &[String], config: &str) -> Result<Generation, Str
     for (name, octets) in &databases {
         fs::write(folder.join(name), octets).map_err(|e| e.to_string())?;
     }
+    fs::write(folder.join("latency.tsv"), latency).map_err(|e| e.to_string())?;
     let names: Vec<&str> = databases.iter().map(|d| d.0).collect();
-    let started = start(&folder, config, &names);
+    let started = start(&folder, config, &names, &["latency.tsv"]);
     let _ = fs::remove_dir_all(&folder);
     started
 }
 
-fn start(folder: &Path, config: &str, databases: &[&str]) -> Result<Generation, String> {
-    let text = format!("{config}\n[geo]\ndatabases = {databases:?}\n");
+fn start(
+    folder: &Path,
+    config: &str,
+    databases: &[&str],
+    latency: &[&str],
+) -> Result<Generation, String> {
+    let text = format!("{config}\n[geo]\ndatabases = {databases:?}\nlatency = {latency:?}\n");
     let loaded = control::load_text(&folder.join("nearmost.toml"), &text);
     let told = format!("{:?}", loaded.found.list);
     control::build(&loaded.parts.ok_or(told)?, 1, START).map_err(|e| e.join("\n"))

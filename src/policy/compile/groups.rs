@@ -1,7 +1,7 @@
 //! Which members a client may be given, and which of them come before others whatever the distances.
 
 use super::{Member, Plan, PlanRule};
-use crate::geo::{Place, World, continent};
+use crate::geo::{Place, Subject, World, continent};
 use crate::policy::Prefer;
 use crate::policy::selector::{Selector, Whom};
 use crate::prefix::{Client, Prefix};
@@ -48,6 +48,7 @@ impl Plan {
             |m: &Member| m.limit.is_open() && m.home.is_empty() && m.tier == self.members[0].tier;
         self.rules.is_empty()
             && self.prefer.is_empty()
+            && self.latency.is_empty()
             && !self.is_biased()
             && self.members.iter().all(alike)
     }
@@ -87,6 +88,18 @@ impl Plan {
                 .filter_map(asn)
                 .chain(own.filter_map(|m| m.asn)),
         )
+    }
+
+    /// The networks and autonomous systems that ranges are cut by: those, and those that were measured.
+    pub(super) fn cut_by(&self) -> (Vec<Prefix>, Vec<u32>) {
+        let (mut nets, mut asns) = (self.nets(), self.asns());
+        for measured in &*self.latency {
+            match measured.subject {
+                Subject::Net(net) => nets.push(net),
+                Subject::Asn(asn, _) => asns.push(asn),
+            }
+        }
+        (once(nets.into_iter()), once(asns.into_iter()))
     }
 
     /// Whether it matters in which part of its country a client is.

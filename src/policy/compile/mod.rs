@@ -1,16 +1,20 @@
 //! Compiles a pool: for each place its order of members, for each range of addresses the place's list.
 
 mod groups;
+mod measured;
 mod rank;
 mod steered;
 
 use std::hash::BuildHasher;
+use std::sync::Arc;
 
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
+pub use self::measured::Measurements;
 use self::rank::{Rank, Residents};
+use super::latency::Measured;
 use super::map::{Entry, ListId, Lists, Map, aligned};
-use super::selector::{Limit, Selector};
+use super::selector::{Limit, Selector, Whom};
 use super::trie::Trie;
 use super::{Bias, Near, Prefer};
 use crate::geo::{
@@ -36,6 +40,8 @@ pub struct Plan {
     pub rules: Vec<PlanRule>,
     /// What members are preferred by, the first above all.
     pub prefer: Vec<Prefer>,
+    /// What was measured of the members, each subject once.
+    pub latency: Arc<[Measured]>,
 }
 
 /// Which members some clients are given.
@@ -121,7 +127,10 @@ pub fn compile(plan: &Plan, world: &World, cities: Cities<'_>) -> Map {
 /// Kilometres from a place to each member of a plan, as its map was compiled from them.
 #[must_use]
 pub fn distances(plan: &Plan, place: &Place, cities: Cities<'_>) -> Vec<f64> {
-    let rank = Rank::unbiased(plan);
+    km_from(&Rank::unbiased(plan), plan, place, cities)
+}
+
+fn km_from(rank: &Rank<'_>, plan: &Plan, place: &Place, cities: Cities<'_>) -> Vec<f64> {
     let point = match (place.point, place.country, &plan.unknown) {
         (None, None, Unknown::At(point)) => Some(*point),
         (point, ..) => point,

@@ -122,6 +122,27 @@ impl<'a> Rank<'a> {
         }
     }
 
+    /// The head of a place by given kilometres, one group of members after the other.
+    pub(super) fn groups_from_km(
+        &mut self,
+        km: &[f64],
+        unit: u64,
+        groups: &[Vec<u16>],
+        head: &mut Vec<Entry>,
+    ) {
+        head.clear();
+        for group in groups {
+            if head.len() < self.wanted() {
+                self.left.clear();
+                self.left.extend_from_slice(group);
+                for member in group.iter().map(|m| usize::from(*m)) {
+                    self.km[member] = km[member] * self.factors.get(member).unwrap_or(&1.0);
+                }
+                self.head(unit, head);
+            }
+        }
+    }
+
     /// Takes those of some members as left that can matter to a place.
     fn look_from(&mut self, point: Point, of: &[u16]) {
         let here = point.unit();
@@ -368,7 +389,7 @@ fn km_to_chord(km: f64) -> f64 {
 }
 
 /// A place's number for the rendezvous hash.
-fn unit(point: Point) -> u64 {
+pub(super) fn unit(point: Point) -> u64 {
     mix(point.lat.to_bits(), point.lon.to_bits())
 }
 

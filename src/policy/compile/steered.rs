@@ -8,7 +8,8 @@ use std::hash::BuildHasher;
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use super::groups::Groups;
-use super::rank::{Rank, Residents, hash};
+use super::measured::{Measurements, Subjects};
+use super::rank::{Rank, Residents, hash, unit};
 use super::{Cities, Plan, Unknown};
 use crate::geo::{CARRIER, Country, Place, Point, Spot, World};
 use crate::policy::map::{Entry, ListId, Lists, Map, NO_TAIL, aligned};
@@ -18,13 +19,18 @@ use crate::prefix::Prefix;
 
 /// As [`super::compile`].
 pub(super) fn compile(plan: &Plan, world: &World, cities: Cities<'_>) -> Map {
+    let (given_nets, given_asns) = (plan.nets(), plan.asns());
+    let (nets, asns) = plan.cut_by();
     let mut compiler = Steered {
         plan,
         cities,
-        nets: plan.nets(),
+        subjects: Subjects::new(plan, &nets),
+        net_around: around(&nets, &given_nets),
+        given_asns,
         subdivisions: plan.asks_for_subdivision(),
         places: world.places(),
         rank: Rank::new(plan),
+        flat: Rank::unbiased(plan),
         lists: Lists::default(),
         of_place: HashMap::new(),
         vague: HashMap::new(),
@@ -35,7 +41,6 @@ pub(super) fn compile(plan: &Plan, world: &World, cities: Cities<'_>) -> Map {
         tail_of: HashMap::new(),
         hasher: DefaultHashBuilder::default(),
     };
-    let (nets, asns) = (compiler.nets.clone(), plan.asns());
     let v4 = world.v4_within(&nets, &asns);
     let v4 = Trie::new(v4.map(|(start, spot)| (aligned(start), compiler.list(spot))));
     let v6 = world.v6_within(&nets, &asns);
@@ -50,11 +55,18 @@ pub(super) fn compile(plan: &Plan, world: &World, cities: Cities<'_>) -> Map {
 struct Steered<'a> {
     plan: &'a Plan,
     cities: Cities<'a>,
-    nets: Vec<Prefix>,
+    /// What was measured.
+    subjects: Subjects,
+    /// By the numbers of networks: the narrowest around it that decides who is given whom.
+    net_around: Vec<Option<Prefix>>,
+    /// The autonomous systems that decide it.
+    given_asns: Vec<u32>,
     /// Whether it matters in which part of its country a client is.
     subdivisions: bool,
     places: &'a [Place],
     rank: Rank<'a>,
+    /// Distances without bias.
+    flat: Rank<'a>,
     lists: Lists,
     of_place: HashMap<Spot, ListId>,
     /// Lists of those without a point, by class and country.
@@ -97,18 +109,19 @@ impl Steered<'_> {
     }
 
     fn make(&mut self, spot: Spot) -> ListId {
+        let place = self.places[spot.place as usize];
         let Place {
             point,
             country,
             subdivision,
             ..
-        } = self.places[spot.place as usize];
+        } = place;
         let nothing = point.is_none() && country.is_none();
         let whom = Whom {
             country,
             subdivision: subdivision.filter(|_| self.subdivisions),
-            asn: Some(spot.asn).filter(|asn| *asn != 0),
-            net: spot.net.map(|n| self.nets[n as usize]),
+            asn: Some(spot.asn).filter(|asn| self.given_asns.binary_search(asn).is_ok()),
+            net: spot.net.and_then(|n| self.net_around[n as usize]),
         };
         let class = self.class(whom, nothing);
         let mut head = Vec::new();
@@ -118,6 +131,9 @@ impl Steered<'_> {
                 head.extend(entries.map(|(i, member)| Entry::new(*member, i == 0)));
             }
             return self.number(&head, NO_TAIL);
+        }
+        if let Some(list) = self.measured(spot, &place, class) {
+            return list;
         }
         let point = match (&self.plan.unknown, nothing) {
             (Unknown::At(point), true) => Some(*point),
@@ -140,6 +156,26 @@ impl Steered<'_> {
         let list = self.with_tail(class, head);
         self.vague.insert((class, country), list);
         list
+    }
+
+    /// The list of clients for whom something was measured that decides.
+    fn measured(&mut self, spot: Spot, place: &Place, class: usize) -> Option<ListId> {
+        let measured = &self.plan.latency[self.subjects.of(spot, place)?];
+        let groups = &self.classes[class];
+        let among = groups.concat();
+        let (flat, cities) = (&self.flat, self.cities);
+        let found = Measurements::new(measured, flat, self.plan, place, cities, &among);
+        match (&found.worth, found.point) {
+            (Some(worth), point) => {
+                let of_country = || place.country.map_or(0, |c| hash(c.code().as_bytes()));
+                let unit = point.map_or_else(of_country, unit);
+                let mut head = Vec::new();
+                self.rank.groups_from_km(worth, unit, groups, &mut head);
+                Some(self.with_tail(class, head))
+            }
+            (None, Some(point)) if found.moved => Some(self.with_point(class, point)),
+            (None, _) => None,
+        }
     }
 
     fn with_point(&mut self, class: usize, point: Point) -> ListId {
@@ -236,4 +272,18 @@ impl Steered<'_> {
         self.lists.tail_of.push(tail);
         id
     }
+}
+
+/// Of each network the narrowest that holds it.
+fn around(nets: &[Prefix], within: &[Prefix]) -> Vec<Option<Prefix>> {
+    let around = |net: &Prefix| {
+        let mut wider = (0..=net.len)
+            .rev()
+            .map(|len| Prefix::holding(net.addr, len));
+        wider.find(|wider| within.binary_search(wider).is_ok())
+    };
+    if within.is_empty() {
+        return vec![None; nets.len()];
+    }
+    nets.iter().map(around).collect()
 }

@@ -57,6 +57,7 @@ fn plan(places: &[(f64, f64)], answer: Option<u8>, near: Near, sticky: bool) -> 
         rules: Vec::new(),
         prefer: Vec::new(),
         spread: false,
+        latency: Vec::new().into(),
     }
 }
 
