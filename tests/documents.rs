@@ -11,10 +11,12 @@ use nearmost::diagnostic::{Diagnostics, Sources};
 const REFERENCE: &str = "docs/configuration.md";
 
 /// The lists of keys in `src/config`, and the sections of the reference that describe them.
-const SECTIONS: [(&str, &str, &str); 16] = [
+const SECTIONS: [(&str, &str, &str); 18] = [
     ("files.rs", "TOP", "Tables of `nearmost.toml`"),
     ("server.rs", "SERVER", "`[server]`"),
     ("server.rs", "LIMITS", "`[limits]`"),
+    ("health.rs", "HEALTH", "`[health]`"),
+    ("health.rs", "CANARY", "`canaries`"),
     ("network.rs", "GEO", "`[geo]`"),
     ("network.rs", "OVERRIDE", "`[[geo.override]]`"),
     ("zones.rs", "KEYS", "`[zone.\"NAME\"]`"),
@@ -168,7 +170,7 @@ fn examples(path: &str) -> (usize, usize) {
 #[test]
 fn examples_are_read_without_errors() {
     assert_eq!(examples("README.md"), (0, 1));
-    assert_eq!(examples(REFERENCE), (14, 6));
+    assert_eq!(examples(REFERENCE), (15, 6));
 }
 
 /// A list of keys as it stands in the source.

@@ -29,7 +29,8 @@ use tokio::net::{UnixListener, UnixStream};
 
 pub use ask::{AskError, ask, tell};
 pub use view::{
-    CheckLine, Explained, FamilyLine, Located, PoolLine, Status, ZoneLine, explain, locate,
+    CheckLine, Explained, FamilyLine, FrozenLine, Located, PoolLine, Status, ZoneLine, explain,
+    locate,
 };
 
 use crate::control::{Handle, Wanted};

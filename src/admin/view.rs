@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::answer::{self, AsnPart, Explanation};
 use crate::control::{Handle, OrderLine, cities};
 use crate::geo::{World, nearest_city};
-use crate::health::{Board, State};
+use crate::health::{self, Board, Check, Frozen, State};
 use crate::metrics::Questions;
 use crate::prefix::{Client, Prefix};
 use crate::snapshot::{Family, Snapshot};
@@ -38,8 +38,42 @@ pub struct Status {
     pub pools: Vec<PoolLine>,
     /// What operators have ordered for nodes.
     pub orders: Vec<OrderLine>,
+    /// Families whose states are frozen, as most nodes failed at once.
+    pub frozen: Vec<FrozenLine>,
     /// What was counted since the start, by name; response codes as `rcode NOERROR`.
     pub counters: BTreeMap<String, u64>,
+}
+
+/// States of a family that are frozen.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FrozenLine {
+    /// 4 or 6.
+    pub family: u8,
+    /// Since when.
+    pub since: u64,
+    /// Until when, if nothing happens before.
+    pub until: u64,
+    /// How many nodes had failed when it began.
+    pub failed: usize,
+    /// Of how many that were up.
+    pub of: usize,
+}
+
+impl FrozenLine {
+    fn all(board: &Board) -> Vec<Self> {
+        let line = |(family, frozen): (u8, Option<Frozen>)| {
+            let frozen = frozen?;
+            Some(Self {
+                family,
+                since: frozen.since.as_secs(),
+                until: frozen.until.as_secs(),
+                failed: frozen.failed,
+                of: frozen.of,
+            })
+        };
+        let families = [4, 6].into_iter().zip(board.frozen());
+        families.filter_map(line).collect()
+    }
 }
 
 /// A zone.
@@ -86,6 +120,7 @@ impl Status {
     #[must_use]
     pub fn of(handle: &Handle) -> Self {
         let snapshot = handle.current().get();
+        let board = handle.board();
         let zone = |zone: &crate::zone::Zone| ZoneLine {
             zone: zone.apex().to_string(),
             serial: zone.serial().unwrap_or(0),
@@ -105,13 +140,13 @@ impl Status {
                 .iter()
                 .map(|pool| PoolLine::of(&snapshot, pool))
                 .collect(),
-            orders: handle
-                .board()
+            orders: board
                 .orders()
                 .iter()
                 .map(|(node, order)| OrderLine::of(node, order))
                 .collect(),
-            counters: counters(handle.counters().iter().map(AsRef::as_ref)),
+            frozen: FrozenLine::all(&board),
+            counters: counters(handle.counters().iter().map(AsRef::as_ref), board.freezes()),
         }
     }
 }
@@ -141,8 +176,11 @@ impl PoolLine {
     }
 }
 
-fn counters<'a>(workers: impl Iterator<Item = &'a Questions>) -> BTreeMap<String, u64> {
-    let mut sums = BTreeMap::new();
+fn counters<'a>(
+    workers: impl Iterator<Item = &'a Questions>,
+    freezes: u64,
+) -> BTreeMap<String, u64> {
+    let mut sums = BTreeMap::from([("freezes of states".to_owned(), freezes)]);
     for worker in workers {
         let mut add = |name: String, n: u64| *sums.entry(name).or_insert(0) += n;
         add("received".into(), worker.received.get());
@@ -190,6 +228,8 @@ pub struct CheckLine {
     pub place: String,
     /// `up`, `down`, `unknown`.
     pub state: String,
+    /// The state that counts while states are frozen; none: the one that is measured.
+    pub counts_as: Option<String>,
     /// When the state was entered.
     pub since: u64,
     /// What the counters hold on the way to another state.
@@ -228,7 +268,7 @@ impl CheckLine {
             |(node, ip): &(u32, IpAddr)| (snapshot.nodes[*node as usize].name.as_str(), *ip);
         let shares: BTreeMap<(&str, IpAddr), f64> =
             snapshot.addresses.iter().map(named).zip(shares).collect();
-        let line = |(check, status): (&crate::health::Check, &crate::health::Status)| Self {
+        let line = |number: usize, check: &Check, status: &health::Status| Self {
             node: check.node.clone(),
             address: check.address,
             probe: check.probe.name.clone(),
@@ -236,6 +276,9 @@ impl CheckLine {
             host: check.host.clone(),
             place: places.get(check.node.as_str()).cloned().unwrap_or_default(),
             state: status.counter.state().word().into(),
+            counts_as: board
+                .held(number)
+                .map(|held| held.counter.state().word().into()),
             since: status.since.as_secs(),
             progress: status.counter.progress(check.probe.thresholds()),
             last_error: status.last_error.as_ref().map(|(_, error)| error.clone()),
@@ -258,18 +301,16 @@ impl CheckLine {
                 .map(|order| OrderLine::of(&check.node, order)),
             share: shares.get(&(check.node.as_str(), check.address)).copied(),
         };
-        board
-            .checks()
-            .iter()
-            .zip(board.statuses())
-            .map(line)
+        let all = board.checks().iter().zip(board.statuses()).enumerate();
+        all.map(|(number, (check, status))| line(number, check, status))
             .collect()
     }
 
     /// Whether the address is out of service by this check, which has a vote, and nobody has ordered otherwise.
     #[must_use]
     pub fn is_down(&self) -> bool {
-        self.state == State::Down.word() && self.order.is_none() && !self.shadow
+        let state = self.counts_as.as_ref().unwrap_or(&self.state);
+        state == State::Down.word() && self.order.is_none() && !self.shadow
     }
 }
 

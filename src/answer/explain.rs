@@ -388,35 +388,38 @@ impl Explainer<'_> {
         if let Some(order) = self.board.and_then(|b| b.orders().get(&node.name)) {
             return (order.forced.word().into(), order.words());
         }
-        let checks = steering
-            .addresses_of(member)
-            .iter()
-            .flat_map(|a| self.board.map_or(&[][..], |b| b.slot(a.slot)));
-        let worst = self.board.and_then(|board| {
-            let status = |check: &usize| (&board.statuses()[*check], &board.checks()[*check]);
+        let Some(board) = self.board else {
+            return ("unprobed".into(), "out of service".into());
+        };
+        let addresses = steering.addresses_of(member).iter();
+        let checks: Vec<usize> = addresses
+            .flat_map(|a| board.slot(a.slot))
+            .copied()
+            .collect();
+        let worst =
             checks
-                .map(status)
-                .max_by_key(|(status, _)| match status.counter.state() {
+                .iter()
+                .max_by_key(|check| match board.counted(**check).counter.state() {
                     State::Up => 0,
                     State::Unknown => 1,
                     State::Down => 2,
-                })
-        });
-        match worst {
-            None => ("unprobed".into(), "out of service".into()),
-            Some(_) if up => ("up".into(), String::new()),
-            Some((status, check)) => {
-                let error = status
-                    .last_error
-                    .as_ref()
-                    .map_or("not checked yet", |(_, error)| error);
-                let state = status.counter.state().word();
-                (
-                    state.into(),
-                    format!("{state}: {} {error}", check.probe.name),
-                )
-            }
+                });
+        let Some(&worst) = worst else {
+            return ("unprobed".into(), "out of service".into());
+        };
+        let frozen = checks.iter().any(|check| board.held(*check).is_some());
+        let also = if frozen { ", frozen" } else { "" };
+        if up {
+            return (format!("up{also}"), String::new());
         }
+        let (status, probe) = (board.counted(worst), &board.checks()[worst].probe.name);
+        let error = status.last_error.as_ref();
+        let error = error.map_or("not checked yet", |(_, error)| error);
+        let state = status.counter.state().word();
+        (
+            format!("{state}{also}"),
+            format!("{state}: {probe} {error}"),
+        )
     }
 
     fn ttl_why(&self, cap: u16, outcome: Outcome) -> String {
@@ -429,7 +432,7 @@ impl Explainer<'_> {
         match cap {
             STEADY => format!("steady: the record's own, {max_ttl}"),
             0 => format!(
-                "a node that decides is new in its state or recovering: the least, {min_ttl}"
+                "a node that decides is new in its state, recovering or frozen: the least, {min_ttl}"
             ),
             cap => format!(
                 "a node that decides may change its state in {cap} s; between {min_ttl} and {max_ttl}"

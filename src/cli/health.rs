@@ -80,9 +80,10 @@ fn text(checks: &[CheckLine], now: u64) -> String {
                 true => format!("{} (shadow)", c.probe),
                 false => c.probe.clone(),
             },
-            match &c.order {
-                Some(order) => format!("{} ({})", order.state, c.state),
-                None => c.state.clone(),
+            match (&c.order, &c.counts_as) {
+                (Some(order), _) => format!("{} ({})", order.state, c.state),
+                (None, Some(frozen)) => format!("{frozen}, frozen ({})", c.state),
+                (None, None) => c.state.clone(),
             },
             since(c.since),
             c.latency_ms.map_or("-".into(), |ms| format!("{ms:.1} ms")),

@@ -27,7 +27,7 @@ impl StatusVerb {
         }
         let empty = |f: &Option<FamilyLine>| f.as_ref().is_some_and(|f| f.in_service == 0);
         let none_left = status.pools.iter().any(|p| empty(&p.v4) || empty(&p.v6));
-        Ok(if none_left {
+        Ok(if none_left || !status.frozen.is_empty() {
             ExitCode::from(NO)
         } else {
             ExitCode::SUCCESS
@@ -51,6 +51,16 @@ fn text(status: &Status) -> String {
         .databases
         .iter()
         .for_each(|d| out += &format!("places from    {d}\n"));
+    for f in &status.frozen {
+        out += &format!(
+            "states frozen  IPv{}, since {}, until {} UTC at most: {} of {} nodes failed at once\n",
+            f.family,
+            ago(status.now.saturating_sub(f.since)),
+            utc(Time::from_secs(f.until)),
+            f.failed,
+            f.of
+        );
+    }
     let zones = status
         .zones
         .iter()

@@ -47,7 +47,9 @@ pub(super) struct Files<'s> {
 
 /// The tables of `nearmost.toml`.
 static TOP: Keys = Keys {
-    known: &["server", "limits", "geo", "zone", "pool", "node", "probe"],
+    known: &[
+        "server", "limits", "geo", "health", "zone", "pool", "node", "probe",
+    ],
     later: &[
         "tls",
         "dot",
@@ -64,7 +66,6 @@ static TOP: Keys = Keys {
         "metrics",
         "dashboard",
         "alarm",
-        "canaries",
         "share",
         "peers",
         "cluster",

@@ -7,6 +7,7 @@
 mod document;
 mod expect;
 mod files;
+mod health;
 mod kind;
 mod latency;
 mod location;
@@ -38,6 +39,7 @@ use crate::health::Probe;
 use crate::policy::{Node, Pool};
 use crate::zone::Name;
 
+pub use health::{Canary, Health};
 pub use latency::read_latency;
 pub use server::{Limits, Server};
 pub use show::show;
@@ -52,6 +54,8 @@ pub struct Config {
     pub limits: Limits,
     /// Databases and corrections of them.
     pub geo: Geo,
+    /// How far probes are believed.
+    pub health: Health,
     /// The zones: those of `nearmost.toml` in its order, then those of the folder by name.
     pub zones: Vec<Zone>,
     /// The pools: those of `nearmost.toml` in its order, then those of the folder by name.
@@ -152,6 +156,7 @@ fn assemble(listed: &files::Found, sources: &Sources, found: &mut Diagnostics) -
         .iter()
         .map(|d| pool::read(d, &mut known, found))
         .collect();
+    let health = health::read(&top, &mut known, found);
     let probes = known.probes;
     let spans: Vec<Span> = pool_tables.iter().map(|d| d.span).collect();
     none::circles(&pools, &spans, found);
@@ -162,6 +167,7 @@ fn assemble(listed: &files::Found, sources: &Sources, found: &mut Diagnostics) -
         server,
         limits,
         geo,
+        health,
         zones,
         pools,
         nodes,

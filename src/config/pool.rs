@@ -32,7 +32,6 @@ pub(super) static KEYS: Keys = Keys {
         "warn_cert",
         "max_lag",
         "soft_lag",
-        "canaries",
     ],
 };
 
@@ -228,7 +227,7 @@ fn probe_list(value: &Value<'_>, known: &mut Known<'_>, found: &mut Diagnostics)
 }
 
 /// The index of a probe that is defined, or that its shorthand defines now.
-fn probe_named(
+pub(super) fn probe_named(
     text: &str,
     span: Span,
     known: &mut Known<'_>,

@@ -98,7 +98,8 @@ fn times(table: &Table<'_>, found: &mut Diagnostics) -> (Duration, Duration) {
     (every, timeout)
 }
 
-fn host(value: &Value<'_>, found: &mut Diagnostics) -> Option<String> {
+/// A name that is asked for.
+pub(super) fn host(value: &Value<'_>, found: &mut Diagnostics) -> Option<String> {
     let text = value.text(found)?;
     let fine = text
         .bytes()

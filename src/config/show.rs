@@ -20,6 +20,7 @@ pub fn show(config: &Config) -> String {
     server(&mut out, &config.server);
     limits(&mut out, &config.limits);
     geo(&mut out, &config.geo);
+    show_probe::health(&mut out, config);
     for zone in &config.zones {
         show_zone(&mut out, zone, &config.pools);
     }

@@ -1,7 +1,7 @@
 //! Probes as [`super::show`] writes them.
 
 use super::show::{Text, key, list, path, quote};
-use super::unit;
+use super::{Canary, Config, unit};
 use crate::health::{DnsCheck, Expect, Kind, Probe, RCODES};
 use crate::zone::RecordType;
 
@@ -19,6 +19,22 @@ pub(super) fn table(out: &mut Text, probe: &Probe) {
     out.value("ok", probe.ok);
     out.value("up", probe.up);
     out.value("shadow", probe.shadow);
+}
+
+/// `[health]`.
+pub(super) fn health(out: &mut Text, config: &Config) {
+    out.table("[health]");
+    let health = &config.health;
+    out.value("freeze", quote(&unit::duration_text(health.freeze)));
+    let canary = |canary: &Canary| {
+        let host = canary.host.as_ref();
+        let host = host.map_or(String::new(), |h| format!(", host = {}", quote(h)));
+        let (ip, probe) = (canary.ip, quote(&config.probes[canary.probe].name));
+        format!("{{ ip = \"{ip}\", probe = {probe}{host} }}")
+    };
+    if !health.canaries.is_empty() {
+        out.value("canaries", list(health.canaries.iter().map(canary)));
+    }
 }
 
 /// What only its kind has.

@@ -23,7 +23,8 @@ pub(super) fn look(config: &Config, at: &Places, found: &mut Diagnostics) {
     nodes(config, at, found);
     same_addresses(config, at, found);
     for (index, span) in at.probes.iter().enumerate() {
-        if !config.pools.iter().any(|p| p.probes.contains(&index)) {
+        let canary = config.health.canaries.iter().any(|c| c.probe == index);
+        if !canary && !config.pools.iter().any(|p| p.probes.contains(&index)) {
             let name = &config.probes[index].name;
             found.warning(*span, format!("probe \"{name}\" is used by no pool"));
         }

@@ -9,9 +9,9 @@ use std::thread::JoinHandle;
 
 use super::load::Parts;
 use super::{latency, plan};
-use crate::config::Config;
+use crate::config::{Canary, Config};
 use crate::geo::{Country, Point, World, country_at, country_cities, world_cities};
-use crate::health::{Board, Check, Probe, Slot, Table, Time};
+use crate::health::{Board, CANARY, Check, Probe, Setup, Slot, Table, Time};
 use crate::policy::{
     Address, Map, Measured, Member, Node, Plan, Pool, Reserve, Spill, Steering, compile,
 };
@@ -128,7 +128,14 @@ fn generation(
         .iter()
         .map(|pool| builder.pool(pool, hosts.get(pool.name.as_str())))
         .collect();
-    let board = Board::new(builder.checks, builder.slots, now);
+    let canaries = builder.canaries();
+    let setup = Setup {
+        checks: builder.checks,
+        slots: builder.slots,
+        canaries,
+        freeze: config.health.freeze,
+    };
+    let board = Board::new(setup, now);
     let numbers: HashMap<&str, u32> = (0..)
         .zip(&config.pools)
         .map(|(n, p)| (p.name.as_str(), n))
@@ -407,6 +414,17 @@ impl<'a> Builder<'a> {
             self.slots.push(slot.clone());
             count(self.slots.len() - 1)
         })
+    }
+
+    /// The checks of what is known to be good.
+    fn canaries(&mut self) -> Vec<usize> {
+        let config = self.config;
+        let check = |canary: &Canary| {
+            // Kinds that ask for no name have been allowed to leave it out.
+            let host = canary.host.clone().unwrap_or_default();
+            self.check(canary.probe, CANARY, canary.ip, Some(&host))
+        };
+        config.health.canaries.iter().filter_map(check).collect()
     }
 
     /// The check of an address by a probe; none where there is no name to ask for, as nothing leads to the pool. What does

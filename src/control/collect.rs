@@ -6,9 +6,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use super::history::Entry;
 use super::run::Handle;
-use crate::health::{Board, Event, Outcome, State, Table};
+use crate::health::{Notice, Outcome, Table};
 use crate::policy::Steering;
 use crate::probe::Prober;
 use crate::snapshot::Snapshot;
@@ -62,8 +61,8 @@ impl Publisher {
     fn observe(&self, check: usize, outcome: Outcome) {
         let mut board = self.handle.board();
         if let Some(event) = board.observe(check, outcome, self.handle.now()) {
-            tell(&board, &event);
-            self.handle.remember(entry(&board, &event));
+            let notice = Notice::State(event);
+            self.handle.tell(&board, &notice, self.handle.now());
         }
     }
 
@@ -72,6 +71,9 @@ impl Publisher {
         let all_checked = {
             let (mut board, now) = (self.handle.board(), self.handle.now());
             self.handle.end_orders(&mut board, now);
+            for notice in board.look(now) {
+                self.handle.tell(&board, &notice, now);
+            }
             self.handle.publish(&board, now);
             board.all_checked()
         };
@@ -125,28 +127,4 @@ pub(super) fn any_in_service(steering: &Steering, table: &Table) -> bool {
         .addresses
         .iter()
         .any(|address| table.word(address.slot).in_service())
-}
-
-fn entry(board: &Board, event: &Event) -> Entry {
-    let check = &board.checks()[event.check];
-    Entry {
-        at: event.at.as_secs(),
-        node: check.node.clone(),
-        address: Some(check.address),
-        from: event.from.word().into(),
-        to: event.to.word().into(),
-        why: format!("{}: {}", check.probe.name, event.why),
-        who: None,
-    }
-}
-
-/// The line that an operator finds in the log in the morning.
-fn tell(board: &Board, event: &Event) {
-    let check = &board.checks()[event.check];
-    let (node, address, probe) = (&check.node, check.address, &check.probe.name);
-    let (from, to) = (event.from.word(), event.to.word());
-    match event.to {
-        State::Up => tracing::info!("{node} {address} {from} -> {to}: {probe}: {}", event.why),
-        _ => tracing::warn!("{node} {address} {from} -> {to}: {probe}: {}", event.why),
-    }
 }

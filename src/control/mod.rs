@@ -11,6 +11,7 @@ mod plan;
 mod run;
 mod shares;
 mod states;
+mod tell;
 
 pub use build::{Generation, build, cities, rebuild, rebuild_aside};
 pub use history::Entry;

@@ -37,7 +37,9 @@ struct Line {
 impl States {
     /// What is known now; checks without a result are left out.
     pub(super) fn of(board: &Board, now: Time) -> Self {
-        let all = board.checks().iter().zip(board.statuses());
+        // While states are frozen it is those that outlive the process.
+        let counted = (0..).map(|check| board.counted(check));
+        let all = board.checks().iter().zip(counted);
         let known = all.filter(|(_, status)| status.counter.state() != State::Unknown);
         let line = known.map(|(check, status)| Line {
             node: check.node.clone(),

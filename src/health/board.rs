@@ -1,4 +1,4 @@
-//! All checks of a generation, what they found, and the table that follows from it. Time is told to it.
+//! All checks of a generation and what they found. Time is told to it.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use super::Probe;
 use super::counter::{Counter, State, Thresholds};
-use super::order::{Forced, Order};
-use super::slot::{Slot, together};
-use super::table::{STEADY, Table, Word};
+use super::doubt::{Doubt, Known};
+use super::order::Order;
+use super::slot::Slot;
+use super::verdict::Notice;
 
 /// Time since 1970. It does not go back while the program runs.
 pub type Time = Duration;
@@ -69,21 +70,42 @@ pub struct Status {
 /// All checks, and the slots that are judged by them.
 #[derive(Debug)]
 pub struct Board {
-    checks: Vec<Check>,
-    statuses: Vec<Status>,
-    slots: Vec<Slot>,
+    pub(super) checks: Vec<Check>,
+    pub(super) statuses: Vec<Status>,
+    pub(super) slots: Vec<Slot>,
     /// What is ordered, by the node's name.
-    orders: BTreeMap<String, Order>,
-    started: Time,
+    pub(super) orders: BTreeMap<String, Order>,
+    pub(super) started: Time,
+    pub(super) doubt: Doubt,
+    /// How often states were frozen.
+    pub(super) freezes: u64,
+    /// What the next look tells.
+    pub(super) pending: Vec<Notice>,
 }
 
-/// A state so young is not called steady.
-const FIRST_MINUTE: Duration = Duration::from_secs(60);
+/// What a board is of.
+#[derive(Clone, Debug, Default)]
+pub struct Setup {
+    /// The checks, by their numbers.
+    pub checks: Vec<Check>,
+    /// The slots, by their numbers.
+    pub slots: Vec<Slot>,
+    /// Checks of what is known to be good: they tell whether the prober sees anything.
+    pub canaries: Vec<usize>,
+    /// How long states are frozen at most while the prober doubts itself; zero: never.
+    pub freeze: Duration,
+}
 
 impl Board {
     /// A board on which nothing is known yet.
     #[must_use]
-    pub fn new(checks: Vec<Check>, slots: Vec<Slot>, now: Time) -> Self {
+    pub fn new(setup: Setup, now: Time) -> Self {
+        let Setup {
+            checks,
+            slots,
+            canaries,
+            freeze,
+        } = setup;
         let fresh = Status {
             counter: Counter::default(),
             since: now,
@@ -92,11 +114,14 @@ impl Board {
             last_error: None,
         };
         Self {
+            doubt: Doubt::new(&checks, &slots, &canaries, freeze),
             statuses: vec![fresh; checks.len()],
             checks,
             slots,
             orders: BTreeMap::new(),
             started: now,
+            freezes: 0,
+            pending: Vec::new(),
         }
     }
 
@@ -158,11 +183,18 @@ impl Board {
 
     /// Takes a result; the event if it changed the state. Numbers of other generations are ignored.
     pub fn observe(&mut self, check: usize, outcome: Outcome, now: Time) -> Option<Event> {
-        let (status, probe) = (
-            self.statuses.get_mut(check)?,
-            &self.checks.get(check)?.probe,
-        );
-        let limits = probe.thresholds();
+        let limits = self.checks.get(check)?.probe.thresholds();
+        let known = Known {
+            checks: &self.checks,
+            statuses: &self.statuses,
+            slots: &self.slots,
+        };
+        let ok = outcome.result.is_ok();
+        for (other, held) in self.doubt.note(check, ok, now, known) {
+            let restored = self.restore(other, &held, now);
+            self.pending.extend(restored);
+        }
+        let status = self.statuses.get_mut(check)?;
         let from = status.counter.state();
         let why = match &outcome.result {
             Ok(()) if from == State::Down => format!("{} successes in a row", limits.up),
@@ -189,56 +221,6 @@ impl Board {
             why,
         })
     }
-
-    /// The words that follow from all results up to now.
-    #[must_use]
-    pub fn table(&self, now: Time) -> Table {
-        Table::new(self.slots.iter().map(|slot| self.word(slot, now)).collect())
-    }
-
-    fn word(&self, slot: &Slot, now: Time) -> Word {
-        match self.orders.get(&slot.node) {
-            Some(order) => ordered(order, now),
-            None => self.measured(slot, now),
-        }
-    }
-
-    fn measured(&self, slot: &Slot, now: Time) -> Word {
-        let words = slot.checks.iter().map(|&check| self.check_word(check, now));
-        together(words, slot.need)
-    }
-
-    fn check_word(&self, check: usize, now: Time) -> Word {
-        let (status, probe) = (&self.statuses[check], &self.checks[check].probe);
-        let state = status.counter.state();
-        let cap = match (state, status.counter.moving(probe.thresholds())) {
-            // New in its state or recovering: anything may come, so the least.
-            _ if now < status.since.max(self.started) + FIRST_MINUTE => 0,
-            (State::Unknown | State::Down, Some(_)) => 0,
-            (State::Up, Some(needed)) => seconds(probe.every * needed),
-            _ => STEADY,
-        };
-        // What is up now was in service last: only those that are out are told apart by when.
-        let last = match state {
-            State::Up => u32::MAX,
-            _ => status
-                .last_up
-                .map_or(0, |t| u32::try_from(t.as_secs()).unwrap_or(u32::MAX - 1)),
-        };
-        Word::new(state == State::Up, cap, last)
-    }
-}
-
-/// What an order makes of an address. An answer that it decides is kept short while it is new, and never beyond its end. Who is
-/// taken out on purpose comes last where a pool falls open.
-fn ordered(order: &Order, now: Time) -> Word {
-    let fresh = now < order.since + FIRST_MINUTE;
-    let left = order.until.map(|until| seconds(until.saturating_sub(now)));
-    let cap = if fresh { 0 } else { left.unwrap_or(STEADY) };
-    match order.forced {
-        Forced::Up => Word::new(true, cap, u32::MAX),
-        Forced::Drained | Forced::Down => Word::new(false, cap, 0),
-    }
 }
 
 impl Probe {
@@ -251,11 +233,4 @@ impl Probe {
             up: self.up,
         }
     }
-}
-
-/// Whole seconds, at most the highest cap below [`STEADY`].
-fn seconds(time: Duration) -> u16 {
-    u16::try_from(time.as_secs())
-        .unwrap_or(u16::MAX)
-        .min(STEADY - 1)
 }

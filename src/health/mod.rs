@@ -2,14 +2,18 @@
 
 mod board;
 mod counter;
+mod doubt;
 mod order;
 mod probe;
 mod slot;
 mod table;
+mod verdict;
 
-pub use board::{Board, Check, Event, Outcome, Status, Time};
+pub use board::{Board, Check, Event, Outcome, Setup, Status, Time};
 pub use counter::{Counter, State, Thresholds};
+pub use doubt::{CANARY, Frozen, Thaw};
 pub use order::{Forced, Order};
 pub use probe::{DnsCheck, Expect, Kind, Probe, RCODES};
 pub use slot::{Require, Slot};
 pub use table::{STEADY, Table, Word};
+pub use verdict::Notice;

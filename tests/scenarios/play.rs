@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use nearmost::health::{Forced, Order};
+use nearmost::health::{Forced, Notice, Order, Time};
 use nearmost::zone::rtype::RecordType;
 
 use crate::agree;
@@ -181,20 +181,33 @@ impl Play {
     }
 
     fn events(&self) -> Vec<String> {
-        let shown = |event: &nearmost::health::Event| {
-            let check = &self.stage.board.checks()[event.check];
-            let at = Stage::since_start(event.at).as_secs();
-            let (from, to) = (event.from.word(), event.to.word());
-            format!(
-                "{at}s {} {} {} {from} -> {to}: {}",
-                check.node, check.address, check.probe.name, event.why
-            )
+        let shown = |(at, notice): &(Time, Notice)| {
+            let at = Stage::since_start(*at).as_secs();
+            format!("{at}s {}", self.notice(notice))
         };
         let mut lines: Vec<String> = self.stage.events.iter().map(shown).collect();
         if lines.is_empty() {
             lines.push("none".into());
         }
         lines
+    }
+
+    fn notice(&self, notice: &Notice) -> String {
+        let family = |v6: &bool| if *v6 { "IPv6" } else { "IPv4" };
+        match notice {
+            Notice::State(event) => {
+                let check = &self.stage.board.checks()[event.check];
+                let (from, to) = (event.from.word(), event.to.word());
+                let (node, address, probe) = (&check.node, check.address, &check.probe.name);
+                format!("{node} {address} {probe} {from} -> {to}: {}", event.why)
+            }
+            Notice::Frozen(v6, frozen) => {
+                let (family, until) = (family(v6), Stage::since_start(frozen.until).as_secs());
+                let (failed, of) = (frozen.failed, frozen.of);
+                format!("{family} frozen until {until}s: {failed} of {of} failed")
+            }
+            Notice::Thawed(v6, _, thaw) => format!("{} thawed: {thaw:?}", family(v6)),
+        }
     }
 
     /// `WHO is STATE[, PROGRESS]`

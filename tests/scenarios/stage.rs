@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use nearmost::answer::{self, Explanation, LONGEST, Transport, explain};
 use nearmost::control::{self, Generation, Parts};
-use nearmost::health::{Board, Event, Order, Outcome, Time};
+use nearmost::health::{Board, Notice, Order, Outcome, Time};
 use nearmost::snapshot::Snapshot;
 use nearmost::zone::Name;
 
@@ -17,6 +17,7 @@ use crate::dns::Question;
 use crate::script::Item;
 use crate::world;
 
+const SECOND: Duration = Duration::from_secs(1);
 /// Some day in 2027.
 const START: Time = Time::from_secs(1_800_000_000);
 
@@ -33,7 +34,7 @@ pub(crate) struct Stage {
     /// What each check finds from now on.
     pub(crate) finds: Vec<Finds>,
     /// Changes of state since time passed last, with the time since the start.
-    pub(crate) events: Vec<Event>,
+    pub(crate) events: Vec<(Time, Notice)>,
 }
 
 /// What a check finds.
@@ -89,21 +90,39 @@ impl Stage {
     pub(crate) fn pass(&mut self, time: Duration) {
         self.events.clear();
         let end = self.now + time;
-        while let Some((at, check)) = (0..self.turns.len())
-            .map(|c| (self.next_result(c), c))
-            .min()
-            .filter(|n| n.0 <= end)
-        {
+        loop {
+            let next = (0..self.turns.len())
+                .map(|c| (self.next_result(c), c))
+                .min();
+            // As the collector does, which looks at all results that come together, and once a second.
+            let (at, check) = match next.filter(|n| n.0 <= end) {
+                Some((at, check)) if at < self.now + SECOND => (at, Some(check)),
+                _ => (end.min(self.now + SECOND), None),
+            };
+            if at > self.now || check.is_none() {
+                self.look();
+            }
+            if check.is_none() && at == self.now {
+                break;
+            }
             self.now = at;
-            self.turns[check] += 1;
-            let found = self.finds[check].clone();
-            self.observe(check, found);
+            if let Some(check) = check {
+                self.turns[check] += 1;
+                let found = self.finds[check].clone();
+                self.count(check, found);
+            }
         }
-        self.now = end;
-        let _ = self.board.expire(end);
-        self.snapshot
-            .table
-            .publish(self.snapshot.judge(self.board.table(end)));
+        self.look();
+    }
+
+    /// Looks at all results, and publishes what follows.
+    fn look(&mut self) {
+        let _ = self.board.expire(self.now);
+        let notices = self.board.look(self.now);
+        self.events
+            .extend(notices.into_iter().map(|notice| (self.now, notice)));
+        let table = self.board.table(self.now);
+        self.snapshot.table.publish(self.snapshot.judge(table));
     }
 
     fn next_result(&self, check: usize) -> Time {
@@ -118,6 +137,11 @@ impl Stage {
 
     /// A result of a check, now.
     pub(crate) fn observe(&mut self, check: usize, found: Finds) {
+        self.count(check, found);
+        self.look();
+    }
+
+    fn count(&mut self, check: usize, found: Finds) {
         let probe = &self.board.checks()[check].probe;
         let (result, latency) = match found {
             Finds::Success => (Ok(()), Duration::from_millis(20)),
@@ -127,12 +151,11 @@ impl Stage {
                 probe.timeout,
             ),
         };
-        self.events.extend(
-            self.board
-                .observe(check, Outcome { result, latency }, self.now),
-        );
-        let table = self.board.table(self.now);
-        self.snapshot.table.publish(self.snapshot.judge(table));
+        let event = self
+            .board
+            .observe(check, Outcome { result, latency }, self.now);
+        self.events
+            .extend(event.map(|event| (self.now, Notice::State(event))));
     }
 
     pub(crate) fn now(&self) -> Time {

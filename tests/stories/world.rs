@@ -120,7 +120,7 @@ pub fn zone() -> &'static str {
     "[zone.\"get.example.org\"]\nns = [\"ns1.example.org\", \"ns2.example.org\"]\npools = { \"@\" = \"site\" }\nttl = \"5m/1s\"\n"
 }
 
-/// `[server]` on any port and `[geo]` with a small database and the networks of [`SITES`].
+/// `[server]` on any port, `[health]` that believes in the death of all mirrors, and `[geo]` with a small database and the networks of [`SITES`].
 pub fn server() -> String {
     server_on("127.0.0.1:0")
 }
@@ -132,7 +132,7 @@ pub fn server_on(listen: &str) -> String {
     };
     let nets: String = SITES.iter().map(net).collect();
     format!(
-        "[server]\nlisten = [\"{listen}\"]\nat = \"FRA\"\nworkers = 2\n[geo]\ndatabases = [\"{}\"]\n{nets}",
+        "[server]\nlisten = [\"{listen}\"]\nat = \"FRA\"\nworkers = 2\n[geo]\ndatabases = [\"{}\"]\n{nets}[health]\nfreeze = \"0s\"\n",
         database.display()
     )
 }
