@@ -22,6 +22,7 @@ const SECTIONS: [(&str, &str, &str); 18] = [
     ("zones.rs", "KEYS", "`[zone.\"NAME\"]`"),
     ("pool.rs", "KEYS", "`[pool.NAME]`"),
     ("node.rs", "KEYS", "`[node.NAME]`"),
+    ("keep.rs", "KEEP", "`keep`"),
     ("require.rs", "REQUIRE", "`require`"),
     ("low.rs", "LOW", "`low`"),
     ("node.rs", "ADDRESS", "`[[address]]`"),
@@ -170,7 +171,7 @@ fn examples(path: &str) -> (usize, usize) {
 #[test]
 fn examples_are_read_without_errors() {
     assert_eq!(examples("README.md"), (0, 1));
-    assert_eq!(examples(REFERENCE), (15, 6));
+    assert_eq!(examples(REFERENCE), (16, 6));
 }
 
 /// A list of keys as it stands in the source.

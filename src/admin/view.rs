@@ -226,7 +226,7 @@ pub struct CheckLine {
     pub host: String,
     /// Where the node stands.
     pub place: String,
-    /// `up`, `down`, `unknown`.
+    /// `up`, `down`, `unknown`; `unprobed` of an address without a check.
     pub state: String,
     /// The state that counts while states are frozen; none: the one that is measured.
     pub counts_as: Option<String>,
@@ -251,7 +251,7 @@ pub struct CheckLine {
 }
 
 impl CheckLine {
-    /// All checks, in the order of nodes and addresses.
+    /// All checks, in the order of nodes and addresses, and after them the addresses of pools that nobody probes.
     #[must_use]
     pub fn all(handle: &Handle) -> Vec<Self> {
         let (snapshot, board, now) = (handle.current().get(), handle.board(), handle.now());
@@ -302,8 +302,38 @@ impl CheckLine {
             share: shares.get(&(check.node.as_str(), check.address)).copied(),
         };
         let all = board.checks().iter().zip(board.statuses()).enumerate();
-        all.map(|(number, (check, status))| line(number, check, status))
-            .collect()
+        let checked: Vec<Self> = all
+            .map(|(number, (check, status))| line(number, check, status))
+            .collect();
+        let known = |node: &str, ip: IpAddr| {
+            let same = |l: &Self| l.node == node && l.address == ip;
+            checked.iter().any(same)
+        };
+        let unprobed = snapshot.addresses.iter().map(named);
+        let unprobed = unprobed.filter(|(node, ip)| !known(node, *ip));
+        let mut lines: Vec<Self> = unprobed
+            .map(|(node, ip)| Self {
+                node: node.into(),
+                address: ip,
+                probe: "-".into(),
+                shadow: false,
+                host: String::new(),
+                place: places.get(node).cloned().unwrap_or_default(),
+                state: "unprobed".into(),
+                counts_as: None,
+                since: handle.started().as_secs(),
+                progress: None,
+                last_error: None,
+                last_error_at: None,
+                last_ok: None,
+                latency_ms: None,
+                next: None,
+                order: board.orders().get(node).map(|o| OrderLine::of(node, o)),
+                share: shares.get(&(node, ip)).copied(),
+            })
+            .collect();
+        lines.splice(0..0, checked.iter().cloned());
+        lines
     }
 
     /// Whether the address is out of service by this check, which has a vote, and nobody has ordered otherwise.

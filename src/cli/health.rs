@@ -1,31 +1,56 @@
 //! `health`: what is thought of every node, since when, and why.
 
+use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 
 use super::table::table;
-use super::{Format, NO, Stop, ago, ask, print, print_json};
+use super::{Format, NO, Stop, ago, ask, json, print};
 use crate::admin::{CheckLine, Status};
+
+/// Time between two looks of `--watch`.
+const AGAIN: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Args)]
 pub(super) struct Health {
     /// Show these nodes only
     nodes: Vec<String>,
+    /// Show it again every second, until interrupted
+    #[arg(long)]
+    watch: bool,
     #[command(flatten)]
     format: Format,
 }
 
 impl Health {
     pub(super) fn run(&self, config: Option<&Path>) -> Result<ExitCode, Stop> {
+        while self.watch {
+            let (_, text) = self.look(config)?;
+            if std::io::stdout().is_terminal() {
+                // All at once, over what was there: nothing flickers.
+                print(&format!("\x1b[H\x1b[2J{text}"));
+            } else if !print(&format!("{text}---\n")) {
+                break;
+            }
+            std::thread::sleep(AGAIN);
+        }
+        let (code, text) = self.look(config)?;
+        print(&text);
+        Ok(code)
+    }
+
+    /// What is shown, and the exit code.
+    fn look(&self, config: Option<&Path>) -> Result<(ExitCode, String), Stop> {
         let mut checks: Vec<CheckLine> = ask(config, "/v1/health")?;
         if let Some(unknown) = self
             .nodes
             .iter()
             .find(|n| checks.iter().all(|c| c.node != **n))
         {
-            let mut message = format!("no node \"{unknown}\" is checked");
+            let mut message = format!("there is no node \"{unknown}\"");
             let known = checks.iter().map(|c| c.node.as_str());
             if let Some(near) = crate::diagnostic::nearest(unknown, known) {
                 message += &format!(": did you mean \"{near}\"?");
@@ -33,17 +58,15 @@ impl Health {
             return Err(Stop { message, code: 2 });
         }
         checks.retain(|c| self.nodes.is_empty() || self.nodes.contains(&c.node));
+        let code = match checks.iter().any(CheckLine::is_down) {
+            true => ExitCode::from(NO),
+            false => ExitCode::SUCCESS,
+        };
         if self.format.json {
-            print_json(&checks);
-        } else {
-            let status: Status = ask(config, "/v1/status")?;
-            print(&text(&checks, status.now));
+            return Ok((code, json(&checks)));
         }
-        Ok(if checks.iter().any(CheckLine::is_down) {
-            ExitCode::from(NO)
-        } else {
-            ExitCode::SUCCESS
-        })
+        let status: Status = ask(config, "/v1/status")?;
+        Ok((code, text(&checks, status.now)))
     }
 }
 

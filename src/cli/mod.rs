@@ -216,14 +216,18 @@ fn talk<T>(
         .map_err(|e| Stop::no(e.to_string()))
 }
 
-/// Prints text to standard output; a reader that has gone away is no error.
-fn print(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
+/// Prints text to standard output; a reader that has gone away is no error. Whether there is one.
+fn print(text: &str) -> bool {
+    let mut out = std::io::stdout();
+    out.write_all(text.as_bytes()).is_ok() && out.flush().is_ok()
 }
 
 fn print_json(value: &impl Serialize) {
-    let text = serde_json::to_string_pretty(value).unwrap_or_default();
-    print(&format!("{text}\n"));
+    print(&json(value));
+}
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_default() + "\n"
 }
 
 /// How long ago, in at most two units: `3 m 20 s`.

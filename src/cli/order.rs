@@ -32,10 +32,20 @@ struct End {
     until: Option<String>,
 }
 
+/// What may be overruled.
+#[derive(Clone, Copy, Debug, Args)]
+struct Guard {
+    /// Do it even if a pool is left with less than its `keep`
+    #[arg(long)]
+    anyway: bool,
+}
+
 #[derive(Debug, Args)]
 pub(super) struct Drain {
     #[command(flatten)]
     end: End,
+    #[command(flatten)]
+    guard: Guard,
     #[command(flatten)]
     common: Common,
 }
@@ -53,6 +63,8 @@ pub(super) struct Force {
     #[command(flatten)]
     end: End,
     #[command(flatten)]
+    guard: Guard,
+    #[command(flatten)]
     common: Common,
 }
 
@@ -67,13 +79,13 @@ impl Drain {
     pub(super) fn run(&self, config: Option<&Path>) -> Result<ExitCode, Stop> {
         let until = until(&self.end)?;
         let forced = Some(Forced::Drained);
-        order(config, &self.common, forced, until)
+        order(config, &self.common, forced, until, self.guard.anyway)
     }
 }
 
 impl Undrain {
     pub(super) fn run(&self, config: Option<&Path>) -> Result<ExitCode, Stop> {
-        order(config, &self.common, None, None)
+        order(config, &self.common, None, None, false)
     }
 }
 
@@ -85,7 +97,7 @@ impl Force {
             Wish::Clear => None,
         };
         let until = until(&self.end)?;
-        order(config, &self.common, forced, until)
+        order(config, &self.common, forced, until, self.guard.anyway)
     }
 }
 
@@ -94,6 +106,7 @@ fn order(
     common: &Common,
     forced: Option<Forced>,
     until: Option<Time>,
+    anyway: bool,
 ) -> Result<ExitCode, Stop> {
     let wanted = Wanted {
         nodes: common.nodes.clone(),
@@ -101,6 +114,7 @@ fn order(
         why: common.why.clone(),
         who: who(),
         until: until.map(|t| t.as_secs()),
+        anyway,
     };
     let done: Done = tell(config, "/v1/order", &wanted)?;
     if common.format.json {
@@ -113,6 +127,9 @@ fn order(
 
 fn text(done: &Done, forced: Option<Forced>, until: Option<Time>) -> String {
     let mut out = String::new();
+    for broken in &done.broken {
+        out += &format!("anyway: {broken}\n");
+    }
     let word = forced.map_or("as its probes say", Forced::word);
     for node in &done.nodes {
         out += &format!("{node}: {word}");

@@ -61,6 +61,18 @@ fn text(status: &Status) -> String {
             f.of
         );
     }
+    for pool in &status.pools {
+        for (family, word) in [(&pool.v4, "IPv4"), (&pool.v6, "IPv6")] {
+            if let Some(f) = family.as_ref().filter(|f| f.in_service == 0) {
+                out += &format!(
+                    "nobody left    pool {}, {word}: none of {} in service, answered: {}\n",
+                    pool.pool,
+                    super::plural(f.nodes, "node"),
+                    f.none
+                );
+            }
+        }
+    }
     let zones = status
         .zones
         .iter()

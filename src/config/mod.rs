@@ -8,6 +8,7 @@ mod document;
 mod expect;
 mod files;
 mod health;
+mod keep;
 mod kind;
 mod latency;
 mod location;

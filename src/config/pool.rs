@@ -2,7 +2,7 @@
 
 use super::files::Definition;
 use super::table::{Keys, Value};
-use super::{low, none, prefer, probe, require, rules, unit};
+use super::{keep, low, none, prefer, probe, require, rules, unit};
 use crate::diagnostic::{Diagnostics, Span};
 use crate::health::Probe;
 use crate::policy::{Answer, Near, Node, NoneLeft, Pool, UnknownClient};
@@ -14,6 +14,8 @@ pub(super) static KEYS: Keys = Keys {
         "probe",
         "probes",
         "require",
+        "ttl",
+        "keep",
         "answer",
         "near",
         "prefer",
@@ -26,7 +28,6 @@ pub(super) static KEYS: Keys = Keys {
     ],
     later: &[
         "max_share",
-        "keep",
         "consistent",
         "shadow",
         "warn_cert",
@@ -92,6 +93,11 @@ pub(super) fn read(
             .get("require")
             .and_then(|v| require::read(&v, votes(&probes, known), found))
             .unwrap_or_default(),
+        strict: table.get("ttl").is_some_and(|v| strict(&v, found)),
+        keep: table
+            .get("keep")
+            .and_then(|v| keep::read(&v, nodes.len(), found))
+            .unwrap_or_default(),
         probes,
         answer: table
             .get("answer")
@@ -128,6 +134,20 @@ pub(super) fn read(
             .unwrap_or(UnknownClient::Server),
         nodes,
     }
+}
+
+/// Whether `ttl` says so.
+fn strict(value: &Value<'_>, found: &mut Diagnostics) -> bool {
+    let Some(word) = value.text(found) else {
+        return false;
+    };
+    if !["steady", "strict"].contains(&word) {
+        value
+            .error(format!("\"{word}\" is no way to reckon the TTL"), found)
+            .suggest(word, ["steady", "strict"])
+            .note("it is \"steady\" or \"strict\"");
+    }
+    word == "strict"
 }
 
 /// How many of the probes have a vote; none if some may have been lost to a syntax error.

@@ -8,7 +8,7 @@ use super::show_probe::{self, in_words, is_shorthand};
 use super::{Config, Geo, Limits, Server, Zone, ZoneSource, prefer, unit};
 use crate::geo::{Point, Subject, nearest_city};
 use crate::health::{Probe, Require};
-use crate::policy::{Answer, Below, Low, Node, Pool, Rule, Selector, UnknownClient};
+use crate::policy::{Answer, Below, Keep, Low, Node, Pool, Rule, Selector, UnknownClient};
 use crate::zone::Name;
 
 /// Text of one `nearmost.toml` that reads back as this very configuration, with all defaults and places as numbers.
@@ -170,6 +170,20 @@ fn show_pool(out: &mut Text, pool: &Pool, config: &Config) {
         Require::All => out.value("require", "\"all\""),
         Require::Any => out.value("require", "\"any\""),
         Require::AtLeast(n) => out.value("require", format!("{{ at_least = {n} }}")),
+    }
+    let ttl = if pool.strict { "strict" } else { "steady" };
+    out.value("ttl", quote(ttl));
+    let Keep {
+        nodes: kept,
+        capacity,
+    } = pool.keep;
+    let parts = [
+        (kept > 0).then(|| format!("nodes = {kept}")),
+        (capacity > 0.0).then(|| format!("capacity = \"{:.0}%\"", capacity * 100.0)),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    if !parts.is_empty() {
+        out.value("keep", format!("{{ {} }}", parts.join(", ")));
     }
     match pool.answer {
         Answer::Nodes(nodes) => out.value("answer", nodes),

@@ -291,6 +291,7 @@ impl<'a> Builder<'a> {
     fn pool(&mut self, pool: &Pool, host: Option<&String>) -> Asked {
         Asked {
             name: pool.name.clone(),
+            keep: pool.keep,
             nodes: shared(
                 &mut self.nodes_of,
                 pool.nodes.iter().map(|n| count(*n)).collect(),
@@ -408,6 +409,8 @@ impl<'a> Builder<'a> {
         let slot = Slot {
             node: node.into(),
             need: pool.require.of(checks.len()),
+            // Who is not probed is judged alike everywhere.
+            strict: pool.strict && !checks.is_empty(),
             checks,
         };
         *self.slot_numbers.entry(slot).or_insert_with_key(|slot| {

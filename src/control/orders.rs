@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::guard;
 use super::history::Entry;
 use super::keep;
 use super::run::Handle;
@@ -66,6 +67,9 @@ pub struct Wanted {
     pub who: String,
     /// When it is to end by itself, seconds since 1970.
     pub until: Option<u64>,
+    /// Whether it is wanted even where a pool's `keep` forbids it.
+    #[serde(default)]
+    pub anyway: bool,
 }
 
 /// What was done.
@@ -79,6 +83,8 @@ pub struct Done {
     pub now: u64,
     /// Whether it outlives the process.
     pub kept: bool,
+    /// What `keep` of pools was broken by it, in words.
+    pub broken: Vec<String>,
 }
 
 const FILE: &str = "orders.json";
@@ -87,7 +93,7 @@ impl Handle {
     /// Does what an operator wants.
     ///
     /// # Errors
-    /// In words, and nothing was done: no such node, no such state, an end that is over.
+    /// In words, and nothing was done: no such node, no such state, an end that is over, a pool whose `keep` would break.
     pub fn order(&self, wanted: &Wanted) -> Result<Done, String> {
         let (snapshot, now) = (self.current().get(), self.now());
         let forced = match &wanted.state {
@@ -101,6 +107,23 @@ impl Handle {
         let names: Vec<&str> = snapshot.nodes.iter().map(|n| n.name.as_str()).collect();
         let nodes = chosen(&names, &wanted.nodes)?;
         let mut board = self.board();
+        let broken = match forced {
+            Some(Forced::Drained | Forced::Down) => {
+                guard::broken(&snapshot, &snapshot.judge(board.table(now)), &nodes)
+            }
+            _ => Vec::new(),
+        };
+        if !broken.is_empty() && !wanted.anyway {
+            let told = broken.join("\n");
+            return Err(format!(
+                "{told}\n  = nothing was done; --anyway does it all the same"
+            ));
+        }
+        let mut why = wanted.why.clone();
+        if !broken.is_empty() {
+            let told = broken.join("; ");
+            why = format!("{why} (anyway: {told})").trim_start().to_owned();
+        }
         for node in &nodes {
             let order = forced.map(|forced| Order {
                 forced,
@@ -112,8 +135,8 @@ impl Handle {
             let to = order.as_ref().map_or("measured", |o| o.forced.word());
             let before = board.order(node, order);
             let from = before.as_ref().map_or("measured", |o| o.forced.word());
-            tracing::warn!("{node} {from} -> {to}: {}: {}", wanted.who, wanted.why);
-            self.remember(entry(node, now, (from, to), &wanted.why, &wanted.who));
+            tracing::warn!("{node} {from} -> {to}: {}: {why}", wanted.who);
+            self.remember(entry(node, now, (from, to), &why, &wanted.who));
         }
         // At once, not with the next results: what is answered until then would be kept beyond the time that is told here.
         self.publish(&board, now);
@@ -127,6 +150,7 @@ impl Handle {
             now,
             nodes,
             kept,
+            broken,
         })
     }
 

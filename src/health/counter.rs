@@ -118,10 +118,21 @@ impl Counter {
     /// How many results are still needed to change the state, once it has begun to move; none while it is steady.
     #[must_use]
     pub fn moving(&self, limits: Thresholds) -> Option<u32> {
+        let moves = match self.state {
+            State::Unknown => true,
+            State::Up => self.failures > 0,
+            State::Down => self.successes > 0,
+        };
+        moves.then(|| self.needed(limits))
+    }
+
+    /// How many results it takes at least to change the state.
+    #[must_use]
+    pub fn needed(&self, limits: Thresholds) -> u32 {
         match self.state {
-            State::Unknown => Some(0),
-            State::Up => (self.failures > 0).then(|| limits.down - self.failures),
-            State::Down => (self.successes > 0).then(|| limits.up - self.successes),
+            State::Unknown => 0,
+            State::Up => limits.down - self.failures,
+            State::Down => limits.up - self.successes,
         }
     }
 

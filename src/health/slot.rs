@@ -35,6 +35,8 @@ pub struct Slot {
     pub checks: Vec<usize>,
     /// How many of them must be up.
     pub need: usize,
+    /// Whether answers are kept short by what could happen next, also while nothing does.
+    pub strict: bool,
 }
 
 /// The word of an address of whose checks `need` must be up. Its cap is that of the change that would turn the verdict, not of any

@@ -105,17 +105,23 @@ impl Board {
     }
 
     fn measured(&self, slot: &Slot, now: Time) -> Word {
-        let words = slot.checks.iter().map(|&check| self.check_word(check, now));
+        let words = slot
+            .checks
+            .iter()
+            .map(|&check| self.check_word(check, slot.strict, now));
         together(words, slot.need)
     }
 
-    fn check_word(&self, check: usize, now: Time) -> Word {
+    fn check_word(&self, check: usize, strict: bool, now: Time) -> Word {
         let (held, probe) = (self.held(check), &self.checks[check].probe);
         let status = held.unwrap_or(&self.statuses[check]);
         let state = status.counter.state();
         let cap = match (state, status.counter.moving(probe.thresholds())) {
             // Frozen, new in its state or recovering: anything may come, so the least.
             _ if held.is_some() => 0,
+            (State::Up | State::Down, _) if strict => {
+                seconds(probe.every * status.counter.needed(probe.thresholds()))
+            }
             _ if now < status.since.max(self.started) + FIRST_MINUTE => 0,
             (State::Unknown | State::Down, Some(_)) => 0,
             (State::Up, Some(needed)) => seconds(probe.every * needed),

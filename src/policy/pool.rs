@@ -70,6 +70,10 @@ pub struct Pool {
     pub probes: Vec<usize>,
     /// How many of those that have a vote must say that an address is up.
     pub require: Require,
+    /// Whether answers are kept short by what could happen next, also while nothing does.
+    pub strict: bool,
+    /// What operators may not go below when they take nodes out.
+    pub keep: Keep,
     /// How many nodes an answer holds.
     pub answer: Answer,
     /// The band of about-equal nodes.
@@ -88,6 +92,15 @@ pub struct Pool {
     pub none: NoneLeft,
     /// What clients get that nothing is known of.
     pub unknown: UnknownClient,
+}
+
+/// What must be left in service, in each family, when operators take nodes out.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Keep {
+    /// So many nodes.
+    pub nodes: u32,
+    /// This part of the capacity, 0 to 1.
+    pub capacity: f64,
 }
 
 /// Which nodes some clients are given.

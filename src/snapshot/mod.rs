@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use crate::geo::World;
 use crate::health::Table;
 use crate::metrics::Counter;
-use crate::policy::{Node, Plan, Steering};
+use crate::policy::{Keep, Node, Plan, Steering};
 use crate::prefix::Prefix;
 use crate::zone::{Index, NameKey, Zone};
 
@@ -112,6 +112,8 @@ pub struct Settings {
 pub struct Pool {
     /// Its name in files and messages.
     pub name: String,
+    /// What operators may not go below when they take nodes out.
+    pub keep: Keep,
     /// Its nodes, by their numbers; only for people.
     pub nodes: Arc<[u32]>,
     /// For questions of type A; none without IPv4 addresses.

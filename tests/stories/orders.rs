@@ -132,3 +132,48 @@ fn a_restart_goes_on_from_what_was_known() {
         (&"down".into(), &"up".into())
     );
 }
+
+#[test]
+fn a_drain_that_leaves_too_little_is_refused() {
+    let world = World::of(103, 3);
+    let config = world.config("keep = { nodes = 2 }");
+    let config = config.replacen("[server]", "[server]\nstate = \".\"", 1);
+    let folder = Arc::new(Folder::with(&config));
+    let server = Server::start_in(&folder);
+    assert_eq!(server.run(&["drain", "fra"]).code, 0);
+    for order in [&["drain", "nyc"][..], &["force", "down", "nyc", "tyo"]] {
+        let refused = server.run(order);
+        assert_eq!(refused.code, 1, "{refused:?}");
+        assert!(refused.err.contains("pool \"site\", IPv4:"), "{refused:?}");
+        assert!(refused.err.contains("--anyway"), "{refused:?}");
+    }
+    let refused = server.run(&["drain", "nyc"]);
+    assert!(
+        refused
+            .err
+            .contains("1 of 3 nodes would be in service, and 2 must be"),
+        "{refused:?}"
+    );
+    assert_eq!(
+        server.json(&["status"])["orders"].as_array().unwrap().len(),
+        1
+    );
+    assert_eq!(
+        server.run(&["force", "up", "nyc"]).code,
+        0,
+        "that takes nobody out"
+    );
+    assert_eq!(server.run(&["drain", "fra"]).code, 0, "it is out already");
+
+    let drained = server.run(&["drain", "nyc", "--anyway", "--why", "fire"]);
+    assert_eq!(drained.code, 0, "{drained:?}");
+    assert!(drained.out.contains("anyway: pool"), "{drained:?}");
+    let newest = server.json(&["history", "nyc", "--last", "1"])[0].clone();
+    assert!(
+        newest["why"]
+            .as_str()
+            .unwrap()
+            .contains("fire (anyway: pool"),
+        "{newest}"
+    );
+}
