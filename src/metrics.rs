@@ -1,6 +1,6 @@
 //! Counters that know nothing of what they count. Each worker has its own; they are added up when somebody looks.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -24,6 +24,30 @@ impl Counter {
     #[must_use]
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The largest number since it was taken last.
+#[derive(Debug, Default)]
+pub struct Peak(AtomicU32);
+
+impl Peak {
+    /// Raises it to `n` if it is lower. Most of the time it is not, and nothing is written.
+    #[inline]
+    pub fn raise(&self, n: u32) {
+        if self.0.load(Ordering::Relaxed) < n {
+            self.0.fetch_max(n, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes the number, and starts again at 0.
+    #[must_use]
+    pub fn take(&self) -> u32 {
+        // Most addresses have not been given since.
+        if self.0.load(Ordering::Relaxed) == 0 {
+            return 0;
+        }
+        self.0.swap(0, Ordering::Relaxed)
     }
 }
 

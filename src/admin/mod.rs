@@ -154,7 +154,7 @@ async fn order(
     wanted: Result<Json<Wanted>, axum::extract::rejection::JsonRejection>,
 ) -> Response {
     match wanted {
-        Ok(Json(wanted)) => match handle.order(&wanted) {
+        Ok(Json(wanted)) => match handle.order_and_settle(&wanted).await {
             Ok(done) => Json(done).into_response(),
             Err(why) => refuse(StatusCode::UNPROCESSABLE_ENTITY, &why),
         },

@@ -59,6 +59,13 @@ impl Scratch {
     pub fn given(&self) -> &[u32] {
         self.given.numbers()
     }
+
+    /// The TTL that it gives them with, seconds.
+    #[must_use]
+    #[inline]
+    pub fn given_ttl(&self) -> u32 {
+        self.given.ttl
+    }
 }
 
 /// What became of a question.

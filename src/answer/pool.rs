@@ -79,6 +79,7 @@ pub(super) fn answer<'s>(
     let cap = if did.none_left { 0 } else { choice.ttl_cap };
     did.none_left |= open;
     let ttl = ttl(request.used, cap);
+    given.ttl = ttl;
     let mark = writer.mark();
     for &member in choice.members() {
         let some = steering.addresses_of(member).iter();
@@ -145,6 +146,8 @@ fn addresses<'a>(
 pub(super) struct Given {
     numbers: [u32; MOST],
     count: usize,
+    /// Seconds; of all of them.
+    pub(super) ttl: u32,
 }
 
 impl Default for Given {
@@ -152,6 +155,7 @@ impl Default for Given {
         Self {
             numbers: [0; MOST],
             count: 0,
+            ttl: 0,
         }
     }
 }

@@ -138,9 +138,14 @@ fn text(done: &Done, forced: Option<Forced>, until: Option<Time>) -> String {
     }
     if matches!(forced, Some(Forced::Drained | Forced::Down)) {
         let safe = utc(Time::from_secs(done.safe_at));
-        let left = ago(done.safe_at.saturating_sub(done.now));
-        out +=
-            &format!("safe to stop at {safe} UTC, in {left}: no cache has an older answer then\n");
+        let left = done.safe_at.saturating_sub(done.now);
+        out += &match left {
+            0 => "safe to stop now: no cache has an answer with it\n".to_owned(),
+            left => format!(
+                "safe to stop at {safe} UTC, in {}: no cache has an older answer then\n",
+                ago(left)
+            ),
+        };
     }
     if forced.is_some() && !done.kept {
         out +=

@@ -2,6 +2,7 @@
 
 mod build;
 mod collect;
+mod expiry;
 mod guard;
 mod history;
 mod keep;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::expiry::SETTLED;
 use super::guard;
 use super::history::Entry;
 use super::keep;
@@ -77,7 +78,8 @@ pub struct Wanted {
 pub struct Done {
     /// The nodes that it was done to.
     pub nodes: Vec<String>,
-    /// When no cache can hold an answer any more that was given before: a drained node can be stopped then.
+    /// When no cache can hold an answer any more that was given before, by the largest TTL really handed out: a drained node can be
+    /// stopped then.
     pub safe_at: u64,
     /// The server's time.
     pub now: u64,
@@ -94,7 +96,7 @@ impl Handle {
     ///
     /// # Errors
     /// In words, and nothing was done: no such node, no such state, an end that is over, a pool whose `keep` would break.
-    pub fn order(&self, wanted: &Wanted) -> Result<Done, String> {
+    fn order(&self, wanted: &Wanted) -> Result<Done, String> {
         let (snapshot, now) = (self.current().get(), self.now());
         let forced = match &wanted.state {
             Some(word) => Some(Forced::of(word).ok_or_else(|| format!("no such state: {word}"))?),
@@ -142,16 +144,25 @@ impl Handle {
         self.publish(&board, now);
         let (now, kept) = (self.now(), self.keep_orders(&board));
         drop(board);
-        // Rounded up: a second too early is too early.
-        let now = now.as_secs() + u64::from(now.subsec_nanos() > 0);
-        let longest = snapshot.longest_ttl(&nodes);
+        let now = up(now);
         Ok(Done {
-            safe_at: now + u64::from(longest),
+            safe_at: now,
             now,
             nodes,
             kept,
             broken,
         })
+    }
+
+    /// As [`Handle::order`], and tells when the nodes can be stopped once what was being answered meanwhile is out.
+    ///
+    /// # Errors
+    /// As [`Handle::order`].
+    pub async fn order_and_settle(&self, wanted: &Wanted) -> Result<Done, String> {
+        let done = self.order(wanted)?;
+        tokio::time::sleep(SETTLED).await;
+        let safe_at = up(self.safe_at(&done.nodes));
+        Ok(Done { safe_at, ..done })
     }
 
     /// Ends the orders whose time is over.
@@ -192,6 +203,11 @@ impl Handle {
         }
         kept.is_ok()
     }
+}
+
+/// Seconds, rounded up: a second too early is too early.
+fn up(time: Time) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
 fn entry(node: &str, now: Time, (from, to): (&str, &str), why: &str, who: &str) -> Entry {

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::build::{Generation, build};
 use super::collect::collect;
+use super::expiry::{self, Expiries};
 use super::history::{Entry, History};
 use super::load::Parts;
 use super::orders;
@@ -56,6 +57,7 @@ struct Shared {
     databases: Vec<String>,
     counters: Vec<Arc<Questions>>,
     shares: Mutex<Shares>,
+    expiries: Mutex<Expiries>,
     history: Mutex<History>,
     /// The folder for orders and history.
     state: Option<PathBuf>,
@@ -173,6 +175,33 @@ impl Handle {
         }
     }
 
+    /// Looks at the TTLs that were handed out from time to time, for ever.
+    async fn look_at_ttls(self) {
+        loop {
+            tokio::time::sleep(expiry::EVERY).await;
+            self.expires(&[]);
+        }
+    }
+
+    /// When the last answer with an address of these nodes ends in caches, as far as this process has given it.
+    fn expires(&self, nodes: &[String]) -> Time {
+        let snapshot = self.current().get();
+        let expiries = self.0.expiries.lock();
+        let mut expiries = expiries.unwrap_or_else(PoisonError::into_inner);
+        expiries.look(&snapshot, self.now());
+        let named = snapshot.nodes.iter().filter(|n| nodes.contains(&n.name));
+        expiries.of(named.flat_map(|node| node.addresses.iter().copied()))
+    }
+
+    /// When no cache can hold an answer with an address of these nodes any more, if they are out of service now: the largest TTL
+    /// really handed out. Whatever ran before this process may have given them with the longest there is.
+    #[must_use]
+    pub fn safe_at(&self, nodes: &[String]) -> Time {
+        let longest = self.current().get().longest_ttl(nodes);
+        let before = self.started() + Duration::from_secs(longest.into());
+        self.expires(nodes).max(before).max(self.now())
+    }
+
     /// The counters of all workers.
     #[must_use]
     pub fn counters(&self) -> &[Arc<Questions>] {
@@ -255,6 +284,7 @@ pub fn start(path: &Path, parts: Parts) -> Result<Running, StartError> {
         databases,
         counters,
         shares: Mutex::default(),
+        expiries: Mutex::default(),
         history: Mutex::new(History::open(config.server.state.as_deref())),
         state: config.server.state.clone(),
     }));
@@ -269,6 +299,9 @@ pub fn start(path: &Path, parts: Parts) -> Result<Running, StartError> {
     };
     running.probe()?;
     running.runtime().spawn(running.handle.clone().look());
+    running
+        .runtime()
+        .spawn(running.handle.clone().look_at_ttls());
     if config.server.state.is_some() {
         running
             .runtime()

@@ -47,7 +47,7 @@ impl Shares {
 }
 
 fn sums(snapshot: &Snapshot) -> Vec<u64> {
-    let sum = |i: usize| snapshot.given.iter().map(|own| own[i].get()).sum();
+    let sum = |i: usize| snapshot.given.iter().map(|own| own[i].count.get()).sum();
     let counted = snapshot.given.first().map_or(0, |own| own.len());
     (0..counted).map(sum).collect()
 }

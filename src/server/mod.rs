@@ -10,17 +10,20 @@ pub mod udp;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::answer::{Outcome, Scratch};
-use crate::metrics::{Counter, Tally};
+use crate::metrics::Tally;
 use crate::snapshot::Snapshot;
 
-/// Counts the addresses that the newest answer gives, for the threads with this number.
+/// Counts the addresses that the newest answer gives, and for how long, for the threads with this number.
 #[inline]
 fn count_given(snapshot: &Snapshot, number: usize, scratch: &Scratch) {
     if let Some(counters) = snapshot.given.get(number) {
         let given = scratch.given().iter();
         given
             .filter_map(|&address| counters.get(address as usize))
-            .for_each(Counter::count);
+            .for_each(|of| {
+                of.count.count();
+                of.ttl.raise(scratch.given_ttl());
+            });
     }
 }
 

@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 
 use crate::geo::World;
 use crate::health::Table;
-use crate::metrics::Counter;
+use crate::metrics::{Counter, Peak};
 use crate::policy::{Keep, Node, Plan, Steering};
 use crate::prefix::Prefix;
 use crate::zone::{Index, NameKey, Zone};
@@ -28,7 +28,7 @@ pub struct Snapshot {
     pub nodes: Vec<Node>,
     /// Node and address, by the address's number in [`crate::policy::Address`]; only for people.
     pub addresses: Vec<(u32, IpAddr)>,
-    /// For each thread or group of threads that answers, how often each address was given; empty where nobody asks.
+    /// For each thread or group of threads that answers, what was given of each address; empty where nobody asks.
     pub given: Vec<Given>,
     /// Where addresses are; only for people and for the next generation, as the pools' maps were made of it.
     pub world: Arc<World>,
@@ -67,13 +67,25 @@ impl Snapshot {
 
     /// Makes counters of given addresses for so many threads.
     pub fn count_given(&mut self, threads: usize) {
-        let counters = || self.addresses.iter().map(|_| Counter::default()).collect();
+        let counters = || {
+            let all = self.addresses.iter();
+            all.map(|_| OfAddress::default()).collect()
+        };
         self.given = (0..threads).map(|_| counters()).collect();
     }
 }
 
-/// How often each address was given, by its number.
-pub type Given = Box<[Counter]>;
+/// What one thread or group of threads gave of each address, by its number.
+pub type Given = Box<[OfAddress]>;
+
+/// What was given of an address.
+#[derive(Debug, Default)]
+pub struct OfAddress {
+    /// How often.
+    pub count: Counter,
+    /// The longest TTL since somebody looked last, seconds.
+    pub ttl: Peak,
+}
 
 /// The cell of a generation's health table: written by probers, read by queries without a lock.
 #[derive(Debug)]
