@@ -230,6 +230,8 @@ pub struct CheckLine {
     pub state: String,
     /// The state that counts while states are frozen; none: the one that is measured.
     pub counts_as: Option<String>,
+    /// Why the address is kept out although it is up, if it is.
+    pub damped: Option<String>,
     /// When the state was entered.
     pub since: u64,
     /// What the counters hold on the way to another state.
@@ -279,6 +281,7 @@ impl CheckLine {
             counts_as: board
                 .held(number)
                 .map(|held| held.counter.state().word().into()),
+            damped: board.damped_by(number).map(|damped| damped.words()),
             since: status.since.as_secs(),
             progress: status.counter.progress(check.probe.thresholds()),
             last_error: status.last_error.as_ref().map(|(_, error)| error.clone()),
@@ -311,29 +314,38 @@ impl CheckLine {
         };
         let unprobed = snapshot.addresses.iter().map(named);
         let unprobed = unprobed.filter(|(node, ip)| !known(node, *ip));
-        let mut lines: Vec<Self> = unprobed
-            .map(|(node, ip)| Self {
-                node: node.into(),
-                address: ip,
-                probe: "-".into(),
-                shadow: false,
-                host: String::new(),
-                place: places.get(node).cloned().unwrap_or_default(),
-                state: "unprobed".into(),
-                counts_as: None,
-                since: handle.started().as_secs(),
-                progress: None,
-                last_error: None,
-                last_error_at: None,
-                last_ok: None,
-                latency_ms: None,
-                next: None,
-                order: board.orders().get(node).map(|o| OrderLine::of(node, o)),
-                share: shares.get(&(node, ip)).copied(),
-            })
-            .collect();
-        lines.splice(0..0, checked.iter().cloned());
-        lines
+        let unprobed = unprobed.map(|(node, ip)| Self {
+            place: places.get(node).cloned().unwrap_or_default(),
+            since: handle.started().as_secs(),
+            order: board.orders().get(node).map(|o| OrderLine::of(node, o)),
+            share: shares.get(&(node, ip)).copied(),
+            ..Self::unprobed(node, ip)
+        });
+        checked.iter().cloned().chain(unprobed).collect()
+    }
+
+    /// The line of an address that nobody probes.
+    fn unprobed(node: &str, address: IpAddr) -> Self {
+        Self {
+            node: node.into(),
+            address,
+            probe: "-".into(),
+            shadow: false,
+            host: String::new(),
+            place: String::new(),
+            state: "unprobed".into(),
+            counts_as: None,
+            damped: None,
+            since: 0,
+            progress: None,
+            last_error: None,
+            last_error_at: None,
+            last_ok: None,
+            latency_ms: None,
+            next: None,
+            order: None,
+            share: None,
+        }
     }
 
     /// Whether the address is out of service by this check, which has a vote, and nobody has ordered otherwise.

@@ -412,6 +412,15 @@ impl Explainer<'_> {
         if up {
             return (format!("up{also}"), String::new());
         }
+        let mut slots = steering
+            .addresses_of(member)
+            .iter()
+            .map(|a| a.slot as usize);
+        if let Some(damped) = slots.find_map(|slot| board.damped(slot))
+            && board.counted(worst).counter.state() == State::Up
+        {
+            return ("damped".into(), damped.words());
+        }
         let (status, probe) = (board.counted(worst), &board.checks()[worst].probe.name);
         let error = status.last_error.as_ref();
         let error = error.map_or("not checked yet", |(_, error)| error);

@@ -27,19 +27,24 @@ pub(super) struct Health {
 
 impl Health {
     pub(super) fn run(&self, config: Option<&Path>) -> Result<ExitCode, Stop> {
-        while self.watch {
-            let (_, text) = self.look(config)?;
-            if std::io::stdout().is_terminal() {
+        let (code, text) = self.look(config)?;
+        if !self.watch {
+            print(&text);
+            return Ok(code);
+        }
+        let terminal = std::io::stdout().is_terminal();
+        loop {
+            let (code, text) = self.look(config)?;
+            let shown = match terminal {
                 // All at once, over what was there: nothing flickers.
-                print(&format!("\x1b[H\x1b[2J{text}"));
-            } else if !print(&format!("{text}---\n")) {
-                break;
+                true => print(&format!("\x1b[H\x1b[2J{text}")),
+                false => print(&format!("{text}---\n")),
+            };
+            if !shown {
+                return Ok(code);
             }
             std::thread::sleep(AGAIN);
         }
-        let (code, text) = self.look(config)?;
-        print(&text);
-        Ok(code)
     }
 
     /// What is shown, and the exit code.
@@ -91,6 +96,10 @@ fn text(checks: &[CheckLine], now: u64) -> String {
             }
             None => error,
         };
+        let error = match &c.damped {
+            Some(damped) => format!("{damped}; {error}"),
+            None => error,
+        };
         let error = c
             .progress
             .as_ref()
@@ -106,6 +115,7 @@ fn text(checks: &[CheckLine], now: u64) -> String {
             match (&c.order, &c.counts_as) {
                 (Some(order), _) => format!("{} ({})", order.state, c.state),
                 (None, Some(frozen)) => format!("{frozen}, frozen ({})", c.state),
+                (None, None) if c.damped.is_some() => format!("damped ({})", c.state),
                 (None, None) => c.state.clone(),
             },
             since(c.since),

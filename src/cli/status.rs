@@ -35,22 +35,9 @@ impl StatusVerb {
     }
 }
 
-fn text(status: &Status) -> String {
-    let mut out = format!(
-        "nearmost {}, generation {}, up for {}\nconfiguration  {}\n",
-        status.version,
-        status.generation,
-        ago(status.now.saturating_sub(status.started)),
-        status.config
-    );
-    status
-        .listen
-        .iter()
-        .for_each(|a| out += &format!("answering on   {a}, UDP and TCP\n"));
-    status
-        .databases
-        .iter()
-        .for_each(|d| out += &format!("places from    {d}\n"));
+/// Lines for what nobody should overlook.
+fn alarms(status: &Status) -> String {
+    let mut out = String::new();
     for f in &status.frozen {
         out += &format!(
             "states frozen  IPv{}, since {}, until {} UTC at most: {} of {} nodes failed at once\n",
@@ -73,6 +60,26 @@ fn text(status: &Status) -> String {
             }
         }
     }
+    out
+}
+
+fn text(status: &Status) -> String {
+    let mut out = format!(
+        "nearmost {}, generation {}, up for {}\nconfiguration  {}\n",
+        status.version,
+        status.generation,
+        ago(status.now.saturating_sub(status.started)),
+        status.config
+    );
+    status
+        .listen
+        .iter()
+        .for_each(|a| out += &format!("answering on   {a}, UDP and TCP\n"));
+    status
+        .databases
+        .iter()
+        .for_each(|d| out += &format!("places from    {d}\n"));
+    out += &alarms(status);
     let zones = status
         .zones
         .iter()

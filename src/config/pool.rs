@@ -1,7 +1,7 @@
 //! `[pool.NAME]`: a set of nodes and the policy that chooses among them.
 
 use super::files::Definition;
-use super::table::{Keys, Value};
+use super::table::{Keys, Table, Value};
 use super::{keep, low, none, prefer, probe, require, rules, unit};
 use crate::diagnostic::{Diagnostics, Span};
 use crate::health::Probe;
@@ -15,6 +15,7 @@ pub(super) static KEYS: Keys = Keys {
         "probes",
         "require",
         "ttl",
+        "damping",
         "keep",
         "answer",
         "near",
@@ -94,6 +95,7 @@ pub(super) fn read(
             .and_then(|v| require::read(&v, votes(&probes, known), found))
             .unwrap_or_default(),
         strict: table.get("ttl").is_some_and(|v| strict(&v, found)),
+        damping: truth("damping", false, table, found),
         keep: table
             .get("keep")
             .and_then(|v| keep::read(&v, nodes.len(), found))
@@ -120,10 +122,7 @@ pub(super) fn read(
             .map(|v| rules::read(&v, &nodes, known, found))
             .unwrap_or_default(),
         spread: table.get("spread").is_some_and(|v| spread(&v, found)),
-        sticky: table
-            .get("sticky")
-            .and_then(|v| v.truth(found))
-            .unwrap_or(true),
+        sticky: truth("sticky", true, table, found),
         none: table
             .get("none")
             .and_then(|v| none::read(&v, name, known, found))
@@ -134,6 +133,12 @@ pub(super) fn read(
             .unwrap_or(UnknownClient::Server),
         nodes,
     }
+}
+
+/// What a key that is true or false says, or what it is by default.
+fn truth(key: &'static str, usual: bool, table: &Table<'_>, found: &mut Diagnostics) -> bool {
+    let told = table.get(key).and_then(|v| v.truth(found));
+    told.unwrap_or(usual)
 }
 
 /// Whether `ttl` says so.

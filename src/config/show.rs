@@ -173,6 +173,7 @@ fn show_pool(out: &mut Text, pool: &Pool, config: &Config) {
     }
     let ttl = if pool.strict { "strict" } else { "steady" };
     out.value("ttl", quote(ttl));
+    out.value("damping", pool.damping);
     let Keep {
         nodes: kept,
         capacity,

@@ -11,7 +11,7 @@ use super::load::Parts;
 use super::{latency, plan};
 use crate::config::{Canary, Config};
 use crate::geo::{Country, Point, World, country_at, country_cities, world_cities};
-use crate::health::{Board, CANARY, Check, Probe, Setup, Slot, Table, Time};
+use crate::health::{Board, CANARY, Check, Damping, Probe, Setup, Slot, Table, Time};
 use crate::policy::{
     Address, Map, Measured, Member, Node, Plan, Pool, Reserve, Spill, Steering, compile,
 };
@@ -134,6 +134,7 @@ fn generation(
         slots: builder.slots,
         canaries,
         freeze: config.health.freeze,
+        damping: damping(config, &pools),
     };
     let board = Board::new(setup, now);
     let numbers: HashMap<&str, u32> = (0..)
@@ -169,6 +170,27 @@ fn generation(
     };
     snapshot.table.publish(snapshot.judge(board.table(now)));
     Ok(Generation { snapshot, board })
+}
+
+/// The pools that damp, each family for itself.
+fn damping(config: &Config, pools: &[Asked]) -> Vec<Damping> {
+    let both = config
+        .pools
+        .iter()
+        .zip(pools)
+        .filter(|(pool, _)| pool.damping);
+    let families = both.flat_map(|(_, asked)| [&asked.v4, &asked.v6]).flatten();
+    let damping = |Family { steering, .. }: &Family| {
+        let members = (0..).zip(steering.members.iter());
+        let slots = |member: u16| {
+            let addresses = steering.addresses_of(member).iter();
+            addresses.map(|a| a.slot as usize).collect()
+        };
+        Damping {
+            nodes: members.map(|(member, _)| slots(member)).collect(),
+        }
+    };
+    families.map(damping).collect()
 }
 
 /// The first name of each pool that can be asked for, without the final dot: what its nodes are asked for.
@@ -411,6 +433,7 @@ impl<'a> Builder<'a> {
             need: pool.require.of(checks.len()),
             // Who is not probed is judged alike everywhere.
             strict: pool.strict && !checks.is_empty(),
+            damping: pool.damping && !checks.is_empty(),
             checks,
         };
         *self.slot_numbers.entry(slot).or_insert_with_key(|slot| {

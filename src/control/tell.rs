@@ -13,6 +13,13 @@ impl Handle {
                 log(board, event);
                 self.remember(entry(board, event));
             }
+            Notice::Damped(slot, damped) => {
+                self.tell_slot(board, *slot, now, ("up", "damped"), &damped.words());
+            }
+            Notice::Undamped(slot) => {
+                let why = "it is quiet again, down by its probes, or cannot be spared";
+                self.tell_slot(board, *slot, now, ("damped", "measured"), why);
+            }
             Notice::Frozen(v6, frozen) => {
                 let why = frozen_words(frozen);
                 tracing::error!(
@@ -28,6 +35,30 @@ impl Handle {
                 self.remember(all(*v6, now, ("frozen", "measured"), why));
             }
         }
+    }
+}
+
+impl Handle {
+    fn tell_slot(
+        &self,
+        board: &Board,
+        slot: usize,
+        now: Time,
+        (from, to): (&str, &str),
+        why: &str,
+    ) {
+        let (node, address) = board.whose(slot);
+        let ip = address.map_or(String::new(), |ip| ip.to_string());
+        tracing::warn!("{node} {ip} {from} -> {to}: {why}");
+        self.remember(Entry {
+            at: now.as_secs(),
+            node: node.into(),
+            address,
+            from: from.into(),
+            to: to.into(),
+            why: why.into(),
+            who: None,
+        });
     }
 }
 

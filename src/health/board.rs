@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::Probe;
 use super::counter::{Counter, State, Thresholds};
+use super::damping::{Damper, Damping};
 use super::doubt::{Doubt, Known};
 use super::order::Order;
 use super::slot::Slot;
@@ -77,6 +78,7 @@ pub struct Board {
     pub(super) orders: BTreeMap<String, Order>,
     pub(super) started: Time,
     pub(super) doubt: Doubt,
+    pub(super) damper: Damper,
     /// How often states were frozen.
     pub(super) freezes: u64,
     /// What the next look tells.
@@ -94,6 +96,8 @@ pub struct Setup {
     pub canaries: Vec<usize>,
     /// How long states are frozen at most while the prober doubts itself; zero: never.
     pub freeze: Duration,
+    /// The pools that damp flaps.
+    pub damping: Vec<Damping>,
 }
 
 impl Board {
@@ -105,6 +109,7 @@ impl Board {
             slots,
             canaries,
             freeze,
+            damping,
         } = setup;
         let fresh = Status {
             counter: Counter::default(),
@@ -114,6 +119,7 @@ impl Board {
             last_error: None,
         };
         Self {
+            damper: Damper::new(damping, slots.len()),
             doubt: Doubt::new(&checks, &slots, &canaries, freeze),
             statuses: vec![fresh; checks.len()],
             checks,
@@ -141,6 +147,14 @@ impl Board {
     #[must_use]
     pub fn slot(&self, slot: u32) -> &[usize] {
         self.slots.get(slot as usize).map_or(&[], |s| &s.checks)
+    }
+
+    /// The node of a slot, and the address, if it is probed.
+    #[must_use]
+    pub fn whose(&self, slot: usize) -> (&str, Option<IpAddr>) {
+        let Slot { node, checks, .. } = &self.slots[slot];
+        let first = checks.first();
+        (node, first.map(|check| self.checks[*check].address))
     }
 
     /// What is ordered, by the node's name.

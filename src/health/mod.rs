@@ -2,6 +2,7 @@
 
 mod board;
 mod counter;
+mod damping;
 mod doubt;
 mod order;
 mod probe;
@@ -11,6 +12,7 @@ mod verdict;
 
 pub use board::{Board, Check, Event, Outcome, Setup, Status, Time};
 pub use counter::{Counter, State, Thresholds};
+pub use damping::{Damped, Damping};
 pub use doubt::{CANARY, Frozen, Thaw};
 pub use order::{Forced, Order};
 pub use probe::{DnsCheck, Expect, Kind, Probe, RCODES};

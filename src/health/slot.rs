@@ -37,6 +37,8 @@ pub struct Slot {
     pub need: usize,
     /// Whether answers are kept short by what could happen next, also while nothing does.
     pub strict: bool,
+    /// Whether it is kept out for a while after it went down again and again.
+    pub damping: bool,
 }
 
 /// The word of an address of whose checks `need` must be up. Its cap is that of the change that would turn the verdict, not of any

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::board::{Board, Event, Status, Time};
 use super::counter::State;
+use super::damping::Damped;
 use super::doubt::{Frozen, Known, Thaw};
 use super::order::{Forced, Order};
 use super::slot::{Slot, together};
@@ -21,6 +22,10 @@ pub enum Notice {
     Thawed(bool, Frozen, Thaw),
     /// The state of a check changed without a result.
     State(Event),
+    /// A slot is damped.
+    Damped(usize, Damped),
+    /// A slot is not damped any more, as it has been quiet for long enough or as others are missing.
+    Undamped(usize),
 }
 
 impl Board {
@@ -44,7 +49,38 @@ impl Board {
                 notices.push(Notice::Frozen(v6, frozen));
             }
         }
+        notices.extend(self.damp(now));
         notices
+    }
+
+    fn damp(&mut self, now: Time) -> Vec<Notice> {
+        let mut damper = std::mem::take(&mut self.damper);
+        let measured = |slot: usize| self.measured(&self.slots[slot], now).in_service();
+        let counts = |slot: usize| match self.orders.get(&self.slots[slot].node) {
+            Some(order) => order.forced == Forced::Up,
+            None => measured(slot),
+        };
+        let changed = damper.look(now, measured, counts);
+        self.damper = damper;
+        let notice = |slot: usize| match self.damper.of(slot) {
+            Some(damped) => Notice::Damped(slot, damped),
+            None => Notice::Undamped(slot),
+        };
+        changed.into_iter().map(notice).collect()
+    }
+
+    /// Whether a slot is damped.
+    #[must_use]
+    pub fn damped(&self, slot: usize) -> Option<Damped> {
+        self.damper.of(slot)
+    }
+
+    /// Whether a slot is damped that is judged by a check.
+    #[must_use]
+    pub fn damped_by(&self, check: usize) -> Option<Damped> {
+        let all = self.slots.iter().enumerate();
+        let mut own = all.filter(|(_, slot)| slot.damping && slot.checks.contains(&check));
+        own.find_map(|(slot, _)| self.damper.of(slot))
     }
 
     /// Goes on from what was known of a check before; its newest result stays.
@@ -94,13 +130,23 @@ impl Board {
     /// The words that follow from all results up to now.
     #[must_use]
     pub fn table(&self, now: Time) -> Table {
-        Table::new(self.slots.iter().map(|slot| self.word(slot, now)).collect())
+        let words = self.slots.iter().enumerate();
+        Table::new(words.map(|(n, slot)| self.word(n, slot, now)).collect())
     }
 
-    fn word(&self, slot: &Slot, now: Time) -> Word {
-        match self.orders.get(&slot.node) {
-            Some(order) => ordered(order, now),
-            None => self.measured(slot, now),
+    fn word(&self, number: usize, slot: &Slot, now: Time) -> Word {
+        if let Some(order) = self.orders.get(&slot.node) {
+            return ordered(order, now);
+        }
+        let word = self.measured(slot, now);
+        match self.damper.of(number) {
+            Some(damped) => {
+                let left = seconds(damped.until.saturating_sub(now));
+                let fresh = now < damped.since + FIRST_MINUTE;
+                let cap = if fresh { 0 } else { left };
+                Word::new(false, cap, word.last_in_service())
+            }
+            None => word,
         }
     }
 

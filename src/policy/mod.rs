@@ -15,7 +15,8 @@ pub use compile::{
 pub use latency::{LatencyRow, Measured, Sample, least_ms, weighed};
 pub use map::{Entry, List, ListId, Map};
 pub use pool::{
-    Answer, Below, Bias, Keep, Low, Near, Node, NoneLeft, Pool, Prefer, Route, Rule, UnknownClient, Use,
+    Answer, Below, Bias, Keep, Low, Near, Node, NoneLeft, Pool, Prefer, Route, Rule, UnknownClient,
+    Use,
 };
 pub use selector::{CONTINENTS, Limit, Selector, Whom};
 pub use spill::{Reserve, Spill};

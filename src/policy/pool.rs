@@ -72,6 +72,8 @@ pub struct Pool {
     pub require: Require,
     /// Whether answers are kept short by what could happen next, also while nothing does.
     pub strict: bool,
+    /// Whether nodes that go down again and again stay out for a while.
+    pub damping: bool,
     /// What operators may not go below when they take nodes out.
     pub keep: Keep,
     /// How many nodes an answer holds.

@@ -201,6 +201,21 @@ impl Play {
                 let (node, address, probe) = (&check.node, check.address, &check.probe.name);
                 format!("{node} {address} {probe} {from} -> {to}: {}", event.why)
             }
+            Notice::Damped(slot, damped) => {
+                let (node, address) = self.stage.board.whose(*slot);
+                format!(
+                    "{node} {} {}",
+                    address.map_or("-".into(), |a| a.to_string()),
+                    damped.words()
+                )
+            }
+            Notice::Undamped(slot) => {
+                let (node, address) = self.stage.board.whose(*slot);
+                format!(
+                    "{node} {} not damped",
+                    address.map_or("-".into(), |a| a.to_string())
+                )
+            }
             Notice::Frozen(v6, frozen) => {
                 let (family, until) = (family(v6), Stage::since_start(frozen.until).as_secs());
                 let (failed, of) = (frozen.failed, frozen.of);
