@@ -1,6 +1,6 @@
 //! Parts to a generation: zones to trees, pools to maps, addresses to checks and slots.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::Hash;
 use std::io;
 use std::net::IpAddr;
@@ -181,13 +181,15 @@ fn damping(config: &Config, pools: &[Asked]) -> Vec<Damping> {
         .filter(|(pool, _)| pool.damping);
     let families = both.flat_map(|(_, asked)| [&asked.v4, &asked.v6]).flatten();
     let damping = |Family { steering, .. }: &Family| {
-        let members = (0..).zip(steering.members.iter());
-        let slots = |member: u16| {
-            let addresses = steering.addresses_of(member).iter();
-            addresses.map(|a| a.slot as usize).collect()
-        };
+        // A node with addresses of its own for some clients is several members.
+        let mut nodes: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+        for (number, member) in (0..).zip(steering.members.iter()) {
+            let slots = steering.addresses_of(number).iter();
+            let slots = slots.map(|a| a.slot as usize);
+            nodes.entry(member.node).or_default().extend(slots);
+        }
         Damping {
-            nodes: members.map(|(member, _)| slots(member)).collect(),
+            nodes: nodes.into_values().collect(),
         }
     };
     families.map(damping).collect()

@@ -1,5 +1,7 @@
 //! `keep`: what must be left in service when operators take nodes out.
 
+use std::collections::BTreeMap;
+
 use super::plan::capacities;
 use crate::health::Table;
 use crate::policy::Keep;
@@ -38,17 +40,22 @@ struct Left {
 /// What is left without some nodes.
 fn left(snapshot: &Snapshot, table: &Table, family: &Family, without: &[String]) -> Left {
     let steering = &family.steering;
-    let node = |n: u32| &snapshot.nodes[n as usize];
-    let all = capacities(steering.members.iter().map(|m| node(m.node)));
+    // A node with addresses of its own for some clients is several members, and counts once.
+    let mut nodes: BTreeMap<u32, (bool, u64)> = BTreeMap::new();
+    let all = capacities(&steering.members, &snapshot.nodes);
+    for ((number, member), capacity) in (0..).zip(steering.members.iter()).zip(all) {
+        let node = nodes.entry(member.node).or_default();
+        node.0 |= steering.word(number, table).in_service();
+        node.1 += capacity.unwrap_or(0);
+    }
     let mut left = Left {
         nodes: 0,
-        of: all.len(),
+        of: nodes.len(),
         capacity: 0,
-        whole: all.iter().sum(),
+        whole: nodes.values().map(|(_, capacity)| capacity).sum(),
     };
-    for ((number, member), capacity) in (0..).zip(steering.members.iter()).zip(all) {
-        let out = without.contains(&node(member.node).name);
-        if !out && steering.word(number, table).in_service() {
+    for (node, (in_service, capacity)) in nodes {
+        if in_service && !without.contains(&snapshot.nodes[node as usize].name) {
             left.nodes += 1;
             left.capacity += capacity;
         }

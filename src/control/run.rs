@@ -189,8 +189,9 @@ impl Handle {
         let expiries = self.0.expiries.lock();
         let mut expiries = expiries.unwrap_or_else(PoisonError::into_inner);
         expiries.look(&snapshot, self.now());
-        let named = snapshot.nodes.iter().filter(|n| nodes.contains(&n.name));
-        expiries.of(named.flat_map(|node| node.addresses.iter().copied()))
+        let named = |node: &u32| nodes.contains(&snapshot.nodes[*node as usize].name);
+        let own = snapshot.addresses.iter().filter(|(node, _)| named(node));
+        expiries.of(own.map(|(_, ip)| *ip))
     }
 
     /// When no cache can hold an answer with an address of these nodes any more, if they are out of service now: the largest TTL
