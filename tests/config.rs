@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use nearmost::config::{self, Config, ZoneSource};
 use nearmost::diagnostic::{Diagnostics, Sources, Span};
-use nearmost::health::Kind;
+use nearmost::health::{HttpCheck, Kind};
 use proptest::prelude::*;
 
 /// Where the texts pretend to stand: messages hold no path of this machine.
@@ -83,7 +83,7 @@ fn each_invalid_file_gives_exactly_its_messages() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert_eq!(files.len(), 74);
+    assert_eq!(files.len(), 75);
     let five = fs::read_to_string(files[0].with_file_name("five-mistakes.stderr")).unwrap();
     assert_eq!(five.matches(": error: ").count(), 5);
 }
@@ -251,7 +251,7 @@ fn folders_are_read_like_tables() {
     }
     assert_eq!(zones.len(), 2);
     assert_eq!(config.server.control, here.join("state/control.sock"));
-    let Kind::Http { ca, .. } = &config.probes[0].kind else {
+    let Kind::Http(HttpCheck { ca, .. }) = &config.probes[0].kind else {
         panic!("an https probe")
     };
     assert_eq!(

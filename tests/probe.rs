@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use common::certificates::{Authority, self_signed};
 use common::nodes::{Does, Node};
-use nearmost::health::{Check, Expect, Kind, Probe};
+use nearmost::health::{Check, Expect, HttpCheck, Kind, Probe};
 use nearmost::probe::{Prober, Problem, prepare};
 use regex::Regex;
 use tokio::runtime::Handle;
@@ -53,21 +53,25 @@ fn check_at(node: SocketAddr, kind: Kind) -> Check {
 }
 
 fn http(body: Option<&str>) -> Kind {
-    Kind::Http {
-        tls: false,
+    Kind::Http(HttpCheck {
         path: "/debian/?x=1".into(),
         expect: Expect {
             status: vec![(200, 299)],
             body: body.map(|body| Regex::new(body).unwrap()),
+            ..Expect::default()
         },
-        ca: None,
-    }
+        ..HttpCheck::default()
+    })
 }
 
 fn https(ca: Option<PathBuf>) -> Kind {
-    let mut kind = http(None);
-    if let Kind::Http { tls, ca: file, .. } = &mut kind {
-        (*tls, *file) = (true, ca);
+    with(http(None), |http| (http.tls, http.ca) = (true, ca))
+}
+
+/// An HTTP kind that differs in something.
+fn with(mut kind: Kind, change: impl FnOnce(&mut HttpCheck)) -> Kind {
+    if let Kind::Http(http) = &mut kind {
+        change(http);
     }
     kind
 }
@@ -184,15 +188,12 @@ async fn wrong_statuses() {
 #[tokio::test]
 async fn expected_statuses_in_words() {
     let node = Node::start("127.0.1.4:0", Does::Answer(418, String::new())).await;
-    let mut kind = http(None);
-    if let Kind::Http { expect, .. } = &mut kind {
-        expect.status = vec![(200, 299), (301, 301), (400, 417)];
-    }
+    let kind = with(http(None), |http| {
+        http.expect.status = vec![(200, 299), (301, 301), (400, 417)];
+    });
     let error = run(check(&node, kind.clone())).await.unwrap_err();
     assert_eq!(error, "status 418, expected 2xx or 301 or 400-417");
-    if let Kind::Http { expect, .. } = &mut kind {
-        expect.status.push((418, 418));
-    }
+    let kind = with(kind, |http| http.expect.status.push((418, 418)));
     assert_eq!(run(check(&node, kind)).await, Ok(()));
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use hickory_proto::op::Message;
 use serde::{Deserialize, Serialize};
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::answer::{self, AsnPart, Explanation};
 use crate::control::{Handle, OrderLine, cities};
 use crate::geo::{World, nearest_city};
-use crate::health::{self, Board, Check, Frozen, State};
+use crate::health::{self, Board, Check, Frozen, Seen, State, Time};
 use crate::metrics::Questions;
 use crate::prefix::{Client, Prefix};
 use crate::snapshot::{Family, Snapshot};
@@ -40,6 +41,8 @@ pub struct Status {
     pub orders: Vec<OrderLine>,
     /// Families whose states are frozen, as most nodes failed at once.
     pub frozen: Vec<FrozenLine>,
+    /// What will become a failure if nothing is done: certificates that end soon.
+    pub warnings: Vec<String>,
     /// What was counted since the start, by name; response codes as `rcode NOERROR`.
     pub counters: BTreeMap<String, u64>,
 }
@@ -146,6 +149,7 @@ impl Status {
                 .map(|(node, order)| OrderLine::of(node, order))
                 .collect(),
             frozen: FrozenLine::all(&board),
+            warnings: warnings(&board, handle.now()),
             counters: counters(handle.counters().iter().map(AsRef::as_ref), board.freezes()),
         }
     }
@@ -244,6 +248,14 @@ pub struct CheckLine {
     pub last_ok: Option<bool>,
     /// How long the newest check took, milliseconds.
     pub latency_ms: Option<f64>,
+    /// How long it took until the connection stood, milliseconds.
+    pub connect_ms: Option<f64>,
+    /// How long TLS took from then, milliseconds.
+    pub tls_ms: Option<f64>,
+    /// Whole days until the node's certificate ends; negative once it has.
+    pub certificate_days: Option<i64>,
+    /// What will become a failure if nothing is done.
+    pub warning: Option<String>,
     /// Seconds until the next check, give or take the jitter.
     pub next: Option<u64>,
     /// What an operator has ordered for the node, if anything: it counts, not `state`.
@@ -290,10 +302,11 @@ impl CheckLine {
                 .last
                 .as_ref()
                 .map(|(_, outcome)| outcome.result.is_ok()),
-            latency_ms: status
-                .last
-                .as_ref()
-                .map(|(_, outcome)| outcome.latency.as_secs_f64() * 1000.0),
+            latency_ms: status.last.as_ref().map(|(_, o)| ms(o.latency)),
+            connect_ms: seen(status).connect.map(ms),
+            tls_ms: seen(status).tls.map(ms),
+            certificate_days: seen(status).certificate_days(now),
+            warning: seen(status).warning(&check.probe, now),
             next: status
                 .last
                 .as_ref()
@@ -342,6 +355,10 @@ impl CheckLine {
             last_error_at: None,
             last_ok: None,
             latency_ms: None,
+            connect_ms: None,
+            tls_ms: None,
+            certificate_days: None,
+            warning: None,
             next: None,
             order: None,
             share: None,
@@ -354,6 +371,29 @@ impl CheckLine {
         let state = self.counts_as.as_ref().unwrap_or(&self.state);
         state == State::Down.word() && self.order.is_none() && !self.shadow
     }
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+/// What the newest run saw.
+fn seen(status: &health::Status) -> Seen {
+    status
+        .last
+        .as_ref()
+        .map_or(Seen::default(), |(_, o)| o.seen)
+}
+
+/// What will become a failure if nothing is done, by node, address and probe.
+fn warnings(board: &Board, now: Time) -> Vec<String> {
+    let checks = board.checks().iter().zip(board.statuses());
+    let line = |(check, status): (&Check, &health::Status)| {
+        let (node, address, probe) = (&check.node, check.address, &check.probe);
+        let warning = seen(status).warning(probe, now)?;
+        Some(format!("{node} {address} {}: {warning}", probe.name))
+    };
+    checks.filter_map(line).collect()
 }
 
 /// An explanation, with the reply in text.

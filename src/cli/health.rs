@@ -104,6 +104,11 @@ fn text(checks: &[CheckLine], now: u64) -> String {
             .progress
             .as_ref()
             .map_or(error.clone(), |p| format!("{error}; {p}"));
+        let error = match &c.warning {
+            Some(warning) if error == "-" => warning.clone(),
+            Some(warning) => format!("{error}; {warning}"),
+            None => error,
+        };
         vec![
             c.node.clone(),
             c.place.clone(),

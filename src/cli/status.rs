@@ -119,6 +119,10 @@ fn text(status: &Status) -> String {
         let head = ["ordered", "state", "since", "until, UTC", "by", "why"];
         out += &format!("\n{}", table(&head, orders));
     }
+    if !status.warnings.is_empty() {
+        let warnings = status.warnings.iter().map(|w| vec![w.clone()]);
+        out += &format!("\n{}", table(&["warnings"], warnings));
+    }
     let counters = status
         .counters
         .iter()

@@ -5,8 +5,8 @@ use crate::diagnostic::Diagnostics;
 use crate::health::{Expect, RCODES};
 
 static EXPECT: Keys = Keys {
-    known: &["status", "body"],
-    later: &["header", "size", "hash"],
+    known: &["status", "header", "body"],
+    later: &["size", "hash"],
 };
 
 static DNS: Keys = Keys {
@@ -25,11 +25,15 @@ pub(super) fn read(table: &Table<'_>, found: &mut Diagnostics) -> Expect {
     let status = inner
         .and_then(|t| t.get("status"))
         .and_then(|v| statuses(&v, found));
+    let header = inner
+        .and_then(|t| t.get("header"))
+        .and_then(|v| headers(&v, found));
     let body = inner
         .and_then(|t| t.get("body"))
         .and_then(|v| pattern(&v, found));
     Expect {
         status: status.unwrap_or_else(|| vec![GOOD]),
+        header: header.unwrap_or_default(),
         body,
     }
 }
@@ -108,6 +112,24 @@ fn status(value: &Value<'_>) -> Option<(u16, u16)> {
     };
     let (first, last) = (code(first)?, code(last)?);
     (first <= last).then_some((first, last))
+}
+
+/// Names of headers, and what must match in a value of each.
+fn headers(value: &Value<'_>, found: &mut Diagnostics) -> Option<Vec<(String, regex::Regex)>> {
+    let mut out: Vec<(String, regex::Regex)> = Vec::new();
+    for (value, span) in value.entries(found)? {
+        let name = value.key.to_ascii_lowercase();
+        // A token of RFC 9110 5.6.2.
+        let fine = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        if name.is_empty() || !name.bytes().all(fine) {
+            found.error(span, format!("\"{}\" is no name of a header", value.key));
+        } else if out.iter().any(|(other, _)| *other == name) {
+            found.error(span, format!("the header \"{name}\" is there twice"));
+        } else if let Some(pattern) = pattern(&value, found) {
+            out.push((name, pattern));
+        }
+    }
+    Some(out)
 }
 
 fn pattern(value: &Value<'_>, found: &mut Diagnostics) -> Option<regex::Regex> {

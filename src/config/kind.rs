@@ -1,12 +1,13 @@
 //! `kind` of a probe: what belongs to each, and what does not.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::expect;
 use super::probe::AGES;
 use super::table::{Table, not_yet};
 use crate::diagnostic::{Diagnostics, Span};
-use crate::health::{DnsCheck, Kind};
+use crate::health::{DnsCheck, HttpCheck, Kind};
 use crate::zone::{Name, RecordType};
 
 /// The kinds there are.
@@ -17,14 +18,17 @@ pub(super) const KINDS: [&str; 8] = [
 pub(super) const LATER: [&str; 2] = ["freshness", "sample"];
 
 /// Keys that only some kinds have, and these kinds.
-const OWN: [(&str, &[&str]); 9] = [
+const OWN: [(&str, &[&str]); 12] = [
     ("port", &["tcp", "http", "https", "rsync", "dns", "exec"]),
     ("path", &["http", "https"]),
     ("host", &["http", "https", "exec"]),
     ("expect", &["http", "https", "dns"]),
     ("question", &["dns"]),
     ("command", &["exec"]),
+    ("redirects", &["http", "https"]),
     ("ca", &["https"]),
+    ("http2", &["https"]),
+    ("warn_cert", &["https"]),
     ("file", &["file"]),
     ("max_age", &["file"]),
 ];
@@ -193,6 +197,10 @@ fn dns(name: &str, table: &Table<'_>, found: &mut Diagnostics) -> Option<DnsChec
     })
 }
 
+/// How early a certificate's end may be warned of.
+const WARNINGS: RangeInclusive<Duration> =
+    Duration::from_secs(3600)..=Duration::from_secs(366 * 86_400);
+
 fn http(tls: bool, table: &Table<'_>, found: &mut Diagnostics) -> Kind {
     let path = table
         .get("path")
@@ -202,12 +210,18 @@ fn http(tls: bool, table: &Table<'_>, found: &mut Diagnostics) -> Kind {
     if let Some((path, value)) = ca.as_ref().filter(|(path, _)| !path.is_file()) {
         value.error(format!("there is no file {}", path.display()), found);
     }
-    Kind::Http {
+    let mut truth = |key| table.get(key).and_then(|v| v.truth(found)).unwrap_or(false);
+    let (http2, redirects) = (truth("http2"), truth("redirects"));
+    let warn_cert = table.get("warn_cert");
+    Kind::Http(HttpCheck {
         tls,
         path: path.unwrap_or_else(|| "/".to_owned()),
         expect: expect::read(table, found),
         ca: ca.map(|(path, _)| path),
-    }
+        http2,
+        redirects,
+        warn_cert: warn_cert.and_then(|v| v.duration(WARNINGS, found)),
+    })
 }
 
 /// A path as it stands in a request line.

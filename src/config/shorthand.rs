@@ -3,7 +3,7 @@
 use super::kind::{self, KINDS, LATER, a, own_port, path_of};
 use super::{expect, probe};
 use crate::diagnostic::{Diagnostics, Span};
-use crate::health::{Expect, Kind, Probe};
+use crate::health::{Expect, HttpCheck, Kind, Probe};
 
 /// Reads `kind[:port][/path]`, such as `https:/lastupdate`, `http:8080/x` or `tcp:873`; its name is the text itself, with
 /// what it leaves out after a bare kind (`https:/`, `rsync:873`, `icmp:`), so that it always differs from the name of a table. None,
@@ -41,7 +41,7 @@ fn of_kind(
         given => given.or(own_port(word)),
     };
     let kind = match word {
-        "http" | "https" => Kind::Http {
+        "http" | "https" => Kind::Http(HttpCheck {
             tls: word == "https",
             path: match path {
                 "" => "/".to_owned(),
@@ -49,10 +49,10 @@ fn of_kind(
             },
             expect: Expect {
                 status: vec![expect::GOOD],
-                body: None,
+                ..Expect::default()
             },
-            ca: None,
-        },
+            ..HttpCheck::default()
+        }),
         "dns" | "exec" | "file" => {
             let needs = match word {
                 "dns" => "question",
@@ -87,7 +87,7 @@ fn of_kind(
     };
     let name = match (&kind, text == word) {
         (_, false) => text.to_owned(),
-        (Kind::Http { .. }, true) => format!("{word}:/"),
+        (Kind::Http(_), true) => format!("{word}:/"),
         (Kind::Icmp, true) => format!("{word}:"),
         (_, true) => format!("{word}:{port}"),
     };

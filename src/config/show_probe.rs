@@ -2,7 +2,7 @@
 
 use super::show::{Text, key, list, path, quote};
 use super::{Canary, Config, unit};
-use crate::health::{DnsCheck, Expect, Kind, Probe, RCODES};
+use crate::health::{DnsCheck, Expect, HttpCheck, Kind, Probe, RCODES};
 use crate::zone::RecordType;
 
 /// `[probe.NAME]`.
@@ -54,19 +54,23 @@ fn own(out: &mut Text, probe: &Probe) {
             out.value("question", quote(&question));
             out.value("expect", reply_text(dns));
         }
-        Kind::Http {
-            path: at,
-            expect,
-            ca,
-            ..
-        } => {
-            out.value("path", quote(at));
-            host(out, probe);
-            out.value("expect", expect_text(expect));
-            if let Some(ca) = ca {
-                out.value("ca", path(ca));
-            }
-        }
+        Kind::Http(http) => page(out, probe, http),
+    }
+}
+
+fn page(out: &mut Text, probe: &Probe, http: &HttpCheck) {
+    out.value("path", quote(&http.path));
+    host(out, probe);
+    out.value("expect", expect_text(&http.expect));
+    out.value("redirects", http.redirects);
+    if http.tls {
+        out.value("http2", http.http2);
+    }
+    if let Some(ca) = &http.ca {
+        out.value("ca", path(ca));
+    }
+    if let Some(early) = http.warn_cert {
+        out.value("warn_cert", quote(&unit::duration_text(early)));
     }
 }
 
@@ -89,12 +93,21 @@ fn reply_text(dns: &DnsCheck) -> String {
 
 fn expect_text(expect: &Expect) -> String {
     let status = list(expect.status.iter().map(|s| quote(&status_text(*s))));
+    let headers: Vec<String> = expect
+        .header
+        .iter()
+        .map(|(name, pattern)| format!("{} = {}", quote(name), quote(pattern.as_str())))
+        .collect();
+    let header = match headers.join(", ") {
+        none if none.is_empty() => none,
+        some => format!(", header = {{ {some} }}"),
+    };
     let body = expect
         .body
         .as_ref()
         .map(|b| format!(", body = {}", quote(b.as_str())))
         .unwrap_or_default();
-    format!("{{ status = {status}{body} }}")
+    format!("{{ status = {status}{header}{body} }}")
 }
 
 fn status_text((first, last): (u16, u16)) -> String {
@@ -113,7 +126,7 @@ pub(super) fn is_shorthand(probe: &Probe) -> bool {
 /// A probe in shorthand, with what it does not say.
 pub(super) fn in_words(probe: &Probe) -> String {
     let path = match &probe.kind {
-        Kind::Http { path, expect, .. } => {
+        Kind::Http(HttpCheck { path, expect, .. }) => {
             let status: Vec<String> = expect.status.iter().map(|s| status_text(*s)).collect();
             format!(" {path} for {}", status.join(", "))
         }

@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::run::Handle;
+use super::warn::Warned;
 use crate::health::{Notice, Outcome, Table};
 use crate::policy::Steering;
 use crate::probe::Prober;
@@ -29,6 +30,7 @@ pub(super) async fn collect(
         handle,
         none_left: HashSet::new(),
         spilled: HashMap::new(),
+        warned: Warned::default(),
     };
     let mut due = Instant::now() + AT_LEAST;
     loop {
@@ -55,15 +57,17 @@ struct Publisher {
     none_left: HashSet<(usize, bool)>,
     /// Why nodes serve that do not otherwise, as it was told last.
     spilled: HashMap<(usize, bool), String>,
+    warned: Warned,
 }
 
 impl Publisher {
-    fn observe(&self, check: usize, outcome: Outcome) {
+    fn observe(&mut self, check: usize, outcome: Outcome) {
         let mut board = self.handle.board();
         if let Some(event) = board.observe(check, outcome, self.handle.now()) {
             let notice = Notice::State(event);
             self.handle.tell(&board, &notice, self.handle.now());
         }
+        self.warned.look(&board, check, self.handle.now());
     }
 
     /// Publishes the table if it changed; whether all checks have a result.

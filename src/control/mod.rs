@@ -14,6 +14,7 @@ mod run;
 mod shares;
 mod states;
 mod tell;
+mod warn;
 
 pub use build::{Generation, build, cities, rebuild, rebuild_aside};
 pub use history::Entry;

@@ -10,6 +10,7 @@ use super::counter::{Counter, State, Thresholds};
 use super::damping::{Damper, Damping};
 use super::doubt::{Doubt, Known};
 use super::order::Order;
+use super::seen::Seen;
 use super::slot::Slot;
 use super::verdict::Notice;
 
@@ -36,6 +37,8 @@ pub struct Outcome {
     pub result: Result<(), String>,
     /// How long it took.
     pub latency: Duration,
+    /// What else it saw.
+    pub seen: Seen,
 }
 
 /// A change of state.

@@ -51,24 +51,36 @@ pub enum Kind {
         /// The program and its arguments, in which `{address}`, `{host}` and `{port}` are replaced.
         command: Vec<String>,
     },
-    /// A page is fetched; redirects are not followed.
-    Http {
-        /// Over TLS, with chain, name and expiry checked.
-        tls: bool,
-        /// Path and query, with its first slash.
-        path: String,
-        /// What the answer must be.
-        expect: Expect,
-        /// Roots instead of the system's: a file of PEM certificates.
-        ca: Option<PathBuf>,
-    },
+    /// A page is fetched.
+    Http(HttpCheck),
+}
+
+/// What an HTTP probe fetches, and how.
+#[derive(Clone, Debug, Default)]
+pub struct HttpCheck {
+    /// Over TLS, with chain, name and expiry checked.
+    pub tls: bool,
+    /// Path and query, with its first slash.
+    pub path: String,
+    /// What the answer must be.
+    pub expect: Expect,
+    /// Roots instead of the system's: a file of PEM certificates.
+    pub ca: Option<PathBuf>,
+    /// The answer must come over HTTP/2 (RFC 9113), which TLS agrees on.
+    pub http2: bool,
+    /// Redirects to the same scheme, host and port are followed, on the same address.
+    pub redirects: bool,
+    /// A certificate that ends sooner is worth a warning.
+    pub warn_cert: Option<Duration>,
 }
 
 /// What an HTTP answer must be.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Expect {
     /// Ranges of status codes, both ends included; one must hold.
     pub status: Vec<(u16, u16)>,
+    /// Names of headers in lower case, and what must match in a value of each.
+    pub header: Vec<(String, regex::Regex)>,
     /// Must match in the first 64 KiB of the body.
     pub body: Option<regex::Regex>,
 }
@@ -99,7 +111,7 @@ impl Kind {
         match self {
             Self::Tcp | Self::Rsync | Self::Dns(_) | Self::Icmp | Self::File { .. } => false,
             Self::Exec { command } => command.iter().any(|word| word.contains("{host}")),
-            Self::Http { .. } => true,
+            Self::Http(_) => true,
         }
     }
 
@@ -113,8 +125,8 @@ impl Kind {
             Self::Icmp => "icmp",
             Self::File { .. } => "file",
             Self::Exec { .. } => "exec",
-            Self::Http { tls: false, .. } => "http",
-            Self::Http { tls: true, .. } => "https",
+            Self::Http(HttpCheck { tls: false, .. }) => "http",
+            Self::Http(HttpCheck { tls: true, .. }) => "https",
         }
     }
 }

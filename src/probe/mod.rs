@@ -22,7 +22,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::health::{Check, Kind, Outcome, Probe};
+use crate::health::{Check, Kind, Outcome, Probe, Seen};
 
 pub use self::schedule::FIRST_ROUND;
 use self::schedule::{Turns, keep_running};
@@ -126,15 +126,7 @@ impl Makers {
                 Ready::Icmp
             }
             Kind::File { path, max_age } => Ready::File(self.files.state(check, path, *max_age)),
-            Kind::Http {
-                tls,
-                path,
-                expect,
-                ca,
-            } => Ready::Page(
-                self.clients
-                    .page(check, *tls, path, expect, ca.as_deref())?,
-            ),
+            Kind::Http(http) => Ready::Page(self.clients.page(check, http)?),
         })
     }
 }
@@ -148,18 +140,20 @@ impl Prepared {
     /// Runs the check once; it takes no longer than the probe's timeout.
     pub async fn run(&self) -> Outcome {
         let (started, patience) = (Instant::now(), self.probe.timeout);
+        let mut seen = Seen::default();
         let result = match &self.ready {
-            Ready::Tcp => tcp::connect(self.node, patience).await,
-            Ready::Rsync => rsync::greeted(self.node, patience).await,
+            Ready::Tcp => tcp::connect(self.node, patience, &mut seen).await,
+            Ready::Rsync => rsync::greeted(self.node, patience, &mut seen).await,
             Ready::Dns(question) => question.ask(self.node, patience).await,
             Ready::Icmp => icmp::echoed(self.node.ip(), patience).await,
             Ready::File(state) => state.read(patience).await,
             Ready::Exec(command) => command.run(patience).await,
-            Ready::Page(page) => page.fetch(self.node, patience).await,
+            Ready::Page(page) => page.fetch(self.node, patience, &mut seen).await,
         };
         Outcome {
             result: result.map_err(|error| words::line(&error)),
             latency: started.elapsed(),
+            seen,
         }
     }
 }

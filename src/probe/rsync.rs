@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::words::{self, Phase};
+use crate::health::Seen;
 
 /// `@RSYNCD: 32.0 sha512 sha256 sha1 md5 md4` and whatever is added to it in years to come.
 const LONGEST: usize = 1024;
@@ -16,11 +17,16 @@ const LONGEST: usize = 1024;
 const BANNER: &[u8] = b"@RSYNCD: ";
 
 /// Whether an rsync daemon greets on `node`.
-pub(super) async fn greeted(node: SocketAddr, patience: Duration) -> Result<(), String> {
-    let mut phase = Phase::Connecting;
+pub(super) async fn greeted(
+    node: SocketAddr,
+    patience: Duration,
+    seen: &mut Seen,
+) -> Result<(), String> {
+    let (started, mut phase) = (Instant::now(), Phase::Connecting);
     let run = async {
         let mut stream = TcpStream::connect(node).await?;
         phase = Phase::Waiting;
+        seen.connect = Some(started.elapsed());
         first_line(&mut stream).await
     };
     match timeout(patience, run).await {

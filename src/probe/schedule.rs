@@ -104,6 +104,7 @@ mod tests {
     use tokio::time::{sleep, timeout};
 
     use super::*;
+    use crate::health::Seen;
 
     const EVERY: Duration = Duration::from_secs(10);
 
@@ -199,6 +200,7 @@ mod tests {
                         Outcome {
                             result: Ok(()),
                             latency: Duration::from_secs(length),
+                            seen: Seen::default(),
                         }
                     }
                 },

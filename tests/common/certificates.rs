@@ -28,8 +28,13 @@ impl Authority {
 
     /// TLS of a server with a certificate for `names`, good until the end of `year`.
     pub fn server(&self, names: &[&str], year: i32) -> Arc<ServerConfig> {
+        self.server_until(names, (year, 12, 31))
+    }
+
+    /// The same, good until a day begins.
+    pub fn server_until(&self, names: &[&str], day: (i32, u8, u8)) -> Arc<ServerConfig> {
         let key = KeyPair::generate().unwrap();
-        let certificate = params(names, year).signed_by(&key, &self.issuer).unwrap();
+        let certificate = params(names, day).signed_by(&key, &self.issuer).unwrap();
         server(certificate.der().clone(), &key)
     }
 }
@@ -37,15 +42,15 @@ impl Authority {
 /// TLS of a server whose certificate is signed by itself.
 pub fn self_signed(names: &[&str]) -> Arc<ServerConfig> {
     let key = KeyPair::generate().unwrap();
-    let certificate = params(names, 2090).self_signed(&key).unwrap();
+    let certificate = params(names, (2090, 12, 31)).self_signed(&key).unwrap();
     server(certificate.der().clone(), &key)
 }
 
-fn params(names: &[&str], year: i32) -> CertificateParams {
+fn params(names: &[&str], (year, month, day): (i32, u8, u8)) -> CertificateParams {
     let names: Vec<_> = names.iter().map(ToString::to_string).collect();
     let mut params = CertificateParams::new(names).unwrap();
     params.not_before = date_time_ymd(2000, 1, 1);
-    params.not_after = date_time_ymd(year, 12, 31);
+    params.not_after = date_time_ymd(year, month, day);
     params
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use nearmost::answer::{self, Explanation, LONGEST, Transport, explain};
 use nearmost::control::{self, Generation, Parts};
-use nearmost::health::{Board, Notice, Order, Outcome, Time};
+use nearmost::health::{Board, Notice, Order, Outcome, Seen, Time};
 use nearmost::snapshot::Snapshot;
 use nearmost::zone::Name;
 
@@ -151,9 +151,12 @@ impl Stage {
                 probe.timeout,
             ),
         };
-        let event = self
-            .board
-            .observe(check, Outcome { result, latency }, self.now);
+        let outcome = Outcome {
+            result,
+            latency,
+            seen: Seen::default(),
+        };
+        let event = self.board.observe(check, outcome, self.now);
         self.events
             .extend(event.map(|event| (self.now, Notice::State(event))));
     }

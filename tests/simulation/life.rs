@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use nearmost::answer::{LONGEST, Request, Scratch, Transport, answer};
 use nearmost::control::{self, Generation, Parts};
-use nearmost::health::{self, Board, Outcome};
+use nearmost::health::{self, Board, Outcome, Seen};
 use nearmost::policy::{Entry, Map};
 use nearmost::prefix::{Client, is_routable};
 use nearmost::snapshot::Snapshot;
@@ -217,9 +217,15 @@ impl Life {
             let good = self.finds(&key, turn);
             let result = if good { Ok(()) } else { Err("refused".into()) };
             let latency = Duration::from_millis(20);
-            let _ = self
-                .board
-                .observe(next, Outcome { result, latency }, time(at));
+            let _ = self.board.observe(
+                next,
+                Outcome {
+                    result,
+                    latency,
+                    seen: Seen::default(),
+                },
+                time(at),
+            );
             let counter = self.oracle.counters.get_mut(&key).unwrap();
             if counter.observe(good, &probe, at) {
                 self.tally.changes += 1;
@@ -753,7 +759,15 @@ impl Life {
         } = build(&load(&self.folder, &other)?, START)?;
         for check in 0..board.checks().len() {
             let (result, latency) = (Ok(()), Duration::from_millis(20));
-            let _ = board.observe(check, Outcome { result, latency }, time(START));
+            let _ = board.observe(
+                check,
+                Outcome {
+                    result,
+                    latency,
+                    seen: Seen::default(),
+                },
+                time(START),
+            );
         }
         let table = snapshot.judge(board.table(time(START)));
         snapshot.table.publish(table);

@@ -1,6 +1,9 @@
 //! What is said of mirrors that behave in all the ways that mirrors do.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use nearmost::clock::{Clock, utc};
 
 use crate::common::certificates::{Authority, self_signed};
 use crate::common::nodes::Does;
@@ -139,4 +142,51 @@ fn https_mirrors_need_a_certificate_for_the_shared_name() {
     server
         .log
         .wait(&["expired", "unknown -> down", "certificate expired"]);
+}
+
+/// The day after so many, in UTC.
+fn day_after(days: u64) -> (i32, u8, u8) {
+    let text = utc(Clock::start().now() + Duration::from_secs(days * 86_400));
+    (
+        text[..4].parse().unwrap(),
+        text[5..7].parse().unwrap(),
+        text[8..10].parse().unwrap(),
+    )
+}
+
+#[test]
+fn a_certificate_that_ends_soon_is_warned_of_and_no_failure() {
+    let authority = Authority::new("known");
+    let name = ["get.example.org"];
+    let mirrors = [
+        authority.server(&name, 2090),
+        authority.server_until(&name, day_after(5)),
+    ];
+    let world = World::with(32, mirrors.map(|tls| (Does::ok(), Some(tls))).to_vec());
+    let probe = world.probe("https", "ca = \"ca.pem\"\nwarn_cert = \"14d\"");
+    let folder = Folder::with(&config(&world, &["good", "soon"], &probe));
+    folder.write("ca.pem", &authority.pem);
+    let server = Server::start_in(&Arc::new(folder));
+    said(&server, &[("good", "up", "-"), ("soon", "up", "-")]);
+    eventually("some checks more", || {
+        (world.nodes[1].served() > 4).then_some(())
+    });
+    let soon = server.json(&["health", "soon"])[0].clone();
+    // It ends as a day begins.
+    let words = "certificate ends in 4 days, ";
+    let warning = soon["warning"].as_str().unwrap();
+    assert!(warning.starts_with(words), "{soon}");
+    assert_eq!(soon["certificate_days"], 4);
+    assert!(soon["tls_ms"].as_f64().unwrap() > 0.0, "{soon}");
+    let good = server.json(&["health", "good"])[0].clone();
+    assert!(good["warning"].is_null(), "{good}");
+    assert!(good["certificate_days"].as_i64().unwrap() > 1000, "{good}");
+    let table = server.run(&["health"]);
+    assert_eq!(table.code, 0, "{table:?}");
+    assert_eq!(table.out.matches("certificate").count(), 1, "{table:?}");
+    let status = server.run(&["status"]);
+    let line = format!("soon {} web: {words}", world.ip(1));
+    assert!(status.code == 0 && status.out.contains(&line), "{status:?}");
+    server.log.wait(&[&line]);
+    assert_eq!(server.log.text().matches(&line).count(), 1);
 }

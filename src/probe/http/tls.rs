@@ -1,31 +1,54 @@
 //! TLS of HTTPS probes: the roots, the one configuration per set of roots, and what is wrong with a certificate.
 
+use std::error::Error as StdError;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{
     ClientSessionStore, Resumption, Tls12ClientSessionValue, Tls13ClientSessionValue,
+    WebPkiServerVerifier,
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, Error, NamedGroup, RootCertStore};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, NamedGroup,
+    RootCertStore, SignatureScheme,
+};
 
 use super::super::Problem;
 use super::super::words::Phase;
 use crate::clock::utc;
 
 /// TLS that trusts `roots`, knows aws-lc-rs as its only provider of cryptography, and never resumes a session: a
-/// resumed one shows no certificate, so that its expiry would go unseen.
-pub(super) fn configuration(roots: RootCertStore) -> Result<ClientConfig, Error> {
+/// resumed one shows no certificate, so that its expiry would go unseen. One version of HTTP is offered (RFC 7301).
+pub(super) fn configuration(
+    roots: RootCertStore,
+    http2: bool,
+) -> Result<ClientConfig, Box<dyn StdError>> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let verifier =
+        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+            .build()?;
     let mut configuration = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(NotesEnd(verifier)))
         .with_no_client_auth();
-    configuration.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let version: &[u8] = if http2 { b"h2" } else { b"http/1.1" };
+    configuration.alpn_protocols = vec![version.to_vec()];
     configuration.resumption = Resumption::store(Arc::new(NoSessions));
     Ok(configuration)
+}
+
+/// For clients that use no TLS, but must be given one.
+pub(super) fn unused() -> Result<ClientConfig, Error> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth())
 }
 
 /// The roots in a file of PEM certificates; all must be good.
@@ -72,6 +95,10 @@ pub(super) fn words(error: &Error) -> String {
     match error {
         Error::InvalidCertificate(error) => certificate(error),
         Error::InvalidMessage(_) => "no TLS on this port: the answer is something else".into(),
+        Error::AlertReceived(AlertDescription::NoApplicationProtocol) => {
+            "TLS handshake refused by the node: it does not speak the version of HTTP that is asked for"
+                .into()
+        }
         Error::AlertReceived(alert) => format!("TLS handshake refused by the node: {alert:?}"),
         Error::PeerIncompatible(why) => format!("no TLS version or cipher in common: {why:?}"),
         other => format!("TLS: {other}"),
@@ -129,13 +156,79 @@ fn day(time: UnixTime) -> String {
     text
 }
 
+/// The verifier of rustls, which also notes when the node's certificate ends.
+#[derive(Debug)]
+struct NotesEnd(Arc<WebPkiServerVerifier>);
+
+/// The last second of the year 9999, which certificates that never end give (RFC 5280 4.1.2.5).
+const END_OF_TIME: Duration = Duration::from_secs(253_402_300_799);
+
+impl NotesEnd {
+    /// Validity is what is looked at first: at the end of time every certificate that ends has expired, and the error says
+    /// when it did.
+    fn end(
+        &self,
+        certificate: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+    ) -> Option<Duration> {
+        let then = UnixTime::since_unix_epoch(END_OF_TIME);
+        match self
+            .0
+            .verify_server_cert(certificate, chain, name, &[], then)
+        {
+            Err(Error::InvalidCertificate(CertificateError::ExpiredContext {
+                not_after, ..
+            })) => Some(Duration::from_secs(not_after.as_secs())),
+            _ => None,
+        }
+    }
+}
+
+impl ServerCertVerifier for NotesEnd {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        super::run::certificate_ends(self.end(certificate, chain, name));
+        self.0
+            .verify_server_cert(certificate, chain, name, ocsp, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
+    }
+}
+
 /// Keeps no session. It is asked for one when a handshake begins, and so learns that the connection stands.
 #[derive(Debug)]
 struct NoSessions;
 
 impl ClientSessionStore for NoSessions {
     fn kx_hint(&self, _: &ServerName<'_>) -> Option<NamedGroup> {
-        super::entered(Phase::Handshake);
+        super::run::entered(Phase::Handshake);
         None
     }
 
