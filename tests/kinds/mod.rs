@@ -1,5 +1,6 @@
 //! The kinds of probes, each against what it asks.
 
+mod blackhole;
 mod dns;
 mod exec;
 mod file;

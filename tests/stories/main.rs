@@ -22,6 +22,7 @@ mod world;
 mod check;
 mod demo;
 mod explain;
+mod faults;
 mod freeze;
 mod load;
 mod mirrors;
