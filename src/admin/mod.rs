@@ -95,6 +95,8 @@ struct Question {
     #[serde(rename = "type")]
     rtype: Option<String>,
     from: IpAddr,
+    /// The resolver that asks; none: the client itself.
+    resolver: Option<IpAddr>,
 }
 
 async fn explain_live(
@@ -125,6 +127,7 @@ async fn explain_live(
         &name,
         rtype,
         question.from,
+        question.resolver.unwrap_or(question.from),
     ))
     .into_response()
 }

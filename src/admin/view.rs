@@ -421,9 +421,17 @@ pub fn explain(
     name: &Name,
     rtype: RecordType,
     client: IpAddr,
+    resolver: IpAddr,
 ) -> Explained {
     let table = snapshot.table.load();
-    let explanation = answer::explain(snapshot, &table, board, (name, rtype.0), client, &cities);
+    let explanation = answer::explain(
+        snapshot,
+        &table,
+        board,
+        (name, rtype.0),
+        (client, resolver),
+        &cities,
+    );
     let message = Message::from_vec(&explanation.reply).ok();
     let answer = message
         .map(|m| m.answers.iter().map(ToString::to_string).collect())

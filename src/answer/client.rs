@@ -11,6 +11,8 @@ use crate::wire::Query;
 pub struct Asker {
     /// The address that is looked up.
     pub client: Client,
+    /// The resolver: who sent the question.
+    pub resolver: Client,
     /// Whether it came in an ECS option; only then there is a scope to tell.
     pub by_ecs: bool,
 }
@@ -26,10 +28,12 @@ impl Asker {
         match told.filter(|&addr| is_routable(addr) || private(Client::of(addr).addr())) {
             Some(addr) => Self {
                 client: Client::of(addr),
+                resolver: Client::of(source),
                 by_ecs: true,
             },
             None => Self {
                 client: Client::of(source),
+                resolver: Client::of(source),
                 by_ecs: false,
             },
         }

@@ -126,21 +126,21 @@ pub struct NodeLine {
     pub addresses: Vec<IpAddr>,
 }
 
-/// Explains what `client` is answered. With a `board` reasons hold the probes' own words.
+/// Explains what `client` is answered by its resolver. With a `board` reasons hold the probes' own words.
 #[must_use]
 pub fn explain(
     snapshot: &Snapshot,
     table: &Table,
     board: Option<&Board>,
     (name, qtype): (&Name, u16),
-    client: IpAddr,
+    (client, resolver): (IpAddr, IpAddr),
     cities: Cities<'_>,
 ) -> Explanation {
     let packet = query(name, qtype, client);
     let mut reply = vec![0; LONGEST];
     let request = Request {
         packet: &packet,
-        source: client,
+        source: resolver,
         transport: Transport::Tcp,
         draw: 0,
     };
@@ -152,7 +152,7 @@ pub fn explain(
         &mut reply,
     );
     reply.truncate(outcome.len);
-    let asker = Query::parse(&packet).map(|q| Asker::of(&q, client, snapshot));
+    let asker = Query::parse(&packet).map(|q| Asker::of(&q, resolver, snapshot));
     let part = outcome.pool.zip(asker.ok()).map(|(used, asker)| {
         let explainer = Explainer {
             snapshot,
@@ -245,6 +245,7 @@ impl Explainer<'_> {
         let Some(family) = family(self.snapshot, number, self.qtype) else {
             return without_family(self.snapshot, pool, self.asker, self.qtype);
         };
+        let family = family.of(self.asker.resolver);
         let (mut part, outcome) = self.part(pool, family);
         if let (Outcome::Elsewhere, NoneLeft::Pool { number, .. }) =
             (outcome, &family.steering.none)

@@ -44,11 +44,12 @@ pub(super) fn answer<'s>(
     let mut pool = request.used.pool;
     // Pools that answer for one another do not do so in a circle: no configuration with one is taken.
     let (steering, choice) = loop {
-        let Some(Family { steering, .. }) = family(snapshot, pool, request.qtype) else {
+        let Some(family) = family(snapshot, pool, request.qtype) else {
             // The pool has no such addresses, whoever asks.
             did.error = did.none_left.then_some(ExtendedError::NONE_LEFT);
             return did;
         };
+        let steering = &family.of(request.asker.resolver).steering;
         let choice = steering.walk(request.asker.client, table, request.draw, &mut ());
         did.scope = did.scope.max(choice.scope);
         match &steering.none {

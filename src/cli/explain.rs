@@ -24,6 +24,9 @@ pub(super) struct Explain {
     /// The client's address
     #[arg(long, value_name = "IP")]
     from: IpAddr,
+    /// The address of the resolver that asks for the client; else the client asks itself
+    #[arg(long, value_name = "IP")]
+    resolver: Option<IpAddr>,
     /// Ask the files, not the running server: every node counts as in service
     #[arg(long)]
     offline: bool,
@@ -65,7 +68,11 @@ impl Explain {
         let name = percent(&name.to_string());
         ask(
             config,
-            &format!("/v1/explain?name={name}&type={rtype}&from={}", self.from),
+            &format!(
+                "/v1/explain?name={name}&type={rtype}&from={}&resolver={}",
+                self.from,
+                self.resolver.unwrap_or(self.from)
+            ),
         )
     }
 
@@ -84,7 +91,14 @@ impl Explain {
             .for_each(|pool| pool.probes.clear());
         let generation = build(&parts, 1, Clock::start().now());
         let generation = generation.map_err(|errors| Stop::configuration(errors.join("\n")))?;
-        Ok(explain(&generation.snapshot, None, name, rtype, self.from))
+        Ok(explain(
+            &generation.snapshot,
+            None,
+            name,
+            rtype,
+            self.from,
+            self.resolver.unwrap_or(self.from),
+        ))
     }
 }
 
@@ -187,7 +201,7 @@ fn place(explained: &Explained, pool: &PoolPart) -> String {
             "[[geo.override]] number {}, by its autonomous system",
             n + 1
         ),
-        ("latency", _) => "the latency table: nodes are ranked by measured times".into(),
+        ("latency", _) => "the latency table".into(),
         ("city", _) => "a city record of the GeoIP database".into(),
         ("country", _) => {
             "a country record of the GeoIP database: ranked by where its people live".into()

@@ -1,10 +1,10 @@
-//! Selectors of clients: `country:XX`, `continent:EU`, `subdivision:US-CA`, `AS64500`, `203.0.113.0/24`; and the `limit` made of them.
+//! Selectors of clients: `country:XX`, `continent:EU`, `subdivision:US-CA`, `AS64500`, `203.0.113.0/24`, `resolver:AS64500`; and the `limit` made of them.
 
 use super::table::{Keys, Table, Value};
 use super::{location, network};
 use crate::diagnostic::{Diagnostics, Span};
 use crate::geo::{Subdivision, asn_named};
-use crate::policy::{CONTINENTS, Limit, Selector};
+use crate::policy::{CONTINENTS, Limit, Resolver, Selector};
 
 static LIMIT: Keys = Keys {
     known: &["only", "except"],
@@ -58,6 +58,13 @@ fn selector(text: &str, span: Span, found: &mut Diagnostics) -> Option<Selector>
     }
     if let Some(code) = text.strip_prefix("subdivision:") {
         return subdivision(code, span, found);
+    }
+    if let Some(resolver) = text.strip_prefix("resolver:") {
+        let resolver = match asn_named(resolver) {
+            Some(asn) => Resolver::Asn(asn),
+            None => Resolver::Net(network::prefix(resolver, span, found)?),
+        };
+        return Some(Selector::Resolver(resolver, false));
     }
     if let Some(asn) = asn_named(text) {
         return Some(Selector::Asn(asn));

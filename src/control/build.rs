@@ -16,7 +16,7 @@ use crate::policy::{
     Address, Map, Measured, Member, Node, Plan, Pool, Reserve, Spill, Steering, compile,
 };
 use crate::prefix::{Client, is_routable};
-use crate::snapshot::{Family, Pool as Asked, Settings, Snapshot, TableCell, Zones};
+use crate::snapshot::{ByResolver, Family, Pool as Asked, Settings, Snapshot, TableCell, Zones};
 use crate::zone::{Data, Zone};
 
 /// A generation and the board of its checks; nothing is known of any check yet.
@@ -58,7 +58,11 @@ pub fn build(parts: &Parts, number: u64, now: Time) -> Result<Generation, Vec<St
 /// As [`build`].
 pub fn rebuild(parts: &Parts, last: &Snapshot, now: Time) -> Result<Generation, Vec<String>> {
     let mut maps: Vec<Compiled> = Vec::new();
-    for Family { steering, plans } in last.pools.iter().flat_map(|p| [&p.v4, &p.v6]).flatten() {
+    let families = last.pools.iter().flat_map(|p| [&p.v4, &p.v6]).flatten();
+    for Family {
+        steering, plans, ..
+    } in families.flat_map(Family::all)
+    {
         let spilled = steering.spill.iter().flat_map(|spill| &spill.maps);
         for (plan, map) in plans.iter().zip([&steering.map].into_iter().chain(spilled)) {
             if maps.iter().all(|(_, known)| !Arc::ptr_eq(known, map)) {
@@ -361,19 +365,46 @@ impl<'a> Builder<'a> {
             &reserves,
         );
         plan.latency = latency::of(&members, &self.measured);
-        let (spill, mut plans) = self.spill(&members, &plan, reserves);
+        let step = self.spills;
+        self.spills += u32::from(!reserves.is_empty());
+        let apart = plan.by_resolver(self.world);
+        let parts = (&members[..], &addresses[..], &reserves[..], step);
+        let mut family = self.planned(pool, plan, parts);
+        family.resolvers = apart.map(|(kinds, plans)| {
+            let planned = plans.into_iter();
+            let planned = planned.map(|plan| self.planned(pool, plan, parts));
+            Arc::new(ByResolver {
+                kinds,
+                families: planned.collect(),
+            })
+        });
+        Some(family)
+    }
+
+    /// A family that follows from a plan.
+    fn planned(
+        &mut self,
+        pool: &Pool,
+        plan: Plan,
+        (members, addresses, reserves, step): (&[Member], &[Address], &[Reserve], u32),
+    ) -> Family {
+        let (spill, mut plans) = self.spill(members, &plan, reserves, step);
         let (plan, map) = self.map(plan);
         plans.insert(0, plan);
         let steering = Steering {
             map,
             spill,
-            members: shared(&mut self.members, members),
-            addresses: shared(&mut self.addresses, addresses),
+            members: shared(&mut self.members, members.to_vec()),
+            addresses: shared(&mut self.addresses, addresses.to_vec()),
             answer: pool.answer,
             sticky: pool.sticky,
             none: pool.none.clone(),
         };
-        Some(Family { steering, plans })
+        Family {
+            steering,
+            plans,
+            resolvers: None,
+        }
     }
 
     fn address(&mut self, pool: &Pool, node: usize, ip: IpAddr, host: Option<&String>) -> Address {
@@ -392,23 +423,23 @@ impl<'a> Builder<'a> {
         &mut self,
         members: &[Member],
         plan: &Plan,
-        reserves: Vec<Reserve>,
+        reserves: &[Reserve],
+        step: u32,
     ) -> (Option<Arc<Spill>>, Vec<Arc<Plan>>) {
         if reserves.is_empty() {
             return (None, Vec::new());
         }
         let steps = 1..=reserves.len();
         let (plans, maps) = steps
-            .map(|step| self.map(plan::with_joined(plan, &reserves, step)))
+            .map(|step| self.map(plan::with_joined(plan, reserves, step)))
             .unzip();
         let spill = Spill {
-            number: self.spills,
-            first: plan::first(members.len(), &reserves),
+            number: step,
+            first: plan::first(members.len(), reserves),
             capacity: plan::capacities(members, &self.nodes),
-            reserves,
+            reserves: reserves.to_vec(),
             maps,
         };
-        self.spills += 1;
         (Some(Arc::new(spill)), plans)
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::config::{self, Config, ZoneSource};
 use crate::diagnostic::{Diagnostics, Sources};
 use crate::geo::{Database, Subject};
-use crate::policy::{LatencyRow, NoneLeft, Selector};
+use crate::policy::{LatencyRow, NoneLeft, Resolver, Selector};
 use crate::zone::{Data, Name, Record, file, rtype};
 
 /// All that the files say, and what is wrong with them.
@@ -225,9 +225,12 @@ fn unanswerable(config: &Config, databases: &[Database], found: &mut Diagnostics
     }
     for (selector, place) in limits.chain(rules) {
         let (kind, lacking) = match selector {
-            Selector::Asn(_) => (0, "ASN database"),
+            Selector::Asn(_) | Selector::Resolver(Resolver::Asn(_), _) => (0, "ASN database"),
             Selector::Subdivision(..) => (1, "database that knows parts of countries"),
-            Selector::Country(_) | Selector::Continent(_) | Selector::Net(_) => continue,
+            Selector::Country(_)
+            | Selector::Continent(_)
+            | Selector::Net(_)
+            | Selector::Resolver(..) => continue,
         };
         if !std::mem::replace(&mut told[kind], true) {
             found

@@ -10,7 +10,8 @@ mod trie;
 mod walk;
 
 pub use compile::{
-    Cities, Measurements, Member as PlanMember, Plan, PlanRule, Unknown, compile, distances,
+    Cities, Measurements, Member as PlanMember, Plan, PlanRule, Resolvers, Unknown, compile,
+    distances,
 };
 pub use latency::{LatencyRow, Measured, Sample, least_ms, weighed};
 pub use map::{Entry, List, ListId, Map};
@@ -18,6 +19,6 @@ pub use pool::{
     Answer, Below, Bias, Keep, Low, Near, Node, NoneLeft, Pool, Prefer, Route, Rule, UnknownClient,
     Use,
 };
-pub use selector::{CONTINENTS, Limit, Selector, Whom};
+pub use selector::{CONTINENTS, Limit, Resolver, Selector, Whom};
 pub use spill::{Reserve, Spill};
 pub use walk::{Address, Choice, MOST, Member, Outcome, Steering, Verdict, Witness};

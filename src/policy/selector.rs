@@ -21,6 +21,28 @@ pub enum Selector {
     Asn(u32),
     /// Those with an address of a network.
     Net(Prefix),
+    /// All that such a resolver asks for; whether it is the one that asks. Of a plan for all resolvers that is never so.
+    Resolver(Resolver, bool),
+}
+
+/// Resolvers of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Resolver {
+    /// Those with an address of an autonomous system.
+    Asn(u32),
+    /// Those with an address of a network.
+    Net(Prefix),
+}
+
+impl Resolver {
+    /// The clients of the same addresses.
+    #[must_use]
+    pub fn selector(self) -> Selector {
+        match self {
+            Self::Asn(asn) => Selector::Asn(asn),
+            Self::Net(net) => Selector::Net(net),
+        }
+    }
 }
 
 /// What of a client selectors look at.
@@ -47,6 +69,7 @@ impl Selector {
                 whom.country == Some(*country) && whom.subdivision == Some(*part)
             }
             Self::Asn(asn) => whom.asn == Some(*asn),
+            Self::Resolver(_, held) => *held,
             Self::Net(net) => {
                 let inside = |block: Prefix| net.len <= block.len && net.contains(block.addr);
                 whom.net.is_some_and(inside)
@@ -63,6 +86,7 @@ impl fmt::Display for Selector {
             Self::Subdivision(country, part) => write!(f, "subdivision:{country}-{part}"),
             Self::Asn(asn) => write!(f, "AS{asn}"),
             Self::Net(net) => net.fmt(f),
+            Self::Resolver(resolver, _) => write!(f, "resolver:{}", resolver.selector()),
         }
     }
 }

@@ -11,8 +11,8 @@ use arc_swap::ArcSwap;
 use crate::geo::World;
 use crate::health::Table;
 use crate::metrics::{Counter, Peak};
-use crate::policy::{Keep, Node, Plan, Steering};
-use crate::prefix::Prefix;
+use crate::policy::{Keep, Node, Plan, Resolvers, Steering};
+use crate::prefix::{Client, Prefix};
 use crate::zone::{Index, NameKey, Zone};
 
 /// One generation.
@@ -141,9 +141,39 @@ pub struct Family {
     pub steering: Steering,
     /// What the map was compiled from, and what those of its steps were; only for people and for the next generation.
     pub plans: Vec<Arc<Plan>>,
+    /// The same for resolvers that the pool tells apart; none: it tells no resolvers apart.
+    pub resolvers: Option<Arc<ByResolver>>,
+}
+
+/// A pool's half for each kind of resolvers.
+#[derive(Clone, Debug)]
+pub struct ByResolver {
+    /// The kinds.
+    pub kinds: Resolvers,
+    /// For each kind from 1 on, with the same members and steps.
+    pub families: Vec<Family>,
 }
 
 impl Family {
+    /// That for a resolver.
+    #[must_use]
+    #[inline]
+    pub fn of(&self, resolver: Client) -> &Self {
+        match &self.resolvers {
+            None => self,
+            Some(by) => match by.kinds.kind(resolver).checked_sub(1) {
+                None => self,
+                Some(kind) => &by.families[kind],
+            },
+        }
+    }
+
+    /// Itself, and those for some resolvers.
+    pub fn all(&self) -> impl Iterator<Item = &Self> {
+        let apart = self.resolvers.iter().flat_map(|by| &by.families);
+        std::iter::once(self).chain(apart)
+    }
+
     /// What the map was compiled from that holds now.
     #[must_use]
     pub fn plan(&self, table: &Table) -> &Plan {

@@ -21,7 +21,7 @@ pub(crate) fn check(stage: &Stage, question: &Question, reply: &Reply) -> Result
         Some(client) if asker.by_ecs => client,
         _ => question.from,
     };
-    let explained = stage.explain(&question.name, question.qtype, client);
+    let explained = stage.explain(&question.name, question.qtype, client, question.from);
     let Some(part) = &explained.pool else {
         return Ok(());
     };

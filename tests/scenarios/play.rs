@@ -145,9 +145,9 @@ impl Play {
     /// `NAME TYPE from ADDRESS`: where the client is taken to be, then every node with its state and the reason.
     fn explain(&self, text: &str) -> Result<Vec<String>, String> {
         let question = Question::read(text)?;
-        let explained = self
-            .stage
-            .explain(&question.name, question.qtype, question.from);
+        let explained =
+            self.stage
+                .explain(&question.name, question.qtype, question.from, question.from);
         let part = explained.pool.ok_or("nothing leads to a pool")?;
         let mut out = vec![format!("place from {}, ttl {}", part.source, part.ttl)];
         let mut next = Some(Box::new(part));

@@ -33,7 +33,7 @@ fn networks() -> impl Strategy<Value = Vec<Block>> {
 
 /// Of each node who may be sent to it; often anybody to any.
 fn limits() -> impl Strategy<Value = Vec<u8>> {
-    prop_oneof![Just(Vec::new()), prop::collection::vec(0u8..6, 4)]
+    prop_oneof![Just(Vec::new()), prop::collection::vec(0u8..8, 4)]
 }
 
 /// What is known of the world besides places.
@@ -119,6 +119,8 @@ fn config(
             Some(4) => {
                 "limit = { only = [\"AS1\", \"country:US\"], except = [\"AS2\"] }\n".to_owned()
             }
+            Some(6) => format!("limit = {{ except = [\"resolver:{one}\", \"AS1\"] }}\n"),
+            Some(7) => "limit = { only = [\"resolver:AS2\", \"country:GB\"] }\n".to_owned(),
             Some(5) => format!("limit = {{ except = [\"AS1\", \"{one}\"] }}\n"),
             _ => String::new(),
         };
@@ -169,11 +171,21 @@ fn table(up: u8, nodes: usize) -> Table {
 type Answer = (u16, Vec<(IpAddr, u32)>, u8);
 
 /// What a client is answered: by a resolver that names it, or if that does not count, as its own resolver.
-fn ask(snapshot: &Snapshot, table: &Table, client: u32) -> Result<Answer, TestCaseError> {
+fn ask(
+    snapshot: &Snapshot,
+    table: &Table,
+    resolver: u32,
+    client: u32,
+) -> Result<Answer, TestCaseError> {
     let address = Ipv4Addr::from_bits(client).into();
     let ecs = routable(client).then(|| Ecs::of(address, 32));
+    let source = if ecs.is_some() {
+        Ipv4Addr::from_bits(resolver).into()
+    } else {
+        address
+    };
     let question =
-        Question::about("get.example.org", rtype::A, address, ecs).map_err(TestCaseError::fail)?;
+        Question::about("get.example.org", rtype::A, source, ecs).map_err(TestCaseError::fail)?;
     let request = Request {
         packet: &question.packet(),
         source: question.from,
@@ -218,31 +230,35 @@ proptest! {
     #[test]
     fn nobodys_answer_differs_inside_one_scope(
         nodes in nodes(), networks in networks(), known in known(), limits in limits(), wanted in 1u8..=3, none in prop::sample::select(&["least-bad", "all", "nearest", "nodata", "servfail"][..]),
-        up: u8, clients in prop::collection::vec(any::<(u32, u32)>(), 40),
+        up: u8, resolver: u32, at_edge: bool, clients in prop::collection::vec(any::<(u32, u32)>(), 40),
     ) {
         let snapshot = started(&config(&nodes, &networks, &limits, wanted, none), &networks, nodes.len(), &known)?;
         let table = table(up, nodes.len());
         let edges = edges(&networks, &known);
+        // Half of the time one that some rule may speak of.
+        let resolver = if at_edge { edges[resolver as usize % edges.len()] } else { resolver };
         let pairs = clients.iter().copied().chain(edges.iter().flat_map(|a| edges.iter().map(|b| (*a, *b))));
         for (client, other) in pairs.filter(|(client, _)| routable(*client)) {
-            let given = ask(&snapshot, &table, client)?;
+            let given = ask(&snapshot, &table, resolver, client)?;
             let host = u32::MAX.checked_shr(given.2.into()).unwrap_or(0);
             let inside = (client & !host) | (other & host);
             if routable(inside) {
-                prop_assert_eq!(&given, &ask(&snapshot, &table, inside)?, "{} and {}", Ipv4Addr::from_bits(client), Ipv4Addr::from_bits(inside));
+                prop_assert_eq!(&given, &ask(&snapshot, &table, resolver, inside)?, "{} and {}", Ipv4Addr::from_bits(client), Ipv4Addr::from_bits(inside));
             }
         }
     }
 
     /// The block one bit wider holds somebody who in some state of health is answered otherwise.
     #[test]
-    fn no_scope_could_be_wider(nodes in nodes(), networks in networks(), known in known(), limits in limits(), clients in prop::collection::vec(any::<u32>(), 4)) {
+    fn no_scope_could_be_wider(nodes in nodes(), networks in networks(), known in known(), limits in limits(), resolver: u32, at_edge: bool, clients in prop::collection::vec(any::<u32>(), 4)) {
         let snapshot = started(&config(&nodes, &networks, &limits, 2, "nodata"), &networks, nodes.len(), &known)?;
         let tables: Vec<Table> = (0..1 << nodes.len()).map(|up| table(up, nodes.len())).collect();
         let edges = edges(&networks, &known);
-        let all = |client: u32| tables.iter().map(|t| ask(&snapshot, t, client).map(|a| a.1)).collect::<Result<Vec<_>, _>>();
+        // Half of the time one that some rule may speak of.
+        let resolver = if at_edge { edges[resolver as usize % edges.len()] } else { resolver };
+        let all = |client: u32| tables.iter().map(|t| ask(&snapshot, t, resolver, client).map(|a| a.1)).collect::<Result<Vec<_>, _>>();
         for client in clients.into_iter().chain(edges.iter().copied()).filter(|c| routable(*c)) {
-            let scope = ask(&snapshot, &tables[0], client)?.2;
+            let scope = ask(&snapshot, &tables[0], resolver, client)?.2;
             if scope > 0 {
                 let wider = u32::MAX >> (scope - 1);
                 let own = all(client)?;

@@ -209,14 +209,20 @@ impl Stage {
         Some(out)
     }
 
-    pub(crate) fn explain(&self, name: &Name, qtype: u16, client: IpAddr) -> Explanation {
+    pub(crate) fn explain(
+        &self,
+        name: &Name,
+        qtype: u16,
+        client: IpAddr,
+        resolver: IpAddr,
+    ) -> Explanation {
         let table = self.snapshot.table.load();
         explain(
             &self.snapshot,
             &table,
             Some(&self.board),
             (name, qtype),
-            client,
+            (client, resolver),
             &control::cities,
         )
     }

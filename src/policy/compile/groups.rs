@@ -59,7 +59,7 @@ impl Plan {
     }
 
     /// All that decides who is given whom.
-    fn selectors(&self) -> impl Iterator<Item = &Selector> {
+    pub(super) fn selectors(&self) -> impl Iterator<Item = &Selector> {
         let limits = self.members.iter().flat_map(|m| m.limit.selectors());
         limits
             .chain(self.members.iter().flat_map(|m| &m.home))

@@ -3,6 +3,7 @@
 mod groups;
 mod measured;
 mod rank;
+mod resolvers;
 mod steered;
 
 use std::hash::BuildHasher;
@@ -12,6 +13,7 @@ use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 pub use self::measured::Measurements;
 use self::rank::{Rank, Residents};
+pub use self::resolvers::Resolvers;
 use super::latency::Measured;
 use super::map::{Entry, ListId, Lists, Map, aligned};
 use super::selector::{Limit, Selector, Whom};
