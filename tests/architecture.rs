@@ -34,7 +34,12 @@ const DOORS: [(&str, &[&str]); 13] = [
     ),
     (
         "hickory_proto",
-        &["admin/view.rs", "probe/dns.rs", "zone/file"],
+        &[
+            "admin/view.rs",
+            "probe/dns.rs",
+            "probe/resolve.rs",
+            "zone/file",
+        ],
     ),
     ("hyper", &["admin/ask.rs", "probe/http"]),
     ("maxminddb", &["geo/database.rs"]),

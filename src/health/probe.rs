@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// A probe as the operator defines it; it runs for each address of each pool that names it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Probe {
     /// Its name in files and messages.
     pub name: String,
@@ -29,7 +29,7 @@ pub struct Probe {
 }
 
 /// What a probe does.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
     /// A connection is made and closed.
     Tcp,
@@ -56,7 +56,7 @@ pub enum Kind {
 }
 
 /// What an HTTP probe fetches, and how.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct HttpCheck {
     /// Over TLS, with chain, name and expiry checked.
     pub tls: bool,
@@ -101,6 +101,30 @@ pub struct DnsCheck {
     pub rcode: u8,
     /// Must match a record of the answer, written as `name ttl class type data`.
     pub answer: Option<regex::Regex>,
+}
+
+impl PartialEq for Expect {
+    fn eq(&self, other: &Self) -> bool {
+        let headers = self.header.iter().zip(&other.header);
+        self.status == other.status
+            && self.header.len() == other.header.len()
+            && headers
+                .into_iter()
+                .all(|(a, b)| a.0 == b.0 && alike(Some(&a.1), Some(&b.1)))
+            && alike(self.body.as_ref(), other.body.as_ref())
+    }
+}
+
+impl PartialEq for DnsCheck {
+    fn eq(&self, other: &Self) -> bool {
+        let question = |check: &Self| (check.name.clone(), check.rtype, check.rcode);
+        question(self) == question(other) && alike(self.answer.as_ref(), other.answer.as_ref())
+    }
+}
+
+/// Whether two patterns were written alike.
+fn alike(one: Option<&regex::Regex>, other: Option<&regex::Regex>) -> bool {
+    one.map(regex::Regex::as_str) == other.map(regex::Regex::as_str)
 }
 
 impl Kind {

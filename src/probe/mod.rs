@@ -1,36 +1,47 @@
 //! Running the checks: what is done to each address, when, and what is said about it.
 
+mod ask;
 mod dns;
 mod exec;
 mod file;
 mod http;
 mod icmp;
+mod resolve;
 mod rsync;
 mod schedule;
 mod tcp;
 mod words;
 
+use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher};
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::Sender;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
 use crate::health::{Check, Kind, Outcome, Probe, Seen};
 
+pub use self::resolve::{Found, MOST, Resolved, resolve};
 pub use self::schedule::FIRST_ROUND;
 use self::schedule::{Turns, keep_running};
 
 /// Runs checks for ever, each on its own: a node that hangs delays nobody. Dropping it stops all.
 #[derive(Debug)]
 pub struct Prober {
-    _tasks: JoinSet<()>,
+    runtime: Handle,
+    results: Sender<(usize, Outcome)>,
+    tasks: JoinSet<()>,
+    /// Those that run, by their numbers.
+    running: HashMap<usize, AbortHandle>,
+    /// The number of the next check. None is given twice: a result that comes late can be taken for nobody else's.
+    next: usize,
 }
 
 impl Prober {
@@ -46,18 +57,42 @@ impl Prober {
         results: &Sender<(usize, Outcome)>,
     ) -> Result<Self, Error> {
         let prepared = prepare(checks)?;
-        let (count, started) = (prepared.len(), Instant::now());
-        let mut tasks = JoinSet::new();
-        for (number, (check, prepared)) in checks.iter().zip(prepared).enumerate() {
-            let turns = Turns::new(number, count, check.probe.every);
+        let mut prober = Self {
+            runtime: runtime.clone(),
+            results: results.clone(),
+            tasks: JoinSet::new(),
+            running: HashMap::new(),
+            next: 0,
+        };
+        prober.add(prepared);
+        Ok(prober)
+    }
+
+    /// Starts more checks, as [`Self::start`] does; the others are not disturbed. Their numbers follow each other.
+    pub fn add(&mut self, prepared: Vec<Prepared>) -> Range<usize> {
+        let (first, count, started) = (self.next, prepared.len(), Instant::now());
+        for (place, prepared) in prepared.into_iter().enumerate() {
+            let turns = Turns::new(self.next, (place, count), prepared.probe.every);
             let prepared = Arc::new(prepared);
             let run = move || {
                 let prepared = Arc::clone(&prepared);
                 async move { prepared.run().await }
             };
-            tasks.spawn_on(keep_running(turns, started, results.clone(), run), runtime);
+            let runs = keep_running(turns, started, self.results.clone(), run);
+            let task = self.tasks.spawn_on(runs, &self.runtime);
+            self.running.insert(self.next, task);
+            self.next += 1;
         }
-        Ok(Self { _tasks: tasks })
+        first..self.next
+    }
+
+    /// Stops a check. Results that are on their way still come.
+    pub fn stop(&mut self, number: usize) {
+        if let Some(task) = self.running.remove(&number) {
+            task.abort();
+        }
+        // What has ended is let go.
+        while self.tasks.try_join_next().is_some() {}
     }
 }
 

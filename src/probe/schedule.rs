@@ -26,9 +26,10 @@ pub(super) struct Turns {
 }
 
 impl Turns {
-    /// The turns of check `number` of `count`.
-    pub(super) fn new(number: usize, count: usize, every: Duration) -> Self {
+    /// The turns of check `number`, which starts as the one in `place`, from 0, of `count`.
+    pub(super) fn new(number: usize, (place, count): (usize, usize), every: Duration) -> Self {
         let number = number as u64;
+        let after = place as f64 / count.max(1) as f64;
         let every = every.max(Duration::from_millis(1));
         let spread = FIRST_ROUND.min(Duration::from_millis(count as u64));
         // Multiples of the golden ratio fall evenly into the interval, however many there are.
@@ -36,7 +37,7 @@ impl Turns {
         Self {
             number,
             every,
-            first: spread.mul_f64(number as f64 / count.max(1) as f64),
+            first: spread.mul_f64(after),
             // Never soon after the first: what fails then would count twice.
             second: FIRST_ROUND + every.mul_f64(0.5 + place),
         }
@@ -110,7 +111,7 @@ mod tests {
 
     #[test]
     fn first_runs_come_at_once() {
-        let first = |number, count| Turns::new(number, count, EVERY).first;
+        let first = |number, count| Turns::new(number, (number, count), EVERY).first;
         assert_eq!(first(0, 1), Duration::ZERO);
         assert_eq!(first(2, 3), Duration::from_millis(2));
         assert!((0..5000).all(|n| first(n, 5000) < FIRST_ROUND));
@@ -120,7 +121,7 @@ mod tests {
     #[test]
     fn turns_are_an_interval_apart_but_for_a_tenth() {
         for number in 0..100 {
-            let turns = Turns::new(number, 100, EVERY);
+            let turns = Turns::new(number, (number, 100), EVERY);
             let mut at = turns.first;
             let second = turns.after(at);
             assert!(second >= at + EVERY / 2 && second < at + FIRST_ROUND + EVERY.mul_f64(1.6));
@@ -141,7 +142,7 @@ mod tests {
     #[test]
     fn jitter_differs_between_turns_and_checks() {
         let gaps = |number| -> Vec<Duration> {
-            let turns = Turns::new(number, 2, EVERY);
+            let turns = Turns::new(number, (number, 2), EVERY);
             (0..20).map(|k| turns.at(k + 1) - turns.at(k)).collect()
         };
         let (mut one, other) = (gaps(0), gaps(1));
@@ -156,7 +157,7 @@ mod tests {
         // 1000 checks, in each second of ten a tenth of them, give or take what jitter moves.
         let mut in_second = [0; 10];
         for number in 0..1000 {
-            let at = Turns::new(number, 1000, EVERY).after(EVERY * 50);
+            let at = Turns::new(number, (number, 1000), EVERY).after(EVERY * 50);
             in_second[usize::try_from(at.as_secs() % 10).unwrap()] += 1;
         }
         assert!(
@@ -167,7 +168,7 @@ mod tests {
 
     #[test]
     fn turns_that_have_passed_are_left_out() {
-        let turns = Turns::new(0, 1, EVERY);
+        let turns = Turns::new(0, (0, 1), EVERY);
         for late in [0, 1, 7, 10, 11, 99, 86_400 * 3650].map(Duration::from_secs) {
             let next = turns.after(late);
             assert!(next > late && next <= late + EVERY * 2, "{late:?} {next:?}");
@@ -187,7 +188,7 @@ mod tests {
             let started = Instant::now();
             let slow = self.clone();
             tasks.spawn(keep_running(
-                Turns::new(0, 1, EVERY),
+                Turns::new(0, (0, 1), EVERY),
                 started,
                 results,
                 move || {

@@ -5,5 +5,6 @@ mod dns;
 mod exec;
 mod file;
 mod icmp;
+mod resolve;
 mod rsync;
 mod web;
