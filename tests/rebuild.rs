@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use nearmost::control::{Parts, build, load_text, rebuild, rebuild_aside};
-use nearmost::health::Time;
+use nearmost::health::{Board, Forced, Order, Outcome, Seen, State, Time};
 use nearmost::policy::Map;
 use nearmost::prefix::Client;
 use nearmost::snapshot::{Pool, Snapshot};
@@ -195,4 +195,136 @@ fn what_does_not_ask_by_name_is_checked_once() {
         .map(|pool| pool.v4.as_ref().unwrap().steering.addresses[0].slot)
         .collect();
     assert_eq!(slots.len(), 3);
+}
+
+/// A check goes on if it is the same in all: an equal probe, of the same address, under the same name.
+#[test]
+fn checks_that_both_have_go_on() {
+    let pool = |more: &str| {
+        format!("[pool.site]\nprobes = [\"web\"]\n[probe.web]\nkind = \"tcp\"\nport = 80\n{more}")
+    };
+    let build = |pools: &str, nodes: &[(&str, f64, f64)]| {
+        let parts = parts_with_zone(pools, nodes);
+        build(&parts, 1, NOW).unwrap().board
+    };
+    let mut first = build(&pool(""), &NODES[..3]);
+    let checks = first.checks().len();
+    assert_eq!(checks, 6);
+    let later = NOW + Time::from_secs(5);
+    for check in 0..checks {
+        let result = if check % 2 == 0 {
+            Ok(())
+        } else {
+            Err("refused".into())
+        };
+        let latency = Time::from_millis(7);
+        first.observe(
+            check,
+            Outcome {
+                result,
+                latency,
+                seen: Seen::default(),
+            },
+            later,
+        );
+    }
+    let order = Order {
+        forced: Forced::Drained,
+        why: String::new(),
+        who: "ola".into(),
+        since: NOW,
+        until: None,
+    };
+    first.order("alon", Some(order));
+
+    let mut more = build(&pool(""), &NODES[..4]);
+    let known = more.go_on(&first);
+    assert_eq!(known.iter().flatten().count(), checks);
+    assert!(more.orders().contains_key("alon"));
+    for (check, known) in known.iter().enumerate() {
+        let (own, status) = (&more.checks()[check], &more.statuses()[check]);
+        match known {
+            Some(number) => {
+                let (was, before) = (&first.checks()[*number], &first.statuses()[*number]);
+                assert_eq!((own.address, &own.host), (was.address, &was.host));
+                assert_eq!(status.counter, before.counter);
+                assert_eq!((status.since, &status.last), (before.since, &before.last));
+            }
+            None => {
+                assert_eq!(own.node, "bfra");
+                assert_eq!(status.counter.state(), State::Unknown);
+            }
+        }
+    }
+    // Another probe of the same name is another check.
+    let mut other = build(&pool("down = 9\n"), &NODES[..3]);
+    assert_eq!(other.go_on(&first).iter().flatten().count(), 0);
+}
+
+/// Freezes, penalties and all that goes with them outlive a change of addresses, under other numbers.
+#[test]
+fn doubts_and_penalties_go_on() {
+    let pools = "[pool.site]\nprobes = [\"web\"]\n[probe.web]\nkind = \"tcp\"\nport = 80\nevery = \"10s\"\n";
+    let build = |nodes: &[(&str, f64, f64)]| {
+        let parts = parts_with_zone(pools, nodes);
+        build(&parts, 1, NOW).unwrap().board
+    };
+    let mut first = build(&NODES);
+    let checks = first.checks().len();
+    let mut now = NOW;
+    let mut round = |board: &mut Board, ok: bool| {
+        now += Time::from_secs(10);
+        for check in 0..board.checks().len() {
+            let result = if ok { Ok(()) } else { Err("refused".into()) };
+            let outcome = Outcome {
+                result,
+                latency: Time::ZERO,
+                seen: Seen::default(),
+            };
+            board.observe(check, outcome, now);
+        }
+        board.look(now);
+        now
+    };
+    round(&mut first, true);
+    let at = round(&mut first, false);
+    let at = round(&mut first, false).max(at);
+    let at = round(&mut first, false).max(at);
+    assert!(first.frozen().iter().all(Option::is_some));
+    let up = |board: &Board| {
+        let table = board.table(at);
+        let slots = u32::try_from(table.len()).unwrap();
+        (0..slots).filter(|s| table.word(*s).in_service()).count()
+    };
+    assert_eq!(up(&first), checks, "what was up goes on to count");
+    // One went, so that numbers mean others; then it is back, and new.
+    let mut second = build(&NODES[..4]);
+    let known = second.go_on(&first);
+    assert!(known.iter().all(Option::is_some));
+    assert!(
+        known
+            .iter()
+            .enumerate()
+            .any(|(n, before)| *before != Some(n))
+    );
+    assert_eq!(second.frozen(), first.frozen());
+    assert_eq!(second.freezes(), first.freezes());
+    second.look(at);
+    assert_eq!(up(&second), checks - 2);
+    let mut third = build(&NODES);
+    third.go_on(&second);
+    third.look(at);
+    assert_eq!(up(&third), checks - 2, "nothing is known of who is new");
+    round(&mut third, true);
+    assert!(third.frozen().iter().all(Option::is_none), "it sees again");
+    assert_eq!(up(&third), checks);
+}
+
+fn parts_with_zone(pools: &str, nodes: &[(&str, f64, f64)]) -> Parts {
+    parts(
+        &format!(
+            "[zone.\"get.example.org\"]\nns = [\"ns1.example.org\"]\npools = {{ \"@\" = \"site\" }}\n{pools}"
+        ),
+        nodes,
+    )
 }

@@ -119,17 +119,14 @@ async fn explain_live(
     else {
         return refuse(StatusCode::BAD_REQUEST, "type: no such record type");
     };
-    let snapshot = handle.current().get();
+    let hosts = handle.hosts();
+    // Who has the board has the generation that it is of.
     let board = handle.board();
-    Json(explain(
-        &snapshot,
-        Some(&board),
-        &name,
-        rtype,
-        question.from,
-        question.resolver.unwrap_or(question.from),
-    ))
-    .into_response()
+    let snapshot = handle.current().get();
+    let resolver = question.resolver.unwrap_or(question.from);
+    let board = Some(&*board);
+    let explained = explain(&snapshot, board, &name, rtype, question.from, resolver);
+    Json(explained.with_hosts(hosts, handle.now())).into_response()
 }
 
 #[derive(Deserialize)]

@@ -8,7 +8,7 @@ use hickory_proto::op::Message;
 use serde::{Deserialize, Serialize};
 
 use crate::answer::{self, AsnPart, Explanation};
-use crate::control::{Handle, OrderLine, cities};
+use crate::control::{Handle, HostLine, OrderLine, cities};
 use crate::geo::{World, nearest_city};
 use crate::health::{self, Board, Check, Frozen, Seen, State, Time};
 use crate::metrics::Questions;
@@ -43,6 +43,8 @@ pub struct Status {
     pub frozen: Vec<FrozenLine>,
     /// What will become a failure if nothing is done: certificates that end soon.
     pub warnings: Vec<String>,
+    /// Nodes that are known by a name.
+    pub hosts: Vec<HostLine>,
     /// What was counted since the start, by name; response codes as `rcode NOERROR`.
     pub counters: BTreeMap<String, u64>,
 }
@@ -122,8 +124,9 @@ impl Status {
     /// Gathers it all.
     #[must_use]
     pub fn of(handle: &Handle) -> Self {
-        let snapshot = handle.current().get();
+        // Who has the board has the generation that it is of.
         let board = handle.board();
+        let snapshot = handle.current().get();
         let zone = |zone: &crate::zone::Zone| ZoneLine {
             zone: zone.apex().to_string(),
             serial: zone.serial().unwrap_or(0),
@@ -148,6 +151,7 @@ impl Status {
                 .iter()
                 .map(|(node, order)| OrderLine::of(node, order))
                 .collect(),
+            hosts: handle.hosts(),
             frozen: FrozenLine::all(&board),
             warnings: warnings(&board, handle.now()),
             counters: counters(handle.counters().iter().map(AsRef::as_ref), board.freezes()),
@@ -260,6 +264,8 @@ pub struct CheckLine {
     pub next: Option<u64>,
     /// What an operator has ordered for the node, if anything: it counts, not `state`.
     pub order: Option<OrderLine>,
+    /// The name that the address is of, if the node is known by one.
+    pub name: Option<HostLine>,
     /// The address's share of all that were given in answers of the last five minutes, 0 to 1; none where none was given.
     pub share: Option<f64>,
 }
@@ -268,7 +274,10 @@ impl CheckLine {
     /// All checks, in the order of nodes and addresses, and after them the addresses of pools that nobody probes.
     #[must_use]
     pub fn all(handle: &Handle) -> Vec<Self> {
-        let (snapshot, board, now) = (handle.current().get(), handle.board(), handle.now());
+        // Who has the board has the generation that it is of.
+        let (board, hosts) = (handle.board(), handle.hosts());
+        let (snapshot, now) = (handle.current().get(), handle.now());
+        let name_of = |node: &str| hosts.iter().find(|h| h.node == node).cloned();
         let mut places: BTreeMap<&str, String> = BTreeMap::new();
         for node in &snapshot.nodes {
             let near = node
@@ -315,6 +324,7 @@ impl CheckLine {
                 .orders()
                 .get(&check.node)
                 .map(|order| OrderLine::of(&check.node, order)),
+            name: name_of(&check.node),
             share: shares.get(&(check.node.as_str(), check.address)).copied(),
         };
         let all = board.checks().iter().zip(board.statuses()).enumerate();
@@ -331,6 +341,7 @@ impl CheckLine {
             place: places.get(node).cloned().unwrap_or_default(),
             since: handle.started().as_secs(),
             order: board.orders().get(node).map(|o| OrderLine::of(node, o)),
+            name: name_of(node),
             share: shares.get(&(node, ip)).copied(),
             ..Self::unprobed(node, ip)
         });
@@ -361,6 +372,7 @@ impl CheckLine {
             warning: None,
             next: None,
             order: None,
+            name: None,
             share: None,
         }
     }
@@ -411,6 +423,12 @@ pub struct Explained {
     pub answer: Vec<String>,
     /// The listed city nearest to the client.
     pub near: Option<String>,
+    /// The nodes of the pool that are known by a name.
+    #[serde(default)]
+    pub hosts: Vec<HostLine>,
+    /// The server's clock, seconds since 1970.
+    #[serde(default)]
+    pub now: u64,
 }
 
 /// Explains what `client` is answered; without a board states are unknown and every address counts as in service.
@@ -446,7 +464,22 @@ pub fn explain(
         status: rcode(explanation.rcode),
         answer,
         near: at.and_then(nearest_city).map(|(label, _)| label),
+        hosts: Vec::new(),
+        now: 0,
         explanation,
+    }
+}
+
+impl Explained {
+    /// With those of the nodes known by a name that are of its pool, as they are now.
+    #[must_use]
+    pub fn with_hosts(mut self, hosts: Vec<HostLine>, now: Time) -> Self {
+        self.now = now.as_secs();
+        let pool = self.explanation.pool.as_ref();
+        let nodes = pool.map_or(&[][..], |pool| &pool.nodes);
+        let asked = |host: &HostLine| nodes.iter().any(|n| n.node == host.node);
+        self.hosts = hosts.into_iter().filter(asked).collect();
+        self
     }
 }
 

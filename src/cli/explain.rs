@@ -6,12 +6,13 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::hosts::about;
 use super::table::table;
 use super::{Format, NO, Stop, ask, config_path, load_parts, print, print_json};
 use crate::admin::{Explained, explain};
 use crate::answer::PoolPart;
 use crate::clock::Clock;
-use crate::control::build;
+use crate::control::{build, known_addresses};
 use crate::zone::{Name, RecordType};
 
 #[derive(Debug, Args)]
@@ -89,7 +90,9 @@ impl Explain {
             .pools
             .iter_mut()
             .for_each(|pool| pool.probes.clear());
-        let generation = build(&parts, 1, Clock::start().now());
+        let now = Clock::start().now();
+        known_addresses(&mut parts.config, now);
+        let generation = build(&parts, 1, now);
         let generation = generation.map_err(|errors| Stop::configuration(errors.join("\n")))?;
         Ok(explain(
             &generation.snapshot,
@@ -132,6 +135,9 @@ fn text(explained: &Explained, offline: bool) -> String {
         };
         out += &format!("pool      {}, states: {states}\n\n", pool.pool);
         out += &nodes(pool);
+        for host in &explained.hosts {
+            out += &format!("\n{}", about(host, explained.now));
+        }
         out += &format!("\nttl       {}  ({})\n", pool.ttl, pool.ttl_why);
         out += &format!("scope     /{}  ({})\n", pool.scope, scope(pool));
     }

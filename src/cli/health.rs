@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::hosts::hosts;
 use super::table::table;
 use super::{Format, NO, Stop, ago, ask, json, print};
 use crate::admin::{CheckLine, Status};
+use crate::control::HostLine;
 
 /// Time between two looks of `--watch`.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -50,28 +52,31 @@ impl Health {
     /// What is shown, and the exit code.
     fn look(&self, config: Option<&Path>) -> Result<(ExitCode, String), Stop> {
         let mut checks: Vec<CheckLine> = ask(config, "/v1/health")?;
-        if let Some(unknown) = self
-            .nodes
-            .iter()
-            .find(|n| checks.iter().all(|c| c.node != **n))
-        {
+        let status: Status = ask(config, "/v1/status")?;
+        let mut named = status.hosts;
+        // One whose name was never resolved has no address to be checked.
+        let known = checks.iter().map(|c| c.node.as_str());
+        let known: Vec<&str> = known.chain(named.iter().map(|h| h.node.as_str())).collect();
+        if let Some(unknown) = self.nodes.iter().find(|n| !known.contains(&n.as_str())) {
             let mut message = format!("there is no node \"{unknown}\"");
-            let known = checks.iter().map(|c| c.node.as_str());
-            if let Some(near) = crate::diagnostic::nearest(unknown, known) {
+            if let Some(near) = crate::diagnostic::nearest(unknown, known.iter().copied()) {
                 message += &format!(": did you mean \"{near}\"?");
             }
             return Err(Stop { message, code: 2 });
         }
-        checks.retain(|c| self.nodes.is_empty() || self.nodes.contains(&c.node));
-        let code = match checks.iter().any(CheckLine::is_down) {
+        let asked = |node: &String| self.nodes.is_empty() || self.nodes.contains(node);
+        checks.retain(|c| asked(&c.node));
+        named.retain(|h| asked(&h.node));
+        let nobody = |host: &HostLine| host.lost || host.addresses.is_empty();
+        let code = match checks.iter().any(CheckLine::is_down) || named.iter().any(nobody) {
             true => ExitCode::from(NO),
             false => ExitCode::SUCCESS,
         };
         if self.format.json {
             return Ok((code, json(&checks)));
         }
-        let status: Status = ask(config, "/v1/status")?;
-        Ok((code, text(&checks, status.now)))
+        let text = text(&checks, status.now) + &hosts(&named, status.now);
+        Ok((code, text))
     }
 }
 

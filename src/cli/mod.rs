@@ -8,6 +8,7 @@ mod explain;
 mod geo;
 mod health;
 mod history;
+mod hosts;
 mod order;
 mod serve;
 mod status;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::hosts::hosts;
 use super::table::table;
 use super::{Format, NO, Stop, ago, ask, print, print_json};
 use crate::admin::{FamilyLine, Status};
@@ -123,6 +124,7 @@ fn text(status: &Status) -> String {
         let warnings = status.warnings.iter().map(|w| vec![w.clone()]);
         out += &format!("\n{}", table(&["warnings"], warnings));
     }
+    out += &hosts(&status.hosts, status.now);
     let counters = status
         .counters
         .iter()

@@ -42,6 +42,7 @@ use crate::zone::Name;
 
 pub use health::{Canary, Health};
 pub use latency::read_latency;
+pub(crate) use node::unusable;
 pub use server::{Limits, Server};
 pub use show::show;
 pub use unit::duration;
@@ -113,6 +114,7 @@ impl Default for Limits {
             tcp_per_client: 64,
             tcp_idle: Duration::from_secs(10),
             tcp_total: Duration::from_secs(120),
+            resolve_least: Duration::from_secs(30),
         }
     }
 }

@@ -5,19 +5,20 @@ use std::net::IpAddr;
 use super::files::{Definition, name_problem};
 use super::location;
 use super::selector;
-use super::table::{Keys, Value};
+use super::table::{Keys, Table, Value};
 use super::unit;
 use crate::diagnostic::{Diagnostics, Span};
 use crate::geo::asn_named;
 use crate::policy::{Bias, Node, Route};
+use crate::zone::Name;
 
 /// The keys of a node.
 pub(super) static KEYS: Keys = Keys {
     known: &[
         "at", "country", "admin", "tags", "asn", "weight", "capacity", "tier", "bias", "ip",
-        "address", "limit",
+        "host", "address", "limit",
     ],
-    later: &["host", "shadow"],
+    later: &["shadow"],
 };
 
 static ADDRESS: Keys = Keys {
@@ -37,19 +38,7 @@ const TIERS: u8 = 99;
 pub(super) fn read(definition: &Definition<'_>, found: &mut Diagnostics) -> Node {
     let Definition { name, table, .. } = definition;
     let (at, country) = location::read(table, found);
-    let addresses = match table.get("ip") {
-        Some(value) => addresses(&value, found),
-        None => {
-            // With `host`, that key's own error says it all.
-            if table.key_span("host").is_none()
-                && table.key_span("address").is_none()
-                && let Some(error) = table.missing(format!("node \"{name}\" has no address"), found)
-            {
-                error.note("add a line such as ip = [\"192.0.2.1\"]");
-            }
-            Vec::new()
-        }
-    };
+    let (addresses, host) = reached(name, table, found);
     Node {
         name: (*name).to_owned(),
         at,
@@ -83,6 +72,7 @@ pub(super) fn read(definition: &Definition<'_>, found: &mut Diagnostics) -> Node
             .get("address")
             .map(|v| routes(&v, found))
             .unwrap_or_default(),
+        host,
     }
 }
 
@@ -117,6 +107,50 @@ fn routes(value: &Value<'_>, found: &mut Diagnostics) -> Vec<Route> {
         })
     };
     items.iter().filter_map(&mut route).collect()
+}
+
+/// Where the node is reached: addresses or the name that has them, one of the two.
+fn reached(name: &str, table: &Table<'_>, found: &mut Diagnostics) -> (Vec<IpAddr>, Option<Name>) {
+    let addresses = table.get("ip").map(|v| addresses(&v, found));
+    let host = table.get("host").map(|v| (host(&v, found), v));
+    match (&addresses, &host) {
+        (None, None) if table.key_span("address").is_none() => {
+            if let Some(error) = table.missing(format!("node \"{name}\" has no address"), found) {
+                error.note(
+                    "add a line such as ip = [\"192.0.2.1\"] or host = \"mirror.example.org\"",
+                );
+            }
+        }
+        (Some(_), Some((_, value))) => {
+            let message = format!("node \"{name}\" has both `ip` and `host`");
+            value
+                .error(message, found)
+                .note("keep one: addresses as they stand, or a name that is resolved");
+        }
+        _ => {}
+    }
+    (
+        addresses.unwrap_or_default(),
+        host.and_then(|(host, _)| host),
+    )
+}
+
+/// A name that is resolved.
+fn host(value: &Value<'_>, found: &mut Diagnostics) -> Option<Name> {
+    let text = value.text(found)?;
+    if text.parse::<IpAddr>().is_ok() {
+        value
+            .error(format!("\"{text}\" is an address, not a name"), found)
+            .note("addresses are listed in `ip`");
+        return None;
+    }
+    let strange = |c: char| !c.is_ascii_alphanumeric() && !matches!(c, '.' | '-' | '_');
+    let host = Name::absolute(text).ok();
+    let host = host.filter(|name| name.parent().is_some() && !text.contains(strange));
+    if host.is_none() {
+        value.error(format!("\"{text}\" is no host name"), found);
+    }
+    host
 }
 
 fn capacity(value: &Value<'_>, found: &mut Diagnostics) -> Option<u32> {
@@ -177,7 +211,7 @@ fn address(text: &str, span: Span, found: &mut Diagnostics) -> Option<IpAddr> {
         } else if text.parse::<std::net::SocketAddr>().is_ok() {
             error.note("a port belongs to the probe, not to the address");
         } else if text.ends_with(|c: char| c.is_ascii_alphabetic()) && text.contains('.') {
-            error.note("names that are resolved are not yet supported by this version");
+            error.note("a name that is resolved stands in `host` instead");
         }
         return None;
     };
@@ -189,7 +223,7 @@ fn address(text: &str, span: Span, found: &mut Diagnostics) -> Option<IpAddr> {
 }
 
 /// Why nobody can be sent to an address, as the rest of a sentence.
-fn unusable(ip: IpAddr) -> Option<String> {
+pub(crate) fn unusable(ip: IpAddr) -> Option<String> {
     let text = match ip {
         _ if ip.is_unspecified() => "means no address at all",
         _ if ip.is_multicast() => "is a multicast address",

@@ -11,7 +11,15 @@ use crate::diagnostic::{Diagnostics, Span};
 use crate::geo::Point;
 
 static SERVER: Keys = Keys {
-    known: &["listen", "at", "state", "control", "nsid", "workers"],
+    known: &[
+        "listen",
+        "at",
+        "state",
+        "control",
+        "nsid",
+        "workers",
+        "resolvers",
+    ],
     later: &["user", "log"],
 };
 
@@ -22,6 +30,7 @@ static LIMITS: Keys = Keys {
         "tcp_per_client",
         "tcp_idle",
         "tcp_total",
+        "resolve_least",
     ],
     later: &["rate", "slip"],
 };
@@ -50,6 +59,8 @@ pub struct Server {
     pub nsid: Option<Vec<u8>>,
     /// Threads that answer UDP; none: as many as fit the machine.
     pub workers: Option<usize>,
+    /// Whom nodes' names are asked of, the first first; port 53 unless given. None: those of `/etc/resolv.conf`.
+    pub resolvers: Vec<SocketAddr>,
 }
 
 /// Bounds on what clients may use.
@@ -65,6 +76,8 @@ pub struct Limits {
     pub tcp_idle: Duration,
     /// A connection is closed after so long in any case. Default 120 s.
     pub tcp_total: Duration,
+    /// A node's name is not resolved again sooner, whatever its TTL. Default 30 s.
+    pub resolve_least: Duration,
 }
 
 /// Reads both tables.
@@ -83,7 +96,7 @@ pub(super) fn read(top: &Table<'_>, found: &mut Diagnostics) -> (Server, Limits)
         None => top.file.folder.join("nearmost.sock"),
     });
     let server = Server {
-        listen: get("listen").map_or_else(|| vec![LISTEN], |v| listen(&v, found)),
+        listen: get("listen").map_or_else(|| vec![LISTEN], |v| sockets(&v, "to listen on", found)),
         at: get("at").and_then(|v| location::at(&v, found)).map(|p| p.0),
         state,
         control,
@@ -91,11 +104,13 @@ pub(super) fn read(top: &Table<'_>, found: &mut Diagnostics) -> (Server, Limits)
         workers: get("workers")
             .and_then(|v| v.whole(1..=1024u16, found))
             .map(usize::from),
+        resolvers: get("resolvers").map_or_else(Vec::new, |v| sockets(&v, "of a resolver", found)),
     };
     (server, limits)
 }
 
-fn listen(value: &Value<'_>, found: &mut Diagnostics) -> Vec<SocketAddr> {
+/// Addresses with ports; `what` they are for.
+fn sockets(value: &Value<'_>, what: &str, found: &mut Diagnostics) -> Vec<SocketAddr> {
     let Some(texts) = value.texts(found) else {
         return Vec::new();
     };
@@ -104,9 +119,9 @@ fn listen(value: &Value<'_>, found: &mut Diagnostics) -> Vec<SocketAddr> {
     }
     let mut out: Vec<(SocketAddr, Span)> = Vec::new();
     for (text, span) in texts {
-        let Some(address) = listen_address(text) else {
+        let Some(address) = socket_address(text) else {
             found
-                .error(span, format!("\"{text}\" is no address to listen on"))
+                .error(span, format!("\"{text}\" is no address {what}"))
                 .note("write \"192.0.2.53\", \"192.0.2.53:5353\", \"2001:db8::53\" or \"[2001:db8::53]:5353\"");
             continue;
         };
@@ -123,7 +138,7 @@ fn listen(value: &Value<'_>, found: &mut Diagnostics) -> Vec<SocketAddr> {
     out.into_iter().map(|(address, _)| address).collect()
 }
 
-fn listen_address(text: &str) -> Option<SocketAddr> {
+fn socket_address(text: &str) -> Option<SocketAddr> {
     if let Ok(address) = text.parse() {
         return Some(address);
     }
@@ -199,6 +214,7 @@ fn limits(table: &Table<'_>, found: &mut Diagnostics) -> Limits {
             .and_then(|v| v.duration(second..=second * 86_400, found))
     };
     let (tcp_idle, tcp_total) = (time("tcp_idle"), time("tcp_total"));
+    let resolve_least = time("resolve_least").unwrap_or(usual.resolve_least);
     let tcp_connections = tcp_connections.unwrap_or(usual.tcp_connections);
     let limits = Limits {
         udp_size: udp_size
@@ -208,6 +224,7 @@ fn limits(table: &Table<'_>, found: &mut Diagnostics) -> Limits {
         tcp_per_client: tcp_per_client.unwrap_or(usual.tcp_per_client.min(tcp_connections)),
         tcp_idle: tcp_idle.unwrap_or(tcp_total.unwrap_or(usual.tcp_idle).min(usual.tcp_idle)),
         tcp_total: tcp_total.unwrap_or(tcp_idle.unwrap_or(usual.tcp_total).max(usual.tcp_total)),
+        resolve_least,
     };
     if let Some(value) = table
         .get("tcp_per_client")

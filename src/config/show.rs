@@ -1,7 +1,6 @@
 //! The configuration as it was understood, as a `nearmost.toml` that means the same.
 
 use std::fmt::{Display, Write as _};
-use std::net::IpAddr;
 use std::path::Path;
 
 use super::show_probe::{self, in_words, is_shorthand};
@@ -62,10 +61,7 @@ impl Text {
 
 fn server(out: &mut Text, server: &Server) {
     out.table("[server]");
-    out.value(
-        "listen",
-        list(server.listen.iter().map(|a| quote(&a.to_string()))),
-    );
+    out.value("listen", addresses(&server.listen));
     match server.at {
         Some(at) => out.place(at),
         None => out.line("# at: not stated"),
@@ -82,6 +78,11 @@ fn server(out: &mut Text, server: &Server) {
             .filter(|t| !t.starts_with("0x") && !t.chars().any(char::is_control));
         out.value("nsid", text.map_or_else(|| format!("\"0x{hex}\""), quote));
     }
+    if server.resolvers.is_empty() {
+        out.line("# resolvers: those of /etc/resolv.conf");
+    } else {
+        out.value("resolvers", addresses(&server.resolvers));
+    }
     match server.workers {
         Some(workers) => out.value("workers", workers),
         None => out.line("# workers: as many as fit the machine"),
@@ -95,6 +96,8 @@ fn limits(out: &mut Text, limits: &Limits) {
     out.value("tcp_per_client", limits.tcp_per_client);
     out.value("tcp_idle", quote(&unit::duration_text(limits.tcp_idle)));
     out.value("tcp_total", quote(&unit::duration_text(limits.tcp_total)));
+    let least = unit::duration_text(limits.resolve_least);
+    out.value("resolve_least", quote(&least));
 }
 
 fn geo(out: &mut Text, geo: &Geo) {
@@ -247,18 +250,23 @@ fn show_node(out: &mut Text, node: &Node) {
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         out.value("limit", format!("{{ {} }}", parts.join(", ")));
     }
-    let ip = |addresses: &[IpAddr]| list(addresses.iter().map(|a| quote(&a.to_string())));
-    if !node.addresses.is_empty() {
-        out.value("ip", ip(&node.addresses));
+    if let Some(host) = &node.host {
+        out.value("host", name(host));
+    } else if !node.addresses.is_empty() {
+        out.value("ip", addresses(&node.addresses));
     }
     for route in &node.routes {
         out.table(format!("[[node.{}.address]]", key(&node.name)));
-        out.value("ip", ip(&route.addresses));
+        out.value("ip", addresses(&route.addresses));
         out.value("for", selected(&route.clients));
         if route.private {
             out.value("private", true);
         }
     }
+}
+
+fn addresses(addresses: &[impl Display]) -> String {
+    list(addresses.iter().map(|a| quote(&a.to_string())))
 }
 
 pub(super) fn list(items: impl Iterator<Item = String>) -> String {

@@ -113,7 +113,9 @@ fn generation(
     let config = &parts.config;
     let measured = latency::weighed(parts, now);
     let mut builder = Builder::new(config, &world, measured, maps);
-    let lost = builder.nodes.iter().filter(|node| node.at.is_none());
+    // One that is known by a name has time: it is nobody's until its addresses are known to be somewhere.
+    let lost = |node: &&Node| node.at.is_none() && node.host.is_none();
+    let lost = builder.nodes.iter().filter(lost);
     let mut wrong: Vec<String> = lost
         .map(|node| {
             format!(
@@ -332,6 +334,9 @@ impl<'a> Builder<'a> {
     fn family(&mut self, pool: &Pool, host: Option<&String>, v4: bool) -> Option<Family> {
         let (mut members, mut addresses) = (Vec::new(), Vec::new());
         for &number in &pool.nodes {
+            if self.nodes[number].at.is_none() {
+                continue;
+            }
             let node = &self.config.nodes[number];
             let routes = (0..)
                 .zip(&node.routes)

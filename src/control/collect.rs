@@ -6,11 +6,11 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
+use super::replace::{Runs, Swap};
 use super::run::Handle;
 use super::warn::Warned;
 use crate::health::{Notice, Outcome, Table};
 use crate::policy::Steering;
-use crate::probe::Prober;
 use crate::snapshot::Snapshot;
 
 /// Results that come within this time are published together.
@@ -20,8 +20,9 @@ const AT_LEAST: Duration = Duration::from_secs(1);
 
 /// Runs until the prober ends. `first_round` is told once when all checks have a result.
 pub(super) async fn collect(
-    prober: Prober,
+    mut runs: Runs,
     mut results: mpsc::Receiver<(usize, Outcome)>,
+    mut swaps: mpsc::Receiver<Swap>,
     handle: Handle,
     first_round: std::sync::mpsc::Sender<()>,
 ) {
@@ -36,9 +37,16 @@ pub(super) async fn collect(
     loop {
         tokio::select! {
             result = results.recv() => {
-                let Some((check, outcome)) = result else { break };
-                publisher.observe(check, outcome);
+                let Some((number, outcome)) = result else { break };
+                if let Some(check) = runs.check(number) {
+                    publisher.observe(check, outcome);
+                }
                 due = due.min(Instant::now() + TOGETHER);
+            }
+            Some(swap) = swaps.recv() => {
+                if let Some(known) = runs.swap(&publisher.handle, swap) {
+                    publisher.warned.go_on(&known);
+                }
             }
             () = sleep_until(due) => {
                 if publisher.publish() && let Some(first_round) = first_round.take() {
@@ -48,15 +56,14 @@ pub(super) async fn collect(
             }
         }
     }
-    drop(prober);
 }
 
 struct Publisher {
     handle: Handle,
     /// Pools without a node in service, as they were told last.
-    none_left: HashSet<(usize, bool)>,
+    none_left: HashSet<(String, bool)>,
     /// Why nodes serve that do not otherwise, as it was told last.
-    spilled: HashMap<(usize, bool), String>,
+    spilled: HashMap<(String, bool), String>,
     warned: Warned,
 }
 
@@ -91,29 +98,30 @@ impl Publisher {
     /// Says once when a pool has no node in service any more, and once when it has.
     fn tell_pools(&mut self, snapshot: &Snapshot) {
         let table = snapshot.table.load();
-        for (number, pool) in snapshot.pools.iter().enumerate() {
+        for pool in &snapshot.pools {
             for (family, v4) in [(&pool.v4, true), (&pool.v6, false)] {
                 let Some(family) = family else { continue };
+                let key = (pool.name.clone(), v4);
                 let word = if v4 { "IPv4" } else { "IPv6" };
                 let spilled = family.steering.spill.as_ref();
                 match spilled.and_then(|s| s.words(&table)) {
-                    Some(why) if self.spilled.get(&(number, v4)) != Some(&why) => {
+                    Some(why) if self.spilled.get(&key) != Some(&why) => {
                         tracing::warn!("pool {}, {word}: {why}", pool.name);
-                        self.spilled.insert((number, v4), why);
+                        self.spilled.insert(key.clone(), why);
                     }
-                    None if self.spilled.remove(&(number, v4)).is_some() => {
+                    None if self.spilled.remove(&key).is_some() => {
                         tracing::info!("pool {}, {word}: enough is in service again", pool.name);
                     }
                     _ => {}
                 }
                 if any_in_service(&family.steering, &table) {
-                    if self.none_left.remove(&(number, v4)) {
+                    if self.none_left.remove(&key) {
                         tracing::info!(
                             "pool {}: there are {word} nodes in service again",
                             pool.name
                         );
                     }
-                } else if self.none_left.insert((number, v4)) {
+                } else if self.none_left.insert(key) {
                     tracing::warn!(
                         "pool {}: no {word} node is in service, it answers: {}",
                         pool.name,

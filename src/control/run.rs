@@ -17,8 +17,10 @@ use super::build::{Generation, build};
 use super::collect::collect;
 use super::expiry::{self, Expiries};
 use super::history::{Entry, History};
+use super::hosts::{self, Host, HostLine, keep_resolving};
 use super::load::Parts;
 use super::orders;
+use super::replace::{Runs, Swap};
 use super::shares::{self, Shares};
 use super::states::{self, States};
 use crate::clock::Clock;
@@ -59,6 +61,10 @@ struct Shared {
     shares: Mutex<Shares>,
     expiries: Mutex<Expiries>,
     history: Mutex<History>,
+    swaps: mpsc::Sender<Swap>,
+    hosts: Mutex<Vec<Host>>,
+    /// Held by whoever writes states.
+    writing: Mutex<()>,
     /// The folder for orders and history.
     state: Option<PathBuf>,
 }
@@ -70,7 +76,8 @@ impl Handle {
         &self.0.current
     }
 
-    /// The board. Whoever holds it holds up the probers' results, never an answer.
+    /// The board of the current generation. Whoever holds it has that generation too: no other takes its place meanwhile. It holds up
+    /// the probers' results, never an answer.
     pub fn board(&self) -> MutexGuard<'_, Board> {
         // A panic elsewhere leaves a board that is as good as before its last result.
         self.0.board.lock().unwrap_or_else(PoisonError::into_inner)
@@ -147,9 +154,38 @@ impl Handle {
 
     fn write_states(&self) {
         let Some(folder) = self.state() else { return };
+        // The end may come while they are written from time to time: both would be to the same file.
+        let _alone = self.0.writing.lock();
         let states = States::of(&self.board(), self.now());
         if let Err(error) = states.write(folder) {
             tracing::warn!("states are not kept in {}: {error}", folder.display());
+        }
+    }
+
+    /// The nodes that are known by a name.
+    #[must_use]
+    pub fn hosts(&self) -> Vec<HostLine> {
+        let mut lines: Vec<HostLine> =
+            self.with_hosts(|hosts| hosts.iter().map(Host::line).collect());
+        let snapshot = self.current().get();
+        for line in &mut lines {
+            let node = snapshot.nodes.iter().find(|n| n.name == line.node);
+            line.lost = !line.addresses.is_empty() && node.is_some_and(|n| n.at.is_none());
+        }
+        lines
+    }
+
+    pub(super) fn with_hosts<T>(&self, look: impl FnOnce(&mut [Host]) -> T) -> T {
+        let hosts = self.0.hosts.lock();
+        look(&mut hosts.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Keeps the answers for nodes' names.
+    pub(super) fn write_hosts(&self) {
+        let Some(folder) = self.state() else { return };
+        let hosts = self.with_hosts(|hosts| hosts.to_vec());
+        if let Err(error) = hosts::write(&hosts, folder) {
+            tracing::warn!("addresses are not kept in {}: {error}", folder.display());
         }
     }
 
@@ -163,6 +199,16 @@ impl Handle {
         history.unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Nobody looks at what is counted meanwhile.
+    pub(super) fn counting(&self, change: impl FnOnce(&mut Shares)) {
+        change(&mut self.lock_shares());
+    }
+
+    /// The way of a new generation to the collector.
+    pub(super) fn swaps(&self) -> &mpsc::Sender<Swap> {
+        &self.0.swaps
+    }
+
     fn lock_shares(&self) -> MutexGuard<'_, Shares> {
         self.0.shares.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -171,7 +217,9 @@ impl Handle {
     async fn look(self) {
         loop {
             tokio::time::sleep(shares::EVERY).await;
-            self.lock_shares().look(&self.current().get());
+            let mut shares = self.lock_shares();
+            // While nobody replaces it.
+            shares.look(&self.current().get());
         }
     }
 
@@ -183,11 +231,20 @@ impl Handle {
         }
     }
 
+    /// Looks at the TTLs that a generation handed out which is not the current one any more.
+    pub(super) fn look_back(&self, last: &Snapshot) {
+        self.lock_expiries().look(last, self.now());
+    }
+
+    fn lock_expiries(&self) -> MutexGuard<'_, Expiries> {
+        let expiries = self.0.expiries.lock();
+        expiries.unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// When the last answer with an address of these nodes ends in caches, as far as this process has given it.
     fn expires(&self, nodes: &[String]) -> Time {
         let snapshot = self.current().get();
-        let expiries = self.0.expiries.lock();
-        let mut expiries = expiries.unwrap_or_else(PoisonError::into_inner);
+        let mut expiries = self.lock_expiries();
         expiries.look(&snapshot, self.now());
         let named = |node: &u32| nodes.contains(&snapshot.nodes[*node as usize].name);
         let own = snapshot.addresses.iter().filter(|(node, _)| named(node));
@@ -235,22 +292,26 @@ impl fmt::Display for StartError {
 impl std::error::Error for StartError {}
 
 /// Starts a server and returns once it answers: after the first round of all probes. Databases and records are let go
-/// as soon as the generation is built: they are larger than all that is kept.
+/// as soon as the generation is built, as they are larger than all that is kept; records only where no node is known by a name.
 ///
 /// # Errors
 /// [`StartError`]; nothing is left running.
-pub fn start(path: &Path, parts: Parts) -> Result<Running, StartError> {
+pub fn start(path: &Path, mut parts: Parts) -> Result<Running, StartError> {
     let clock = Clock::start();
+    let system = |e: io::Error| StartError::System(e.to_string());
+    let probing = runtime("probe", 1).map_err(system)?;
+    let mut hosts = hosts::of(&mut parts.config, clock.now());
+    hosts::first(&mut hosts, &mut parts.config, &probing, clock);
     let Generation {
         mut snapshot,
         mut board,
     } = build(&parts, 1, clock.now()).map_err(|errors| StartError::Build(errors.join("\n")))?;
     let databases = parts.databases.iter().map(describe).collect();
-    let config = parts.config;
-    drop((parts.databases, parts.zones));
+    let config = parts.config.clone();
+    parts.databases.clear();
+    // Only who can get other addresses is built again.
+    let parts = (!hosts.is_empty()).then_some(parts);
     let workers = config.server.workers.unwrap_or_else(cores);
-    let system = |e: io::Error| StartError::System(e.to_string());
-    let probing = runtime("probe", 1).map_err(system)?;
     let runtime = runtime("server", cores()).map_err(system)?;
     let sockets = {
         let _inside = runtime.enter();
@@ -274,6 +335,7 @@ pub fn start(path: &Path, parts: Parts) -> Result<Running, StartError> {
             tracing::info!("going on from {resumed} states that were known before");
         }
     }
+    let (swaps, swapped) = mpsc::channel(1);
     let handle = Handle(Arc::new(Shared {
         current: Arc::new(Current::new(snapshot)),
         board: Arc::new(Mutex::new(board)),
@@ -287,6 +349,9 @@ pub fn start(path: &Path, parts: Parts) -> Result<Running, StartError> {
         shares: Mutex::default(),
         expiries: Mutex::default(),
         history: Mutex::new(History::open(config.server.state.as_deref())),
+        swaps,
+        hosts: Mutex::new(hosts),
+        writing: Mutex::default(),
         state: config.server.state.clone(),
     }));
     let (stopping, stopped) = watch::channel(false);
@@ -298,16 +363,8 @@ pub fn start(path: &Path, parts: Parts) -> Result<Running, StartError> {
         runtime: Some(runtime),
         probing: Some(probing),
     };
-    running.probe()?;
-    running.runtime().spawn(running.handle.clone().look());
-    running
-        .runtime()
-        .spawn(running.handle.clone().look_at_ttls());
-    if config.server.state.is_some() {
-        running
-            .runtime()
-            .spawn(running.handle.clone().keep_states());
-    }
+    running.probe(swapped)?;
+    running.go_on(parts);
     running
         .serve(sockets, stopped, tcp_limits(&config.limits))
         .map_err(system)?;
@@ -388,7 +445,7 @@ impl Running {
     }
 
     /// Starts the probers and waits for their first round, or until the slowest of it must have timed out.
-    fn probe(&mut self) -> Result<(), StartError> {
+    fn probe(&mut self, swaps: mpsc::Receiver<Swap>) -> Result<(), StartError> {
         let Some(probing) = &self.probing else {
             return Ok(());
         };
@@ -403,13 +460,27 @@ impl Running {
             .map_err(|e| StartError::System(e.to_string()))?;
         let (first_round, done) = std::sync::mpsc::channel();
         let handle = self.handle.clone();
-        probing.spawn(collect(prober, received, handle, first_round));
+        let runs = Runs::new(prober, checks.len());
+        probing.spawn(collect(runs, received, swaps, handle, first_round));
         if !checks.is_empty() {
             tracing::info!("waiting for the first round of {} checks", checks.len());
             // An error means the collector is gone or late; what it has found so far is what there is.
             let _ = done.recv_timeout(longest + GRACE);
         }
         Ok(())
+    }
+
+    /// Does what is to be done from time to time. `parts` are there if nodes can get other addresses.
+    fn go_on(&self, parts: Option<Parts>) {
+        let (runtime, handle) = (self.runtime(), &self.handle);
+        runtime.spawn(handle.clone().look());
+        runtime.spawn(handle.clone().look_at_ttls());
+        if let Some(parts) = parts {
+            runtime.spawn(keep_resolving(handle.clone(), parts));
+        }
+        if handle.state().is_some() {
+            runtime.spawn(handle.clone().keep_states());
+        }
     }
 
     fn serve(

@@ -30,6 +30,15 @@ impl Shares {
         self.looks.push_back(sums(snapshot));
     }
 
+    /// Goes on with another generation, whose addresses had these numbers in the one before.
+    pub(super) fn go_on(&mut self, generation: u64, addresses: &[Option<usize>]) {
+        self.generation = generation;
+        for look in &mut self.looks {
+            let then = |n: &Option<usize>| n.and_then(|n| look.get(n)).copied().unwrap_or(0);
+            *look = addresses.iter().map(then).collect();
+        }
+    }
+
     /// For each address its share of all that were given in the last minutes; none where none was.
     pub(super) fn of(&self, snapshot: &Snapshot) -> Option<Vec<f64>> {
         let then = self
@@ -38,7 +47,10 @@ impl Shares {
             .filter(|_| self.generation == snapshot.generation);
         let now = sums(snapshot);
         let before = |i: usize| then.and_then(|sums| sums.get(i)).copied().unwrap_or(0);
-        let given: Vec<u64> = (0..).zip(now).map(|(i, n)| n - before(i)).collect();
+        let given: Vec<u64> = (0..)
+            .zip(now)
+            .map(|(i, n)| n.saturating_sub(before(i)))
+            .collect();
         let all: u64 = given.iter().sum();
         #[expect(clippy::cast_precision_loss, reason = "a share for people")]
         let share = |n: &u64| *n as f64 / all as f64;

@@ -9,6 +9,14 @@ use crate::health::{Board, Time};
 pub(super) struct Warned(HashSet<usize>);
 
 impl Warned {
+    /// Goes on with the board of another generation, which has for each check its number on the one before.
+    pub(super) fn go_on(&mut self, known: &[Option<usize>]) {
+        let before = std::mem::take(&mut self.0);
+        let warned = |number: &Option<usize>| number.is_some_and(|n| before.contains(&n));
+        let all = known.iter().enumerate();
+        self.0 = all.filter(|(_, n)| warned(n)).map(|(n, _)| n).collect();
+    }
+
     /// Looks at the newest result of a check.
     pub(super) fn look(&mut self, board: &Board, number: usize, now: Time) {
         let (Some(check), Some(status)) =

@@ -75,6 +75,16 @@ impl Damper {
         }
     }
 
+    /// Goes on from the one of the board before; `slots` has for each slot its number there.
+    pub(super) fn go_on(&mut self, last: &Self, slots: &[Option<usize>]) {
+        let own = self.flaps.iter_mut().zip(&mut self.damped);
+        for ((flaps, damped), number) in own.zip(slots) {
+            if let Some(before) = number.and_then(|n| last.flaps.get(n)) {
+                (*flaps, *damped) = (*before, number.and_then(|n| last.of(n)));
+            }
+        }
+    }
+
     pub(super) fn of(&self, slot: usize) -> Option<Damped> {
         self.damped.get(slot).copied().flatten()
     }

@@ -171,6 +171,22 @@ impl Doubt {
         }
     }
 
+    /// Goes on from that of the board before: `numbers` has for each check its number there. A node is the same if one of its checks
+    /// is; of those that are new, nothing was known before it began to fail.
+    pub(super) fn go_on(&mut self, last: &Self, numbers: &[Option<usize>], statuses: &[Status]) {
+        for (family, before) in self.families.iter_mut().zip(&last.families) {
+            (family.frozen, family.sees) = (before.frozen, before.sees);
+            (family.used, family.ended) = (before.used, before.ended);
+            for view in &mut family.views {
+                let mut checks = view.checks.iter();
+                let number = checks.find_map(|check| last.views[numbers[*check]?]);
+                if let Some(number) = number {
+                    view.go_on(&before.views[number], numbers, statuses);
+                }
+            }
+        }
+    }
+
     /// Takes note of a result before it is counted; what counts from now on of checks whose states were frozen until then.
     pub(super) fn note(
         &mut self,
@@ -346,6 +362,24 @@ impl Family {
 }
 
 impl View {
+    fn go_on(&mut self, last: &Self, numbers: &[Option<usize>], statuses: &[Status]) {
+        self.last_success = last.last_success;
+        self.failing = last.failing.as_ref().map(|failing| {
+            let held = |check: &usize| {
+                let same = |c: &usize| Some(*c) == numbers[*check];
+                let place = last.checks.iter().position(same);
+                place.map_or(&statuses[*check], |p| &failing.held[p])
+            };
+            let held: Vec<Status> = self.checks.iter().map(|c| held(c).clone()).collect();
+            let up = |status: &Status| status.counter.state() == State::Up;
+            Failing {
+                since: failing.since,
+                was_up: failing.was_up && held.iter().any(up),
+                held,
+            }
+        });
+    }
+
     /// What was known of each of its checks.
     fn with(&self, held: Vec<Status>) -> Vec<(usize, Status)> {
         self.checks.iter().copied().zip(held).collect()

@@ -1,6 +1,7 @@
 //! What is up: what is checked, how results are judged, and the table that queries read.
 
 mod board;
+mod carry;
 mod counter;
 mod damping;
 mod doubt;

@@ -34,8 +34,10 @@ pub struct Node {
     pub bias: Bias,
     /// Who may be sent to it.
     pub limit: Limit,
-    /// Its addresses, each probed and judged apart.
+    /// Its addresses, each probed and judged apart; those of `host` as they are known now.
     pub addresses: Vec<IpAddr>,
+    /// The name whose addresses they are; none: they are stated.
+    pub host: Option<Name>,
     /// Addresses of the same machine for some clients.
     pub routes: Vec<Route>,
 }

@@ -3,6 +3,7 @@
 //! The numbers in a health table mean something only within the generation that gave them out, so a generation owns the
 //! cell of its table: who loads a generation and then *its* table can never mix two.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -72,6 +73,28 @@ impl Snapshot {
             all.map(|_| OfAddress::default()).collect()
         };
         self.given = (0..threads).map(|_| counters()).collect();
+    }
+
+    /// For each address the number that it had in a generation before; it is the same if the node's name is.
+    #[must_use]
+    pub fn addresses_in(&self, last: &Self) -> Vec<Option<usize>> {
+        fn named(snapshot: &Snapshot, (node, ip): (u32, IpAddr)) -> (&str, IpAddr) {
+            (&snapshot.nodes[node as usize].name, ip)
+        }
+        let before = last.addresses.iter().map(|a| named(last, *a));
+        let before: HashMap<_, usize> = before.zip(0..).collect();
+        let number = |a: &(u32, IpAddr)| before.get(&named(self, *a)).copied();
+        self.addresses.iter().map(number).collect()
+    }
+
+    /// Goes on from the counters of given addresses of a generation before, by [`Self::addresses_in`] it.
+    pub fn count_on(&mut self, last: &Self, addresses: &[Option<usize>]) {
+        self.count_given(last.given.len());
+        for (own, before) in self.given.iter().zip(&last.given) {
+            for (own, number) in own.iter().zip(addresses) {
+                own.count.add(number.map_or(0, |n| before[n].count.get()));
+            }
+        }
     }
 }
 

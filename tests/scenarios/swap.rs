@@ -1,12 +1,15 @@
 //! Generations and tables are put in each other's place while questions are answered: no answer may belong to neither.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use nearmost::answer::{LONGEST, Request, Scratch, Transport, answer};
-use nearmost::health::{STEADY, Table, Word};
+use nearmost::control::{self, Generation, load_text};
+use nearmost::health::{Check, Outcome, STEADY, Seen, Table, Time, Word};
 use nearmost::snapshot::{Current, Snapshot};
 
 use crate::dns::{Question, Reply};
@@ -39,6 +42,8 @@ fn generation(number: u64) -> Snapshot {
 fn only(slot: usize) -> Table {
     Table::new((0..3).map(|n| Word::new(n == slot, STEADY, 0)).collect())
 }
+
+const NOW: Time = Time::from_secs(1_800_000_000);
 
 fn question() -> Question {
     Question::read("get.example.org A from 192.88.99.1").expect("a question")
@@ -110,4 +115,80 @@ fn a_table_of_another_generation_is_noticed() {
     let (even, odd) = (generation(0), generation(1));
     let wrong = given(&even, &odd.table.load(), &question());
     assert_eq!(wrong, ["192.0.2.1".parse::<IpAddr>().expect("an address")]);
+}
+
+/// A node whose name has other addresses again and again: each generation goes on from the one before, as the collector does it. Each
+/// has a living and a dead address, now in this order and now in that, so that the same number means another check; and one node that
+/// stays, so that the pool never falls open.
+#[test]
+fn addresses_that_change_are_given_only_once_they_are_known_to_live() {
+    const SWAPS: u8 = 60;
+    let text = "[zone.\"get.example.org\"]\nns = [\"ns1.example.org\"]\npools = { \"@\" = \"site\" }\n[pool.site]\nprobe = \"tcp:80\"\nnone = \"nodata\"\nanswer = 2\n[node.moves]\nat = \"FRA\"\nhost = \"mirror.example\"\n[node.stays]\nat = \"FRA\"\nip = [\"192.0.2.99\"]\n";
+    let mut parts = load_text(Path::new("swap.toml"), text)
+        .parts
+        .expect("a good configuration");
+    // Odd is alive, even is dead.
+    let address = |n: u8| IpAddr::from([198, 51, 100, n]);
+    let lives = |ip: &IpAddr| match ip {
+        IpAddr::V4(ip) => ip.octets()[3] % 2 == 1,
+        IpAddr::V6(_) => false,
+    };
+    let found = |check: &Check| Outcome {
+        result: if lives(&check.address) {
+            Ok(())
+        } else {
+            Err("refused".into())
+        },
+        latency: Duration::ZERO,
+        seen: Seen::default(),
+    };
+    let Generation {
+        snapshot,
+        mut board,
+    } = control::build(&parts, 1, NOW).expect("it can be built");
+    board.observe(0, found(&board.checks()[0].clone()), NOW);
+    snapshot.table.publish(snapshot.judge(board.table(NOW)));
+    let current = Current::new(snapshot);
+    let done = AtomicBool::new(false);
+    let seen: HashSet<Vec<IpAddr>> = thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let (mut seen, question) = (HashSet::new(), question());
+            while !done.load(Ordering::Acquire) || seen.is_empty() {
+                let snapshot = current.load();
+                let table = snapshot.table.load();
+                seen.insert(given(&snapshot, &table, &question));
+            }
+            seen
+        });
+        for swap in 0..SWAPS {
+            let (one, other) = (
+                address(swap * 4 + swap % 2),
+                address(swap * 4 + 2 + (swap + 1) % 2),
+            );
+            parts.config.nodes[0].addresses = vec![one, other];
+            let next = control::rebuild(&parts, &current.get(), NOW).expect("it can be built");
+            let Generation {
+                snapshot,
+                board: mut fresh,
+            } = next;
+            let known = fresh.go_on(&board);
+            assert_eq!(known.iter().flatten().count(), 1, "the one that stays");
+            board = fresh;
+            snapshot.table.publish(snapshot.judge(board.table(NOW)));
+            current.publish(snapshot);
+            thread::yield_now();
+            for (number, _) in known.iter().enumerate().filter(|k| k.1.is_none()) {
+                board.observe(number, found(&board.checks()[number].clone()), NOW);
+                let snapshot = current.get();
+                snapshot.table.publish(snapshot.judge(board.table(NOW)));
+                thread::yield_now();
+            }
+        }
+        done.store(true, Ordering::Release);
+        reader.join().expect("no panic")
+    });
+    for answer in seen {
+        assert!(!answer.is_empty() && answer.len() <= 2, "{answer:?}");
+        assert!(answer.iter().all(lives), "{answer:?}");
+    }
 }

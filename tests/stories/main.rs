@@ -26,6 +26,7 @@ mod faults;
 mod freeze;
 mod load;
 mod mirrors;
+mod names;
 mod orders;
 mod resolver;
 mod start;
