@@ -154,10 +154,10 @@ impl Handle {
         })
     }
 
-    /// As [`Handle::order`], and tells when the nodes can be stopped once what was being answered meanwhile is out.
+    /// Does what an operator wants, and tells when the nodes can be stopped once what was being answered meanwhile is out.
     ///
     /// # Errors
-    /// As [`Handle::order`].
+    /// In words, and nothing was done: no such node, no such state, an end that is over, a pool that would keep too little.
     pub async fn order_and_settle(&self, wanted: &Wanted) -> Result<Done, String> {
         let done = self.order(wanted)?;
         tokio::time::sleep(SETTLED).await;
