@@ -40,31 +40,26 @@ pub(super) fn answer<'s>(
     writer: &mut Writer<'_>,
     given: &mut Given,
 ) -> Did<'s> {
-    let mut did = Did::default();
-    let mut pool = request.used.pool;
-    // Pools that answer for one another do not do so in a circle: no configuration with one is taken.
-    let (steering, choice) = loop {
-        let Some(family) = family(snapshot, pool, request.qtype) else {
-            // The pool has no such addresses, whoever asks.
-            did.error = did.none_left.then_some(ExtendedError::NONE_LEFT);
-            return did;
-        };
-        let steering = &family.of(request.asker.resolver).steering;
-        let choice = steering.walk(request.asker.client, table, request.draw, &mut ());
-        did.scope = did.scope.max(choice.scope);
-        match &steering.none {
-            NoneLeft::Pool { number, .. } if choice.outcome == Outcome::Elsewhere => {
-                did.none_left = true;
-                pool = *number;
-            }
-            NoneLeft::Cname(name) if choice.outcome == Outcome::Elsewhere => {
-                did.none_left = true;
-                did.alias = Some((name, ttl(request.used, 0)));
-                return did;
-            }
-            _ => break (steering, choice),
-        }
+    let Some(family) = family(snapshot, request.used.pool, request.qtype) else {
+        // The pool has no such addresses, whoever asks.
+        return Did::default();
     };
+    let steering = &family.of(request.asker.resolver).steering;
+    let choice = steering.walk(request.asker.client, table, request.draw, &mut ());
+    let mut did = Did {
+        scope: choice.scope,
+        ..Did::default()
+    };
+    if choice.outcome == Outcome::Elsewhere {
+        return elsewhere(
+            snapshot,
+            table,
+            (request, &steering.none, did),
+            owner,
+            writer,
+            given,
+        );
+    }
     let open = choice.outcome != Outcome::InService;
     if open {
         did.servfail = choice.outcome == Outcome::ServFail;
@@ -76,10 +71,8 @@ pub(super) fn answer<'s>(
             ExtendedError::NONE_LEFT
         });
     }
-    // What another pool answers holds as long as this one has nobody: no longer than that can be known.
-    let cap = if did.none_left { 0 } else { choice.ttl_cap };
-    did.none_left |= open;
-    let ttl = ttl(request.used, cap);
+    did.none_left = open;
+    let ttl = ttl(request.used, choice.ttl_cap);
     given.ttl = ttl;
     let mark = writer.mark();
     for &member in choice.members() {
@@ -97,6 +90,46 @@ pub(super) fn answer<'s>(
         }
     }
     did
+}
+
+/// Where a pool has nobody left: what another pool or name says in its place. Pools do not answer for one another in a circle: no
+/// configuration with one is taken.
+#[cold]
+fn elsewhere<'s>(
+    snapshot: &'s Snapshot,
+    table: &Table,
+    (request, none, did): (Request, &'s NoneLeft, Did<'s>),
+    owner: Place<'_>,
+    writer: &mut Writer<'_>,
+    given: &mut Given,
+) -> Did<'s> {
+    // It holds as long as this pool has nobody: no longer than that can be known.
+    let used = PoolUse {
+        max_ttl: request.used.min_ttl,
+        ..request.used
+    };
+    let other = match none {
+        NoneLeft::Pool { number, .. } => {
+            let used = PoolUse {
+                pool: *number,
+                ..used
+            };
+            let request = Request { used, ..request };
+            answer(snapshot, table, request, owner, writer, given)
+        }
+        NoneLeft::Cname(name) => Did {
+            alias: Some((name, used.min_ttl)),
+            ..Did::default()
+        },
+        _ => Did::default(),
+    };
+    let silent = other.records == 0 && other.alias.is_none() && !other.servfail && !other.truncated;
+    Did {
+        scope: other.scope.max(did.scope),
+        none_left: true,
+        error: other.error.or(silent.then_some(ExtendedError::NONE_LEFT)),
+        ..other
+    }
 }
 
 /// The half of a pool that answers a type; ANY takes the one there is.
