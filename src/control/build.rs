@@ -1,9 +1,10 @@
 //! Parts to a generation: zones to trees, pools to maps, addresses to checks and slots.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::io;
 use std::net::IpAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -187,15 +188,12 @@ fn damping(config: &Config, pools: &[Asked]) -> Vec<Damping> {
         .filter(|(pool, _)| pool.damping);
     let families = both.flat_map(|(_, asked)| [&asked.v4, &asked.v6]).flatten();
     let damping = |Family { steering, .. }: &Family| {
-        // A node with addresses of its own for some clients is several members.
-        let mut nodes: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
-        for (number, member) in (0..).zip(steering.members.iter()) {
-            let slots = steering.addresses_of(number).iter();
-            let slots = slots.map(|a| a.slot as usize);
-            nodes.entry(member.node).or_default().extend(slots);
-        }
+        let slots = |members: Range<u16>| {
+            let addresses = members.flat_map(|member| steering.addresses_of(member));
+            addresses.map(|a| a.slot as usize).collect()
+        };
         Damping {
-            nodes: nodes.into_values().collect(),
+            nodes: steering.nodes().map(|(_, own)| slots(own)).collect(),
         }
     };
     families.map(damping).collect()

@@ -1,7 +1,5 @@
 //! `keep`: what must be left in service when operators take nodes out.
 
-use std::collections::BTreeMap;
-
 use super::plan::capacities;
 use crate::health::Table;
 use crate::policy::Keep;
@@ -40,21 +38,19 @@ struct Left {
 /// What is left without some nodes.
 fn left(snapshot: &Snapshot, table: &Table, family: &Family, without: &[String]) -> Left {
     let steering = &family.steering;
-    // A node with addresses of its own for some clients is several members, and counts once.
-    let mut nodes: BTreeMap<u32, (bool, u64)> = BTreeMap::new();
     let all = capacities(&steering.members, &snapshot.nodes);
-    for ((number, member), capacity) in (0..).zip(steering.members.iter()).zip(all) {
-        let node = nodes.entry(member.node).or_default();
-        node.0 |= steering.word(number, table).in_service();
-        node.1 += capacity.unwrap_or(0);
-    }
     let mut left = Left {
         nodes: 0,
-        of: nodes.len(),
+        of: 0,
         capacity: 0,
-        whole: nodes.values().map(|(_, capacity)| capacity).sum(),
+        whole: 0,
     };
-    for (node, (in_service, capacity)) in nodes {
+    for (node, mut members) in steering.nodes() {
+        let own = &all[usize::from(members.start)..usize::from(members.end)];
+        let capacity: u64 = own.iter().flatten().sum();
+        left.of += 1;
+        left.whole += capacity;
+        let in_service = members.any(|m| steering.word(m, table).in_service());
         if in_service && !without.contains(&snapshot.nodes[node as usize].name) {
             left.nodes += 1;
             left.capacity += capacity;

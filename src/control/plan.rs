@@ -80,7 +80,8 @@ pub(super) fn capacities(members: &[Member], nodes: &[Node]) -> Vec<Option<u64>>
     let node = |m: &Member| &nodes[m.node as usize];
     let all = members.iter().all(|m| node(m).capacity.is_some());
     let capacity = |(number, m): (usize, &Member)| {
-        let counts = members[..number].iter().any(|other| other.node == m.node);
+        let before = number.checked_sub(1).map(|before| members[before].node);
+        let counts = before == Some(m.node);
         let stated = node(m).capacity.filter(|_| all);
         (!counts).then(|| stated.unwrap_or(node(m).weight).into())
     };

@@ -1,6 +1,7 @@
 //! The walk: down a client's list past everything that is not in service, to the members that it is given.
 
 use std::net::IpAddr;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::map::{Entry, List, Map};
@@ -15,7 +16,7 @@ pub struct Steering {
     pub map: Arc<Map>,
     /// Maps for while too few members are in service.
     pub spill: Option<Arc<Spill>>,
-    /// The members, by their numbers in the map; pools of the same nodes share them.
+    /// The members, by their numbers in the map, those of one node together; pools of the same nodes share them.
     pub members: Arc<[Member]>,
     /// The members' addresses; pools share them where they share their states too.
     pub addresses: Arc<[Address]>,
@@ -183,6 +184,17 @@ impl Steering {
             self.draw(&mut choice, wanted, draw);
         }
         choice
+    }
+
+    /// The members of each node, which stand together: a node with addresses of its own for some clients is several.
+    pub fn nodes(&self) -> impl Iterator<Item = (u32, Range<u16>)> {
+        let mut next = 0;
+        let same = |a: &Member, b: &Member| a.node == b.node;
+        self.members.chunk_by(same).map(move |own| {
+            let first = next;
+            next += u16::try_from(own.len()).expect("there are at most 32,768 members");
+            (own[0].node, first..next)
+        })
     }
 
     /// How many of the pool's reserves have joined, by who is in service; none: it has none.

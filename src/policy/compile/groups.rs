@@ -151,15 +151,7 @@ impl Plan {
     /// never given to it.
     fn is_elsewhere(&self, number: u16, whom: Whom) -> Option<bool> {
         let member = &self.members[usize::from(number)];
-        let alone = member.home.is_empty() && !self.has_routes();
-        if alone {
-            return Some(false);
-        }
-        let same = || {
-            (0..)
-                .zip(&self.members)
-                .filter(|(_, m)| m.name == member.name)
-        };
+        let same = || self.of_name(number);
         let own = same().find(|(_, m)| m.home.iter().any(|s| s.means(whom)));
         // Without one for it, those for everybody; without such, the first that others may have.
         let own = own
@@ -169,8 +161,13 @@ impl Plan {
         (!elsewhere || !member.private).then_some(elsewhere)
     }
 
-    fn has_routes(&self) -> bool {
-        self.members.iter().any(|m| !m.home.is_empty())
+    /// The members of the same name as one, with their numbers.
+    fn of_name(&self, number: u16) -> impl Iterator<Item = (u16, &Member)> {
+        let at = usize::from(number);
+        let same = move |m: &&Member| m.name == self.members[at].name;
+        let before = self.members[..at].iter().rev().take_while(same).count();
+        let first = number - u16::try_from(before).expect("it is below the number");
+        (first..).zip(self.members[at - before..].iter().take_while(same))
     }
 
     /// The rule for a client, and its number from 1.

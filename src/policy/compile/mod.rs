@@ -26,7 +26,7 @@ use crate::geo::{
 /// All that decides a map: pools for which it is equal share one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// The members, in the order of the pool.
+    /// The members, in the order of the pool; those of one name stand together.
     pub members: Vec<Member>,
     /// Members of one answer; none: all.
     pub answer: Option<u8>,
