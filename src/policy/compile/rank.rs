@@ -22,6 +22,15 @@ pub(super) struct Rank<'a> {
     chords: Vec<f64>,
 }
 
+/// What a place's distances are reckoned from.
+#[derive(Clone, Copy)]
+pub(super) enum From<'a> {
+    Point(Point),
+    Residents(&'a Residents),
+    /// They are known, by member.
+    Km(&'a [f64]),
+}
+
 /// Of a longer first band only so many are in a head: a hundred thousand of them stay below 7 MB.
 const LONGEST_BAND: usize = 32;
 /// So many are ranked without asking who of them can matter: that costs as much.
@@ -112,20 +121,9 @@ impl<'a> Rank<'a> {
     }
 
     /// The head of a place, one group of members after the other.
-    pub(super) fn groups_from(&mut self, point: Point, groups: &[Vec<u16>], head: &mut Vec<Entry>) {
-        head.clear();
-        for group in groups {
-            if head.len() < self.wanted() {
-                self.look_from(point, group);
-                self.head(unit(point), head);
-            }
-        }
-    }
-
-    /// The head of a place by given kilometres, one group of members after the other.
-    pub(super) fn groups_from_km(
+    pub(super) fn groups_from(
         &mut self,
-        km: &[f64],
+        from: From<'_>,
         unit: u64,
         groups: &[Vec<u16>],
         head: &mut Vec<Entry>,
@@ -133,10 +131,10 @@ impl<'a> Rank<'a> {
         head.clear();
         for group in groups {
             if head.len() < self.wanted() {
-                self.left.clear();
-                self.left.extend_from_slice(group);
-                for member in group.iter().map(|m| usize::from(*m)) {
-                    self.km[member] = km[member] * self.factors.get(member).unwrap_or(&1.0);
+                match from {
+                    From::Point(point) => self.look_from(point, group),
+                    From::Residents(people) => self.look_from_residents(people, group),
+                    From::Km(km) => self.look_by(km, group),
                 }
                 self.head(unit, head);
             }
@@ -156,9 +154,9 @@ impl<'a> Rank<'a> {
         }
         for member in &self.left {
             let member = usize::from(*member);
-            let factor = self.factors.get(member).unwrap_or(&1.0);
-            self.km[member] = chord_to_km(squared_chord(here, self.units[member])) * factor;
+            self.km[member] = chord_to_km(squared_chord(here, self.units[member]));
         }
+        self.count_bias();
     }
 
     /// The head of all who are known to live in some cities, by the mean distance.
@@ -169,24 +167,7 @@ impl<'a> Rank<'a> {
         head: &mut Vec<Entry>,
     ) {
         let all = self.all();
-        self.groups_from_residents(people, unit, &[all], head);
-    }
-
-    /// The same, one group of members after the other.
-    pub(super) fn groups_from_residents(
-        &mut self,
-        people: &Residents,
-        unit: u64,
-        groups: &[Vec<u16>],
-        head: &mut Vec<Entry>,
-    ) {
-        head.clear();
-        for group in groups {
-            if head.len() < self.wanted() {
-                self.look_from_residents(people, group);
-                self.head(unit, head);
-            }
-        }
+        self.groups_from(From::Residents(people), unit, &[all], head);
     }
 
     fn look_from_residents(&mut self, people: &Residents, of: &[u16]) {
@@ -197,10 +178,30 @@ impl<'a> Rank<'a> {
         }
         for member in &left {
             let member = usize::from(*member);
-            let factor = self.factors.get(member).unwrap_or(&1.0);
-            self.km[member] = people.mean_km(self.units[member]) * factor;
+            self.km[member] = people.mean_km(self.units[member]);
         }
         self.left = left;
+        self.count_bias();
+    }
+
+    fn look_by(&mut self, km: &[f64], of: &[u16]) {
+        self.left.clear();
+        self.left.extend_from_slice(of);
+        for member in of.iter().map(|m| usize::from(*m)) {
+            self.km[member] = km[member];
+        }
+        self.count_bias();
+    }
+
+    /// Has those left count as far as their bias says.
+    fn count_bias(&mut self) {
+        if self.factors.is_empty() {
+            return;
+        }
+        for member in &self.left {
+            let member = usize::from(*member);
+            self.km[member] *= self.factors[member];
+        }
     }
 
     /// Members that a head has at least, if there are so many: those of one answer, with two of them out.
@@ -255,16 +256,14 @@ impl<'a> Rank<'a> {
         }));
         if self.plan.spread {
             self.spread();
-            self.drawn.truncate(most);
-            self.band.clear();
-            self.band.extend(self.drawn.iter().map(|drawn| drawn.2));
-            return;
+        } else {
+            if self.drawn.len() > most {
+                self.drawn.select_nth_unstable(most);
+                self.drawn.truncate(most);
+            }
+            self.drawn.sort_unstable();
         }
-        if self.drawn.len() > most {
-            self.drawn.select_nth_unstable(most);
-            self.drawn.truncate(most);
-        }
-        self.drawn.sort_unstable();
+        self.drawn.truncate(most);
         self.band.clear();
         self.band.extend(self.drawn.iter().map(|drawn| drawn.2));
     }

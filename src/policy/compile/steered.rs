@@ -9,7 +9,7 @@ use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use super::groups::Groups;
 use super::measured::{Measurements, Subjects};
-use super::rank::{Rank, Residents, hash, unit};
+use super::rank::{From, Rank, Residents, hash, unit};
 use super::{Cities, Plan, Unknown};
 use crate::geo::{CARRIER, Country, Place, Point, Spot, World};
 use crate::policy::map::{Entry, ListId, Lists, Map, NO_TAIL, aligned};
@@ -151,8 +151,9 @@ impl Steered<'_> {
             people = (self.cities)(None);
         }
         let people = Residents::new(&people);
+        let groups = &self.classes[class];
         self.rank
-            .groups_from_residents(&people, unit, &self.classes[class], &mut head);
+            .groups_from(From::Residents(&people), unit, groups, &mut head);
         let list = self.with_tail(class, head);
         self.vague.insert((class, country), list);
         list
@@ -170,7 +171,8 @@ impl Steered<'_> {
                 let of_country = || place.country.map_or(0, |c| hash(c.code().as_bytes()));
                 let unit = point.map_or_else(of_country, unit);
                 let mut head = Vec::new();
-                self.rank.groups_from_km(worth, unit, groups, &mut head);
+                self.rank
+                    .groups_from(From::Km(worth), unit, groups, &mut head);
                 Some(self.with_tail(class, head))
             }
             (None, Some(point)) if found.moved => Some(self.with_point(class, point)),
@@ -180,8 +182,12 @@ impl Steered<'_> {
 
     fn with_point(&mut self, class: usize, point: Point) -> ListId {
         let mut head = Vec::new();
-        self.rank
-            .groups_from(point, &self.classes[class], &mut head);
+        self.rank.groups_from(
+            From::Point(point),
+            unit(point),
+            &self.classes[class],
+            &mut head,
+        );
         self.with_tail(class, head)
     }
 
