@@ -8,13 +8,15 @@
     reason = "a test ends with what goes wrong, and says what it saw"
 )]
 
+#[path = "common/databases.rs"]
+mod databases;
 mod dns;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
+use databases::full;
 use dns::message::{self, Edns, rtype};
 use dns::ours;
 use dns::peers::Folder;
@@ -227,21 +229,6 @@ impl Random {
     }
 }
 
-/// The full City database; none, and a line that says so, where it cannot be had.
-fn city() -> Option<PathBuf> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("geoip/make/fetch-city");
-    let fetched = Command::new(script).output().unwrap();
-    let path = PathBuf::from(String::from_utf8_lossy(&fetched.stdout).trim());
-    if fetched.status.success() && path.is_file() {
-        return Some(path);
-    }
-    let why = String::from_utf8_lossy(&fetched.stderr);
-    let required = std::env::var_os("NEARMOST_REQUIRE_ALL").is_some();
-    assert!(!required, "{why}");
-    println!("skipped: {why}");
-    None
-}
-
 fn configuration(city: &Path) -> String {
     let mut text = format!(
         "[geo]\ndatabases = [{city:?}]\n[zone.example]\nns = [\"ns.elsewhere\"]\npools = {{ get = \"site\" }}\n\
@@ -256,7 +243,7 @@ fn configuration(city: &Path) -> String {
 
 #[test]
 fn clients_are_given_the_nearest_node() {
-    let Some(city) = city() else { return };
+    let Some(city) = full(&[]) else { return };
     let folder = Folder::new("nearest");
     let snapshot = ours::snapshot(folder.path(), &[], &configuration(&city));
     let mut oracle = Oracle {

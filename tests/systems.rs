@@ -6,33 +6,21 @@
     reason = "a test ends with what goes wrong, and says what it saw"
 )]
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+#[path = "common/databases.rs"]
+mod databases;
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
+
+use databases::full;
 use maxminddb::{Reader, path};
 use nearmost::control::load_text;
 use nearmost::geo::{Database, World};
 use nearmost::prefix::Client;
 
-/// The full ASN database; none, and a line that says so, where it cannot be had.
-fn asn() -> Option<PathBuf> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("geoip/make/fetch-city");
-    let fetched = Command::new(script).arg("asn").output().unwrap();
-    let path = PathBuf::from(String::from_utf8_lossy(&fetched.stdout).trim());
-    if fetched.status.success() && path.is_file() {
-        return Some(path);
-    }
-    let why = String::from_utf8_lossy(&fetched.stderr);
-    let required = std::env::var_os("NEARMOST_REQUIRE_ALL").is_some();
-    assert!(!required, "{why}");
-    println!("skipped: {why}");
-    None
-}
-
 #[test]
 fn systems_are_as_the_database_has_them() {
-    let Some(file) = asn() else { return };
+    let Some(file) = full(&["asn"]) else { return };
     let reader = Reader::open_readfile(&file).unwrap();
     let world = World::build(&[Database::open(&file).unwrap()], &[]);
     let mut known = 0;
