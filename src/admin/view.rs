@@ -1,6 +1,6 @@
 //! What the server tells about itself: the shapes of its JSON.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::answer::{self, AsnPart, Explanation};
 use crate::control::{Handle, HostLine, OrderLine, cities};
 use crate::geo::{World, nearest_city};
-use crate::health::{self, Board, Check, Frozen, Seen, State, Time};
+use crate::health::{self, Board, Check, Damped, Frozen, Seen, State, Time};
 use crate::metrics::Questions;
 use crate::prefix::{Client, Prefix};
 use crate::snapshot::{Family, Snapshot};
@@ -291,6 +291,7 @@ impl CheckLine {
             |(node, ip): &(u32, IpAddr)| (snapshot.nodes[*node as usize].name.as_str(), *ip);
         let shares: BTreeMap<(&str, IpAddr), f64> =
             snapshot.addresses.iter().map(named).zip(shares).collect();
+        let damped = board.damped_checks();
         let line = |number: usize, check: &Check, status: &health::Status| Self {
             node: check.node.clone(),
             address: check.address,
@@ -302,7 +303,7 @@ impl CheckLine {
             counts_as: board
                 .held(number)
                 .map(|held| held.counter.state().word().into()),
-            damped: board.damped_by(number).map(|damped| damped.words()),
+            damped: damped.get(&number).map(Damped::words),
             since: status.since.as_secs(),
             progress: status.counter.progress(check.probe.thresholds()),
             last_error: status.last_error.as_ref().map(|(_, error)| error.clone()),
@@ -328,15 +329,13 @@ impl CheckLine {
             share: shares.get(&(check.node.as_str(), check.address)).copied(),
         };
         let all = board.checks().iter().zip(board.statuses()).enumerate();
-        let checked: Vec<Self> = all
+        let mut lines: Vec<Self> = all
             .map(|(number, (check, status))| line(number, check, status))
             .collect();
-        let known = |node: &str, ip: IpAddr| {
-            let same = |l: &Self| l.node == node && l.address == ip;
-            checked.iter().any(same)
-        };
+        let probed = board.checks().iter().map(|c| (c.node.as_str(), c.address));
+        let probed: HashSet<(&str, IpAddr)> = probed.collect();
         let unprobed = snapshot.addresses.iter().map(named);
-        let unprobed = unprobed.filter(|(node, ip)| !known(node, *ip));
+        let unprobed = unprobed.filter(|address| !probed.contains(address));
         let unprobed = unprobed.map(|(node, ip)| Self {
             place: places.get(node).cloned().unwrap_or_default(),
             since: handle.started().as_secs(),
@@ -345,7 +344,8 @@ impl CheckLine {
             share: shares.get(&(node, ip)).copied(),
             ..Self::unprobed(node, ip)
         });
-        checked.iter().cloned().chain(unprobed).collect()
+        lines.extend(unprobed);
+        lines
     }
 
     /// The line of an address that nobody probes.

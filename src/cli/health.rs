@@ -29,20 +29,16 @@ pub(super) struct Health {
 
 impl Health {
     pub(super) fn run(&self, config: Option<&Path>) -> Result<ExitCode, Stop> {
-        let (code, text) = self.look(config)?;
-        if !self.watch {
-            print(&text);
-            return Ok(code);
-        }
         let terminal = std::io::stdout().is_terminal();
         loop {
             let (code, text) = self.look(config)?;
-            let shown = match terminal {
+            let shown = match (self.watch, terminal) {
+                (false, _) => print(&text),
                 // All at once, over what was there: nothing flickers.
-                true => print(&format!("\x1b[H\x1b[2J{text}")),
-                false => print(&format!("{text}---\n")),
+                (true, true) => print(&format!("\x1b[H\x1b[2J{text}")),
+                (true, false) => print(&format!("{text}---\n")),
             };
-            if !shown {
+            if !self.watch || !shown {
                 return Ok(code);
             }
             std::thread::sleep(AGAIN);

@@ -1,6 +1,6 @@
 //! `low` of a pool: nodes that join the others while too few of those are in service.
 
-use super::pool::{Known, matching};
+use super::pool::{Known, matching_among};
 use super::table::{Keys, Table, Value};
 use crate::diagnostic::Diagnostics;
 use crate::policy::{Below, Low, Use};
@@ -60,13 +60,7 @@ fn step(
     let below = below(&table.get("below")?, found);
     let value = table.get("use")?;
     let text = value.text(found)?;
-    let mut nodes = matching(text, value.span(), known, found);
-    if !nodes.is_empty() {
-        nodes.retain(|n| among.contains(n));
-        if nodes.is_empty() {
-            value.error(format!("\"{text}\" means no node of this pool"), found);
-        }
-    }
+    let nodes = matching_among(text, value.span(), among, known, found);
     Some(Low {
         below: below?,
         uses: Use {

@@ -178,12 +178,8 @@ fn select(
     }
     let mut out: Vec<usize> = Vec::new();
     for (text, span) in texts {
-        let meant = matching(text, span, known, found);
-        if !meant.is_empty() && !meant.iter().any(|i| among.contains(i)) {
-            found.error(span, format!("\"{text}\" means no node of this pool"));
-        }
-        for index in meant {
-            if among.contains(&index) && !out.contains(&index) {
+        for index in matching_among(text, span, among, known, found) {
+            if !out.contains(&index) {
                 out.push(index);
             }
         }
@@ -192,12 +188,7 @@ fn select(
 }
 
 /// The nodes that a name, `tag:x` or `*` means.
-pub(super) fn matching(
-    text: &str,
-    span: Span,
-    known: &Known<'_>,
-    found: &mut Diagnostics,
-) -> Vec<usize> {
+fn matching(text: &str, span: Span, known: &Known<'_>, found: &mut Diagnostics) -> Vec<usize> {
     let those = |test: &dyn Fn(&Node) -> bool| {
         let nodes = known.nodes.iter().enumerate();
         nodes
@@ -249,6 +240,24 @@ fn probe_list(value: &Value<'_>, known: &mut Known<'_>, found: &mut Diagnostics)
         }
     }
     out
+}
+
+/// The same among the nodes of a pool, which it must mean some of.
+pub(super) fn matching_among(
+    text: &str,
+    span: Span,
+    among: &[usize],
+    known: &Known<'_>,
+    found: &mut Diagnostics,
+) -> Vec<usize> {
+    let mut meant = matching(text, span, known, found);
+    if !meant.is_empty() {
+        meant.retain(|index| among.contains(index));
+        if meant.is_empty() {
+            found.error(span, format!("\"{text}\" means no node of this pool"));
+        }
+    }
+    meant
 }
 
 /// The index of a probe that is defined, or that its shorthand defines now.

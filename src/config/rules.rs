@@ -1,6 +1,6 @@
 //! `rules` of a pool: other nodes, or another order of them, for some clients.
 
-use super::pool::{Known, matching};
+use super::pool::{Known, matching_among};
 use super::selector;
 use super::table::{Keys, Table, Value};
 use crate::diagnostic::Diagnostics;
@@ -49,15 +49,7 @@ fn rule(
         if uses.iter().any(|u| u.text == text) {
             found.error(span, format!("\"{text}\" is used twice"));
         }
-        let mut nodes = (text != "*").then(|| matching(text, span, known, found));
-        if let Some(nodes) = &mut nodes
-            && !nodes.is_empty()
-        {
-            nodes.retain(|n| among.contains(n));
-            if nodes.is_empty() {
-                found.error(span, format!("\"{text}\" means no node of this pool"));
-            }
-        }
+        let nodes = (text != "*").then(|| matching_among(text, span, among, known, found));
         uses.push(Use {
             text: text.to_owned(),
             nodes,

@@ -14,7 +14,7 @@ use crate::config::{Canary, Config};
 use crate::geo::{Country, Point, World, country_at, country_cities, world_cities};
 use crate::health::{Board, CANARY, Check, Damping, Probe, Setup, Slot, Table, Time};
 use crate::policy::{
-    Address, Map, Measured, Member, Node, Plan, Pool, Reserve, Spill, Steering, compile,
+    Address, Map, Measured, Member, Node, Plan, Pool, Reserve, Spill, Steering, compile, weighed,
 };
 use crate::prefix::{Client, is_routable};
 use crate::snapshot::{ByResolver, Family, Pool as Asked, Settings, Snapshot, TableCell, Zones};
@@ -112,7 +112,7 @@ fn generation(
     maps: Vec<Compiled>,
 ) -> Result<Generation, Vec<String>> {
     let config = &parts.config;
-    let measured = latency::weighed(parts, now);
+    let measured = weighed(&parts.latency, now);
     let mut builder = Builder::new(config, &world, measured, maps);
     // One that is known by a name has time: it is nobody's until its addresses are known to be somewhere.
     let lost = |node: &&Node| node.at.is_none() && node.host.is_none();

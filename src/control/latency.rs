@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::load::Parts;
 use crate::config::{Config, read_latency};
 use crate::diagnostic::{Diagnostics, Sources, Span};
 use crate::geo::{Database, PlaceSource, Subject, World, nearest_city};
@@ -84,9 +83,4 @@ pub(super) fn of(members: &[Member], measured: &[Measured<usize>]) -> Arc<[Measu
         samples: m.samples.iter().filter_map(sample).collect(),
     });
     of.filter(|m| !m.samples.is_empty()).collect()
-}
-
-/// What all rows come to at the time of a build.
-pub(super) fn weighed(parts: &Parts, now: crate::health::Time) -> Vec<Measured<usize>> {
-    crate::policy::weighed(&parts.latency, now)
 }

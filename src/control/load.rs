@@ -1,9 +1,10 @@
 //! Files to a checked configuration: everything that can be wrong with them is told in one go.
 
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use crate::config::{self, Config, ZoneSource};
-use crate::diagnostic::{Diagnostics, Sources};
+use crate::diagnostic::{Diagnostics, Sources, Span};
 use crate::geo::{Database, Subject};
 use crate::policy::{LatencyRow, NoneLeft, Resolver, Selector};
 use crate::zone::{Data, Name, Record, file, rtype};
@@ -105,18 +106,24 @@ fn zones(
 
 /// A name that can become an alias has nothing else (RFC 1034 3.6.2).
 fn lone_aliases(config: &Config, zone: &Name, records: &[Record], found: &mut Diagnostics) {
-    let aliases = |name: &str| {
-        let pool = config.pools.iter().find(|p| p.name == name);
-        pool.is_some_and(|p| matches!(p.none, NoneLeft::Cname(_)))
-    };
+    let aliases = config.pools.iter();
+    let aliases = aliases.filter(|p| matches!(p.none, NoneLeft::Cname(_)));
+    let aliases: HashSet<&str> = aliases.map(|p| p.name.as_str()).collect();
+    if aliases.is_empty() {
+        return;
+    }
+    let mut others: HashMap<&Name, Span> = HashMap::new();
+    for record in records {
+        if matches!(record.data, Data::Plain { .. }) {
+            others.entry(&record.owner).or_insert(record.span);
+        }
+    }
     for record in records {
         let Data::Pool { pool, .. } = &record.data else {
             continue;
         };
-        let other = records
-            .iter()
-            .find(|r| r.owner == record.owner && matches!(r.data, Data::Plain { .. }));
-        if !aliases(pool) || (other.is_none() && record.owner != *zone) {
+        let other = others.get(&record.owner);
+        if !aliases.contains(&**pool) || (other.is_none() && record.owner != *zone) {
             continue;
         }
         let message = format!(
@@ -125,7 +132,7 @@ fn lone_aliases(config: &Config, zone: &Name, records: &[Record], found: &mut Di
         );
         let error = found.error(record.span, message);
         if let Some(other) = other {
-            error.note_at(other.span, "here");
+            error.note_at(*other, "here");
         }
     }
 }
@@ -140,10 +147,10 @@ fn made(
     config: &Config,
     zone: &config::Zone,
     ns: &[Name],
-    pools: &[(Name, usize, crate::diagnostic::Span)],
+    pools: &[(Name, usize, Span)],
     (max, min): (u32, u32),
 ) -> Vec<Record> {
-    let span = zone.span.unwrap_or(crate::diagnostic::Span::new(0, 0, 0));
+    let span = zone.span.unwrap_or(Span::new(0, 0, 0));
     let plain = |rtype: u16, rdata: Vec<u8>| Record {
         owner: zone.name.clone(),
         ttl: MADE_TTL,
@@ -177,7 +184,7 @@ fn made(
 }
 
 fn databases(config: &Config, found: &mut Diagnostics) -> Vec<Database> {
-    let mut open = |(path, span): &(PathBuf, crate::diagnostic::Span)| match Database::open(path) {
+    let mut open = |(path, span): &(PathBuf, Span)| match Database::open(path) {
         Ok(database) => Some(database),
         Err(error) => {
             found.error(*span, error.message);

@@ -204,21 +204,23 @@ impl<'a> Walk<'a> {
         .map_err(|e| corrupt(&e))?;
         let kind = metadata.database_type.to_lowercase();
         let says = |words: &[&str]| words.iter().any(|word| kind.contains(word));
-        let wanted = if says(&["city", "country", "enterprise"]) {
-            "neither `country.iso_code` nor `country_code` in its records"
+        let (asns, lacking) = if says(&["city", "country", "enterprise"]) {
+            (
+                false,
+                "neither `country.iso_code` nor `country_code` in its records",
+            )
         } else if says(&["asn"]) {
-            "no `autonomous_system_number` in its records"
+            (true, "no `autonomous_system_number` in its records")
         } else {
             return Err(format!(
                 "database of type \"{}\": a City, Country or ASN database is needed",
                 metadata.database_type
             ));
         };
-        let asns = wanted.contains("autonomous");
         let schema = schema(&reader).map_err(|e| corrupt(&e))?;
         let schema = schema.filter(|s| asns == matches!(s, Schema::Asn));
         let mut walk = Self {
-            schema: schema.ok_or(wanted)?,
+            schema: schema.ok_or(lacking)?,
             reader,
             learns: if asns {
                 Learns::Asns(BTreeMap::new())

@@ -1,5 +1,6 @@
 //! What follows from all results up to now: the words of the table, and what is told when more than one check decides.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::board::{Board, Event, Status, Time};
@@ -75,12 +76,19 @@ impl Board {
         self.damper.of(slot)
     }
 
-    /// Whether a slot is damped that is judged by a check.
+    /// The checks that judge a slot which is damped.
     #[must_use]
-    pub fn damped_by(&self, check: usize) -> Option<Damped> {
-        let all = self.slots.iter().enumerate();
-        let mut own = all.filter(|(_, slot)| slot.damping && slot.checks.contains(&check));
-        own.find_map(|(slot, _)| self.damper.of(slot))
+    pub fn damped_checks(&self) -> BTreeMap<usize, Damped> {
+        let damped = |(number, slot): (usize, _)| Some((slot, self.damper.of(number)?));
+        let slots = self.slots.iter().enumerate();
+        let slots = slots.filter(|(_, slot)| slot.damping).filter_map(damped);
+        let mut checks = BTreeMap::new();
+        for (slot, damped) in slots {
+            for check in &slot.checks {
+                checks.entry(*check).or_insert(damped);
+            }
+        }
+        checks
     }
 
     /// Goes on from what was known of a check before; its newest result stays.
