@@ -163,12 +163,13 @@ impl PoolLine {
     fn of(snapshot: &Snapshot, pool: &crate::snapshot::Pool) -> Self {
         let table = snapshot.table.load();
         let family = |Family { steering, .. }: &Family| {
-            let members = (0..).zip(steering.members.iter());
+            let serves = |m: u16| steering.word(m, &table).in_service();
             let (v4, v6, lists) = steering.map.size();
             FamilyLine {
-                nodes: steering.members.len(),
-                in_service: members
-                    .filter(|(m, _)| steering.word(*m, &table).in_service())
+                nodes: steering.nodes().count(),
+                in_service: steering
+                    .nodes()
+                    .filter(|(_, own)| own.clone().any(serves))
                     .count(),
                 none: steering.none.to_string(),
                 spilled: steering.spill.as_ref().and_then(|s| s.words(&table)),

@@ -344,3 +344,35 @@ fn a_broken_ipv6_costs_the_aaaa_and_nothing_else() {
         (aaaa().addresses() == ["::1"]).then_some(())
     });
 }
+
+#[test]
+fn a_node_with_addresses_for_some_clients_is_counted_once() {
+    let world = World::of(26, 3);
+    let more = format!(
+        "[[node.fra.address]]\nip = [\"{}\"]\nfor = [\"20.0.9.0/24\"]\n[node.nyc]",
+        world.ip(2)
+    );
+    let tyo = world.ip(2);
+    let config = world
+        .config("nodes = [\"fra\", \"nyc\"]")
+        .replace("[node.nyc]", &more)
+        .replace(
+            &format!("[node.tyo]\nat = \"Tokyo, JP\"\nip = [\"{tyo}\"]\n"),
+            "",
+        );
+    let server = Server::start(&config);
+    let counted = || {
+        let line = &server.json(&["status"])["pools"][0]["v4"];
+        (line["nodes"].clone(), line["in_service"].clone())
+    };
+    assert_eq!(counted(), (2.into(), 2.into()));
+
+    // In service as long as any of its addresses is.
+    world.now(0, Does::Refuse);
+    server.gives(FRA, &world.ip(1));
+    assert_eq!(counted(), (2.into(), 2.into()));
+    world.now(2, Does::Refuse);
+    eventually("none of its addresses is left", || {
+        (counted() == (2.into(), 1.into())).then_some(())
+    });
+}
