@@ -124,6 +124,9 @@ pub struct NodeLine {
     pub reason: String,
     /// Its addresses of this family.
     pub addresses: Vec<IpAddr>,
+    /// The name that it is given as, in a CNAME; none: it is given by its addresses.
+    #[serde(default)]
+    pub alias: Option<String>,
 }
 
 /// Explains what `client` is answered by its resolver. With a `board` reasons hold the probes' own words.
@@ -284,6 +287,11 @@ impl Explainer<'_> {
             if let (Some(behind), Verdict::Farther) = (behind, verdict) {
                 line.reason = format!("in service, but {behind}");
             }
+            let mut names = first.into_iter().chain([&member]);
+            let by_name = names.any(|m| steering.aliases.contains_key(m));
+            if by_name && verdict == Verdict::Spare {
+                line.reason = "in service, but a CNAME stands alone".into();
+            }
             let samples = measured.iter().flat_map(|m| &m.samples);
             let sample = samples.into_iter().find(|s| s.member == member);
             if let Some(sample) = sample {
@@ -345,9 +353,14 @@ impl Explainer<'_> {
     ) -> NodeLine {
         let node = &self.snapshot.nodes[steering.members[usize::from(member)].node as usize];
         let (state, why) = self.state(steering, member);
+        let alias = alias(steering, member);
+        let given = match &alias {
+            Some(name) => format!("given as a CNAME to {name}"),
+            None => "given".into(),
+        };
         let reason = match verdict {
-            Verdict::Given => "given".into(),
-            Verdict::GivenThoughOut => format!("given though {why}"),
+            Verdict::Given => given,
+            Verdict::GivenThoughOut => format!("{given} though {why}"),
             Verdict::Out => why,
             Verdict::Spare if steering.sticky => "as near, but the answer is full".into(),
             Verdict::Spare => "as near, but not drawn this time".into(),
@@ -362,6 +375,7 @@ impl Explainer<'_> {
             given: matches!(verdict, Verdict::Given | Verdict::GivenThoughOut),
             reason,
             addresses: steering.addresses_of(member).iter().map(|a| a.ip).collect(),
+            alias,
         }
     }
 
@@ -379,6 +393,7 @@ impl Explainer<'_> {
             given: false,
             reason,
             addresses: steering.addresses_of(member).iter().map(|a| a.ip).collect(),
+            alias: alias(steering, member),
         })
     }
 
@@ -451,6 +466,12 @@ impl Explainer<'_> {
     }
 }
 
+/// The name that a member is given as, without the final dot.
+fn alias(steering: &Steering, member: u16) -> Option<String> {
+    let name = steering.aliases.get(&member)?.to_string();
+    Some(name.trim_end_matches('.').to_owned())
+}
+
 /// The pool's nodes that are no members: questions of this family never lead to them.
 fn without_addresses(
     snapshot: &Snapshot,
@@ -468,6 +489,7 @@ fn without_addresses(
         given: false,
         reason: format!("has no IPv{} address", if v4 { 4 } else { 6 }),
         addresses: Vec::new(),
+        alias: None,
     })
 }
 

@@ -60,7 +60,7 @@ impl Scratch {
         self.given.numbers()
     }
 
-    /// The TTL that it gives them with, seconds.
+    /// The longest TTL that it gives them with, seconds.
     #[must_use]
     #[inline]
     pub fn given_ttl(&self) -> u32 {

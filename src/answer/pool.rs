@@ -1,4 +1,4 @@
-//! The addresses of a pool: find the client's range, walk its list past what is out, copy records.
+//! The addresses of a pool, or the name that is given instead: find the client's range, walk its list past what is out, copy records.
 
 use std::net::IpAddr;
 
@@ -73,11 +73,21 @@ pub(super) fn answer<'s>(
     }
     did.none_left = open;
     let ttl = ttl(request.used, choice.ttl_cap);
-    given.ttl = ttl;
+    // Behind an alias there may be another pool's answer.
+    given.ttl = given.ttl.max(ttl);
+    let serves = |a: &&Address| open || table.word(a.slot).in_service();
+    if let [member] = choice.members()
+        && let Some(name) = steering.aliases.get(member)
+    {
+        // What leads to the addresses counts as if they were given.
+        let led_to = steering.addresses_of(*member).iter().filter(serves);
+        led_to.for_each(|a| given.add(a.number));
+        did.alias = Some((name, ttl));
+        return did;
+    }
     let mark = writer.mark();
     for &member in choice.members() {
-        let some = steering.addresses_of(member).iter();
-        let some = some.filter(|a| open || table.word(a.slot).in_service());
+        let some = steering.addresses_of(member).iter().filter(serves);
         match addresses(some, ttl, owner, writer, given) {
             Ok(written) => did.records += written,
             Err(Full) => {
@@ -180,7 +190,7 @@ fn addresses<'a>(
 pub(super) struct Given {
     numbers: [u32; MOST],
     count: usize,
-    /// Seconds; of all of them.
+    /// Seconds: the longest of all of them.
     pub(super) ttl: u32,
 }
 
@@ -200,7 +210,7 @@ impl Given {
     }
 
     pub(super) fn clear(&mut self) {
-        self.count = 0;
+        (self.count, self.ttl) = (0, 0);
     }
 
     fn add(&mut self, number: u32) {

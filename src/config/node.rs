@@ -16,7 +16,7 @@ use crate::zone::Name;
 pub(super) static KEYS: Keys = Keys {
     known: &[
         "at", "country", "admin", "tags", "asn", "weight", "capacity", "tier", "bias", "ip",
-        "host", "address", "limit",
+        "host", "cname", "address", "limit",
     ],
     later: &["shadow"],
 };
@@ -39,6 +39,7 @@ pub(super) fn read(definition: &Definition<'_>, found: &mut Diagnostics) -> Node
     let Definition { name, table, .. } = definition;
     let (at, country) = location::read(table, found);
     let (addresses, host) = reached(name, table, found);
+    let cname = by_name(name, table, found);
     Node {
         name: (*name).to_owned(),
         at,
@@ -73,6 +74,7 @@ pub(super) fn read(definition: &Definition<'_>, found: &mut Diagnostics) -> Node
             .map(|v| routes(&v, found))
             .unwrap_or_default(),
         host,
+        cname,
     }
 }
 
@@ -133,6 +135,20 @@ fn reached(name: &str, table: &Table<'_>, found: &mut Diagnostics) -> (Vec<IpAdd
         addresses.unwrap_or_default(),
         host.and_then(|(host, _)| host),
     )
+}
+
+/// Whether clients are given the name of the node and not its addresses.
+fn by_name(name: &str, table: &Table<'_>, found: &mut Diagnostics) -> bool {
+    let Some(value) = table.get("cname") else {
+        return false;
+    };
+    let cname = value.truth(found).unwrap_or(false);
+    if cname && table.get("host").is_none() {
+        value
+            .error(format!("node \"{name}\" has `cname` but no `host`"), found)
+            .note("the name in `host` is what is given");
+    }
+    cname
 }
 
 /// A name that is resolved.

@@ -252,6 +252,9 @@ fn show_node(out: &mut Text, node: &Node) {
     }
     if let Some(host) = &node.host {
         out.value("host", name(host));
+        if node.cname {
+            out.value("cname", true);
+        }
     } else if !node.addresses.is_empty() {
         out.value("ip", addresses(&node.addresses));
     }

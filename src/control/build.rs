@@ -1,6 +1,6 @@
 //! Parts to a generation: zones to trees, pools to maps, addresses to checks and slots.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::Hash;
 use std::io;
 use std::net::IpAddr;
@@ -18,7 +18,7 @@ use crate::policy::{
 };
 use crate::prefix::{Client, is_routable};
 use crate::snapshot::{ByResolver, Family, Pool as Asked, Settings, Snapshot, TableCell, Zones};
-use crate::zone::{Data, Zone};
+use crate::zone::{Data, Name, Zone};
 
 /// A generation and the board of its checks; nothing is known of any check yet.
 #[derive(Debug)]
@@ -402,12 +402,24 @@ impl<'a> Builder<'a> {
             answer: pool.answer,
             sticky: pool.sticky,
             none: pool.none.clone(),
+            aliases: self.aliases(members),
         };
         Family {
             steering,
             plans,
             resolvers: None,
         }
+    }
+
+    /// The members that are given by the name of their node. Addresses for some clients are given as they stand.
+    fn aliases(&self, members: &[Member]) -> BTreeMap<u16, Arc<Name>> {
+        let alias = |(number, member): (u16, &Member)| {
+            let node = &self.nodes[member.node as usize];
+            let by_name = node.cname && member.route.is_none();
+            let name = node.host.as_ref().filter(|_| by_name)?;
+            Some((number, Arc::new(name.clone())))
+        };
+        (0..).zip(members).filter_map(alias).collect()
     }
 
     fn address(&mut self, pool: &Pool, node: usize, ip: IpAddr, host: Option<&String>) -> Address {

@@ -1,12 +1,12 @@
 //! Files to a checked configuration: everything that can be wrong with them is told in one go.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::config::{self, Config, ZoneSource};
 use crate::diagnostic::{Diagnostics, Sources, Span};
 use crate::geo::{Database, Subject};
-use crate::policy::{LatencyRow, NoneLeft, Resolver, Selector};
+use crate::policy::{LatencyRow, NoneLeft, Pool, Resolver, Selector};
 use crate::zone::{Data, Name, Record, file, rtype};
 
 /// All that the files say, and what is wrong with them.
@@ -107,8 +107,8 @@ fn zones(
 /// A name that can become an alias has nothing else (RFC 1034 3.6.2).
 fn lone_aliases(config: &Config, zone: &Name, records: &[Record], found: &mut Diagnostics) {
     let aliases = config.pools.iter();
-    let aliases = aliases.filter(|p| matches!(p.none, NoneLeft::Cname(_)));
-    let aliases: HashSet<&str> = aliases.map(|p| p.name.as_str()).collect();
+    let aliases = aliases.filter_map(|p| Some((p.name.as_str(), alias(config, p)?)));
+    let aliases: HashMap<&str, String> = aliases.collect();
     if aliases.is_empty() {
         return;
     }
@@ -123,7 +123,10 @@ fn lone_aliases(config: &Config, zone: &Name, records: &[Record], found: &mut Di
             continue;
         };
         let other = others.get(&record.owner);
-        if !aliases.contains(&**pool) || (other.is_none() && record.owner != *zone) {
+        let Some(why) = aliases.get(&**pool) else {
+            continue;
+        };
+        if other.is_none() && record.owner != *zone {
             continue;
         }
         let message = format!(
@@ -131,10 +134,30 @@ fn lone_aliases(config: &Config, zone: &Name, records: &[Record], found: &mut Di
             record.owner
         );
         let error = found.error(record.span, message);
+        error.note(why);
         if let Some(other) = other {
             error.note_at(*other, "here");
         }
     }
+}
+
+/// What makes the answer of a pool, or of one that answers in its place, a CNAME.
+fn alias(config: &Config, pool: &Pool) -> Option<String> {
+    let own = |pool: &Pool| {
+        let mut nodes = pool.nodes.iter().filter_map(|n| config.nodes.get(*n));
+        if let Some(node) = nodes.find(|n| n.cname) {
+            return Some(format!("node \"{}\" is given as a CNAME", node.name));
+        }
+        let by_name = matches!(pool.none, NoneLeft::Cname(_));
+        by_name.then(|| format!("pool \"{}\" has none = \"{}\"", pool.name, pool.none))
+    };
+    let next = |pool: &&Pool| match pool.none {
+        NoneLeft::Pool { number, .. } => config.pools.get(number as usize),
+        _ => None,
+    };
+    let all = std::iter::successors(Some(pool), next);
+    // A circle is an error of its own.
+    all.take(config.pools.len()).find_map(own)
 }
 
 /// Seconds for the SOA and NS of a zone that has no file.
@@ -247,5 +270,46 @@ fn unanswerable(config: &Config, databases: &[Database], found: &mut Diagnostics
                 )
                 .note(LIST_ONE);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is wrong with aliases where the pool `p` is at the zone's own name and at another.
+    fn aliases(pool: &str, more: &str) -> Vec<String> {
+        let text = format!(
+            "[zone.x]\nns = ['ns.example']\npools = {{ '@' = 'p', 'a' = 'p' }}\n[pool.p]\nnodes = ['ip']\n{pool}\n\
+             [node.ip]\nip = ['192.0.2.1']\n{more}\n[node.cdn]\nhost = 'cdn.example'\ncname = true"
+        );
+        let found = load_text(Path::new("/etc/nearmost/nearmost.toml"), &text).found;
+        let aliases = found.list.iter().filter(|d| d.message.contains("CNAME"));
+        let words = |d: &crate::diagnostic::Diagnostic| {
+            let why = d.notes.first().map_or("", |(_, why)| why);
+            format!("{}: {why}", d.message)
+        };
+        aliases.map(words).collect()
+    }
+
+    #[test]
+    fn an_alias_stands_alone_wherever_it_comes_from() {
+        let error = "pool \"p\" may answer with a CNAME, but x. has other records";
+        let other = "[pool.q]\nnodes = ['cdn']";
+        assert_eq!(aliases("", ""), [""; 0]);
+        assert_eq!(aliases("", other), [""; 0]);
+        assert_eq!(
+            aliases("none = 'cname:y.example'", ""),
+            [format!(
+                "{error}: pool \"p\" has none = \"cname:y.example\""
+            )]
+        );
+        assert_eq!(
+            aliases("none = 'pool:q'", other),
+            [format!("{error}: node \"cdn\" is given as a CNAME")]
+        );
+        // A circle is told of by others.
+        let circle = "[pool.q]\nnodes = ['ip']\nnone = 'pool:p'";
+        assert_eq!(aliases("none = 'pool:q'", circle), [""; 0]);
     }
 }

@@ -38,6 +38,8 @@ pub struct Node {
     pub addresses: Vec<IpAddr>,
     /// The name whose addresses they are; none: they are stated.
     pub host: Option<Name>,
+    /// Clients are given that name, and never these addresses.
+    pub cname: bool,
     /// Addresses of the same machine for some clients.
     pub routes: Vec<Route>,
 }

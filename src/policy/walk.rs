@@ -1,5 +1,6 @@
 //! The walk: down a client's list past everything that is not in service, to the members that it is given.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use super::map::{Entry, List, Map};
 use super::{Answer, NoneLeft, Spill};
 use crate::health::{STEADY, Table, Word};
 use crate::prefix::Client;
+use crate::zone::Name;
 
 /// A pool for one family of addresses, ready to be asked.
 #[derive(Clone, Debug)]
@@ -26,6 +28,8 @@ pub struct Steering {
     pub sticky: bool,
     /// What is answered with no member in service.
     pub none: NoneLeft,
+    /// The members that are given by a name instead of their addresses, by their numbers.
+    pub aliases: BTreeMap<u16, Arc<Name>>,
 }
 
 /// A member: a node with addresses of this family.
@@ -86,7 +90,7 @@ pub enum Outcome {
 }
 
 impl Choice {
-    /// The members to be given, in order.
+    /// The members to be given, in order; one that is given by name is alone.
     #[must_use]
     pub fn members(&self) -> &[u16] {
         &self.members[..self.count]
@@ -154,7 +158,13 @@ impl Steering {
             Answer::Nodes(n) => usize::from(n).min(MOST),
             Answer::All => MOST,
         };
-        let gathered = if self.sticky { wanted } else { MOST };
+        // One that is given by name takes no place among others.
+        let room = if self.aliases.is_empty() {
+            wanted
+        } else {
+            MOST
+        };
+        let gathered = if self.sticky { room } else { MOST };
         let mut farther = false;
         for entry in list.entries() {
             farther |= entry.begins_band() && choice.count > 0;
@@ -179,9 +189,12 @@ impl Steering {
             witness.saw(entry, verdict);
         }
         if choice.count == 0 {
-            self.nobody(list, table, wanted, &mut choice);
+            self.nobody(list, table, room, &mut choice);
         } else if !self.sticky {
-            self.draw(&mut choice, wanted, draw);
+            self.draw(&mut choice, room, draw);
+        }
+        if !self.aliases.is_empty() {
+            self.alone(&mut choice, wanted);
         }
         choice
     }
@@ -259,6 +272,25 @@ impl Steering {
             rest.swap(0, drawn.unwrap_or(0));
         }
         choice.count = wanted;
+    }
+
+    /// A CNAME stands alone (RFC 1034 3.6.2): the first member is given by its name, or `wanted` of those that have none.
+    #[cold]
+    fn alone(&self, choice: &mut Choice, wanted: usize) {
+        let chosen = *choice;
+        let by_name = |member: &u16| self.aliases.contains_key(member);
+        let most = match (chosen.outcome, &self.none) {
+            (Outcome::FailOpen, NoneLeft::All) => MOST,
+            _ => wanted,
+        };
+        choice.count = 0;
+        match chosen.members() {
+            [first, ..] if by_name(first) => choice.give(*first),
+            members => {
+                let others = members.iter().filter(|m| !by_name(m));
+                others.take(most).for_each(|m| choice.give(*m));
+            }
+        }
     }
 
     /// What a client is given when nobody is in service.

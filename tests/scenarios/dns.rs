@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use hickory_proto::op::Message;
+use hickory_proto::rr::RData;
 use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 use nearmost::zone::Name;
 use nearmost::zone::rtype::RecordType;
@@ -171,6 +172,15 @@ impl Reply {
     /// Address and TTL of each address record, in order.
     pub(crate) fn addresses(&self) -> Vec<(IpAddr, u32)> {
         let of = |r: &hickory_proto::rr::Record| Some((r.data.ip_addr()?, r.ttl));
+        self.message.answers.iter().filter_map(of).collect()
+    }
+
+    /// Target, without the final dot, and TTL of each alias, in order.
+    pub(crate) fn aliases(&self) -> Vec<(String, u32)> {
+        let of = |r: &hickory_proto::rr::Record| match &r.data {
+            RData::CNAME(to) => Some((to.0.to_string().trim_end_matches('.').to_owned(), r.ttl)),
+            _ => None,
+        };
         self.message.answers.iter().filter_map(of).collect()
     }
 

@@ -53,7 +53,9 @@ impl Stage {
         let at = |e: String| (line, e);
         fs::create_dir_all(folder.join("zones")).map_err(|e| at(e.to_string()))?;
         let main = write(setting, folder)?;
-        let loaded = control::load(&main);
+        let mut loaded = control::load(&main);
+        let named = loaded.parts.iter_mut();
+        named.for_each(|parts| control::known_addresses(&mut parts.config, START));
         let _ = fs::remove_dir_all(folder);
         let told = loaded.found.list.iter().map(|d| match d.span {
             Some(span) => format!("{}: {}", loaded.sources.place(span), d.message),

@@ -278,6 +278,48 @@ fn no_answer_is_of_neither_generation_while_names_change() {
     assert_eq!(*panics, 0);
 }
 
+/// The name is all that is ever given of it; its addresses say whether.
+#[test]
+fn a_mirror_that_is_given_by_name() {
+    let world = World::of(105, 2);
+    let resolver = Resolver::start("127.105.1.53:0", Says::These(vec![world.ip(0)]));
+    let folder = folder(&world, &resolver);
+    let config = std::fs::read_to_string(folder.path("nearmost.toml")).unwrap();
+    let config = config
+        .replace("{ \"@\" = \"site\" }", "{ \"deb\" = \"site\" }")
+        .replace(
+            "host = \"mirror.example\"",
+            "host = \"mirror.example\"\ncname = true",
+        );
+    folder.write("nearmost.toml", &config);
+    let server = Server::start_in(&folder);
+    let given = || {
+        let question = Question::a("deb.get.example.org").from(FRA);
+        server.ask(&question).records()
+    };
+    let name =
+        |records: &[String]| records.len() == 1 && records[0].ends_with("CNAME mirror.example.");
+    assert!(name(&given()), "{:?}", given());
+    let explain = ["explain", "deb.get.example.org", "--from", "20.0.1.7"];
+    let why = server.run(&explain);
+    assert!(
+        why.out.contains("given as a CNAME to mirror.example"),
+        "{why:?}"
+    );
+    let shares = server.json(&["health", "fra"]);
+    assert_eq!(shares[0]["share"], 1.0, "{shares}");
+
+    world.now(0, Does::Refuse);
+    eventually("the other mirror is given", || {
+        given()[0]
+            .ends_with(&format!("A {}", world.ip(1)))
+            .then_some(())
+    });
+    assert_eq!(server.json(&["status"])["pools"][0]["v4"]["in_service"], 1);
+    world.now(0, Does::ok());
+    eventually("the name is given again", || name(&given()).then_some(()));
+}
+
 fn known_addresses(set: &[String]) -> serde_json::Value {
     let mut set: Vec<IpAddr> = set.iter().map(|a| a.parse().unwrap()).collect();
     set.sort();

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use crate::health::{STEADY, Table, Word};
 use crate::policy::walk::{Address, Member as Walked};
 use crate::policy::{Answer, NoneLeft, Outcome, Selector, Steering};
 use crate::prefix::{Client, Prefix};
+use crate::zone::Name;
 
 const BAND_OF_ONE: Near = Near {
     factor: 1.0,
@@ -102,6 +104,7 @@ fn steering(plan: &Plan, map: Map, answer: Answer, none: NoneLeft) -> Steering {
         answer,
         sticky: plan.sticky,
         none,
+        aliases: BTreeMap::new(),
     }
 }
 
@@ -516,5 +519,47 @@ fn limits_that_concern_nobody_change_nothing() {
         let entries = |map: &Map| map.find(v4(addr)).0.entries().collect::<Vec<_>>();
         assert_eq!(entries(&plain), entries(&limited));
         assert_eq!(plain.find(v4(addr)).1, limited.find(v4(addr)).1);
+    }
+}
+
+/// Whatever else is in service: a name alone, or as many addresses as there are, and the first is who would be first without names.
+#[test]
+fn who_is_given_by_name_is_given_alone() {
+    let places = [(50.0, 8.0), (50.0, 8.1), (50.1, 8.0), (50.1, 8.1)];
+    let plan = plan(&places, Some(2), Near::default(), true);
+    let map = compile(&plan, &world(&[(0, 0, 50.0, 8.0)]), &cities);
+    let bits = |mask: u16| (0..4).filter(move |n| mask >> n & 1 == 1);
+    let nones = [NoneLeft::Nearest, NoneLeft::All, NoneLeft::LeastBad];
+    for (up, named) in (0..16).flat_map(|up| (1..16).map(move |named| (up, named))) {
+        for (none, sticky) in nones.iter().flat_map(|n| [(n, true), (n, false)]) {
+            let mut steering = steering(&plan, map.clone(), Answer::Nodes(2), none.clone());
+            steering.sticky = sticky;
+            let table = table(&[0, 1, 2, 3].map(|n| up >> n & 1 == 1));
+            let walk = |s: &Steering| s.walk(v4(1), &table, u64::from(up), &mut ());
+            let plain = walk(&steering);
+            let name = Arc::new(Name::absolute("cdn.example").unwrap());
+            steering.aliases = bits(named).map(|n| (n, Arc::clone(&name))).collect();
+            let choice = walk(&steering);
+            assert_eq!(choice.outcome, plain.outcome);
+            let given = choice.members();
+            let first = plain.members()[0];
+            if named >> first & 1 == 1 {
+                assert_eq!(given, [first], "{up:b} {named:b}");
+                continue;
+            }
+            let all = match none {
+                NoneLeft::LeastBad if up == 0 => bits(1 << first).count(),
+                _ if up == 0 => bits(!named & 15).count(),
+                _ => bits(up & !named).count(),
+            };
+            let most = if up == 0 && *none == NoneLeft::All {
+                4
+            } else {
+                2
+            };
+            assert_eq!(given.len(), all.min(most), "{up:b} {named:b} {given:?}");
+            assert_eq!(given[0], first);
+            assert!(given.iter().all(|m| named >> m & 1 == 0));
+        }
     }
 }
