@@ -46,8 +46,22 @@ fn main() {
     );
     let now = Clock::start().now();
     let before = build(&parts, 1, now).expect("it builds").snapshot;
-    for nodes in [12, 50, 200, 1000] {
-        let more = load(&config(None, nodes));
+    for (nodes, share) in [
+        (12, false),
+        (50, false),
+        (200, false),
+        (1000, false),
+        (12, true),
+        (50, true),
+    ] {
+        let text = config(None, nodes);
+        let text = if share {
+            println!("with max_share = \"12%\":");
+            text.replace("[pool.p]\n", "[pool.p]\nmax_share = \"12%\"\n")
+        } else {
+            text
+        };
+        let more = load(&text);
         let (seconds, generation) = median(|| rebuild(&more, &before, now).expect("it builds"));
         let family = generation.snapshot.pools[0].v4.as_ref();
         let map = &family.expect("IPv4 nodes").steering.map;

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// Adds one.
-    pub fn count(&self) {
-        self.add(1);
+    /// Adds one; the number before.
+    #[inline]
+    pub fn count(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Adds `n`.

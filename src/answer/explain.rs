@@ -10,7 +10,8 @@ use super::{Asker, LONGEST, Request, Scratch, Transport, answer};
 use crate::geo::{Place, PlaceSource, World};
 use crate::health::{Board, STEADY, State, Table};
 use crate::policy::{
-    Cities, Entry, Member, NoneLeft, Outcome, Steering, Verdict, Whom, Witness, distances,
+    Cities, Entry, Measurements, Member, NoneLeft, Outcome, Plan, Steering, Verdict, Whom, Witness,
+    distances,
 };
 use crate::prefix::Client;
 use crate::snapshot::{Family, Pool, Snapshot};
@@ -227,6 +228,20 @@ struct Explainer<'a> {
     qtype: u16,
 }
 
+/// Says what counts for a member beside its distance.
+fn add_distances(line: &mut NodeLine, plan: &Plan, member: u16, measured: Option<&Measurements>) {
+    let mut samples = measured.into_iter().flat_map(|m| &m.samples);
+    if let Some(sample) = samples.find(|s| s.member == member) {
+        line.reason += &format!(", measured {:.1} ms", sample.rtt_ms);
+        line.measured_ms = Some(sample.rtt_ms);
+    }
+    let bias = plan.members[usize::from(member)].bias;
+    if bias.0 != 0 {
+        let km = line.km.unwrap_or_default() * bias.factor();
+        line.reason += &format!(", counted as {km:.0} km by its bias");
+    }
+}
+
 /// The word for a place or an order that follows from measured times.
 const LATENCY: &str = "latency";
 
@@ -238,6 +253,19 @@ impl Witness for Seen {
     const TO_THE_END: bool = true;
     fn saw(&mut self, entry: Entry, verdict: Verdict) {
         self.0.push((entry, verdict));
+    }
+}
+
+impl Seen {
+    /// Those about as near as the first.
+    fn first_band(&self) -> Vec<u16> {
+        let begins = |(_, (entry, _)): &(usize, &(Entry, Verdict))| entry.begins_band();
+        let end = self.0.iter().enumerate().skip(1).find(begins);
+        let end = end.map_or(self.0.len(), |(end, _)| end);
+        self.0[..end]
+            .iter()
+            .map(|(entry, _)| entry.member())
+            .collect()
     }
 }
 
@@ -273,6 +301,11 @@ impl Explainer<'_> {
             None => distances(plan, &place, self.cities),
         };
         let given = |member: u16| choice.members().contains(&member);
+        let worth = measured.as_ref().and_then(|m| m.worth.as_ref());
+        let worth = worth.unwrap_or(&km);
+        let (given_first, first_band) = (choice.members().first().copied(), seen.first_band());
+        // Those of whom nothing is known may be given nodes by a list: no distance decides then.
+        let known = place.point.is_some() || place.country.is_some();
         let v4 = steering.addresses.first().is_some_and(|a| a.ip.is_ipv4());
         let ranked = (1..).zip(seen.0).map(|(rank, (entry, verdict))| {
             let member = entry.member();
@@ -282,27 +315,18 @@ impl Explainer<'_> {
                 other => other,
             };
             let mut line = self.line(steering, member, rank, km[usize::from(member)], verdict);
-            let first = choice.members().first();
-            let behind = first.and_then(|first| plan.why_behind(member, *first, whom));
+            let behind = given_first.and_then(|first| plan.why_behind(member, first, whom));
+            let refused = || plan.why_refused(member, &first_band, worth, whom);
+            let behind = behind.or_else(|| refused().filter(|_| known));
             if let (Some(behind), Verdict::Farther) = (behind, verdict) {
                 line.reason = format!("in service, but {behind}");
             }
-            let mut names = first.into_iter().chain([&member]);
-            let by_name = names.any(|m| steering.aliases.contains_key(m));
+            let mut names = given_first.into_iter().chain([member]);
+            let by_name = names.any(|m| steering.aliases.contains_key(&m));
             if by_name && verdict == Verdict::Spare {
                 line.reason = "in service, but a CNAME stands alone".into();
             }
-            let samples = measured.iter().flat_map(|m| &m.samples);
-            let sample = samples.into_iter().find(|s| s.member == member);
-            if let Some(sample) = sample {
-                line.reason += &format!(", measured {:.1} ms", sample.rtt_ms);
-                line.measured_ms = Some(sample.rtt_ms);
-            }
-            let bias = plan.members[usize::from(member)].bias;
-            if bias.0 != 0 {
-                let km = km[usize::from(member)] * bias.factor();
-                line.reason += &format!(", counted as {km:.0} km by its bias");
-            }
+            add_distances(&mut line, plan, member, measured.as_ref());
             line
         });
         let never = (0..)

@@ -15,6 +15,7 @@ pub use client::Asker;
 pub use explain::{AsnPart, Explanation, NodeLine, PoolPart, explain};
 
 use crate::health::Table;
+use crate::prefix::Client;
 use crate::snapshot::Snapshot;
 use crate::wire::{
     Edns, ExtendedError, Header, Malformed, Opt, Query, Suffixes, Writer, class, flag, rcode,
@@ -122,6 +123,14 @@ pub fn answer(
             }
         }
     }
+}
+
+/// Whom an answer to a question is for; none: it is malformed.
+#[cold]
+#[must_use]
+pub fn client(snapshot: &Snapshot, request: Request<'_>) -> Option<Client> {
+    let query = Query::parse(request.packet).ok()?;
+    Some(Asker::of(&query, request.source, snapshot).client)
 }
 
 fn plain_opt(snapshot: &Snapshot) -> Opt<'_> {

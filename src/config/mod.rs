@@ -23,6 +23,7 @@ mod require;
 mod rules;
 mod selector;
 mod server;
+mod share;
 mod shorthand;
 mod show;
 mod show_probe;

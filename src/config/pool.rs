@@ -2,7 +2,7 @@
 
 use super::files::Definition;
 use super::table::{Keys, Table, Value};
-use super::{keep, low, none, prefer, probe, require, rules, unit};
+use super::{keep, low, none, prefer, probe, require, rules, share, unit};
 use crate::diagnostic::{Diagnostics, Span};
 use crate::health::Probe;
 use crate::policy::{Answer, Near, Node, NoneLeft, Pool, UnknownClient};
@@ -24,17 +24,11 @@ pub(super) static KEYS: Keys = Keys {
         "spread",
         "sticky",
         "low",
+        "max_share",
         "none",
         "unknown_client",
     ],
-    later: &[
-        "max_share",
-        "consistent",
-        "shadow",
-        "warn_cert",
-        "max_lag",
-        "soft_lag",
-    ],
+    later: &["consistent", "shadow", "warn_cert", "max_lag", "soft_lag"],
 };
 
 /// An answer of more nodes would not fit the packets that are sent.
@@ -71,24 +65,8 @@ pub(super) fn read(
             all
         }
     };
-    let probes = match (table.get("probe"), table.get("probes")) {
-        (Some(_), Some(both)) => {
-            both.error(
-                "\"probe\" and \"probes\" are given: keep one of them",
-                found,
-            );
-            Vec::new()
-        }
-        (Some(one), None) => {
-            let one = one
-                .text(found)
-                .and_then(|text| probe_named(text, one.span(), known, found));
-            one.into_iter().collect()
-        }
-        (None, Some(list)) => probe_list(&list, known, found),
-        (None, None) => Vec::new(),
-    };
-    Pool {
+    let probes = probes(table, known, found);
+    let mut pool = Pool {
         name: (*name).to_owned(),
         require: table
             .get("require")
@@ -131,7 +109,33 @@ pub(super) fn read(
             .get("unknown_client")
             .and_then(|v| unknown(&v, &nodes, known, found))
             .unwrap_or(UnknownClient::Server),
+        max_share: None,
         nodes,
+    };
+    pool.max_share = table
+        .get("max_share")
+        .and_then(|v| share::read(&v, &pool, known.nodes, found));
+    pool
+}
+
+/// The probes that judge a pool's nodes, by their numbers.
+fn probes(table: &Table<'_>, known: &mut Known<'_>, found: &mut Diagnostics) -> Vec<usize> {
+    match (table.get("probe"), table.get("probes")) {
+        (Some(_), Some(both)) => {
+            both.error(
+                "\"probe\" and \"probes\" are given: keep one of them",
+                found,
+            );
+            Vec::new()
+        }
+        (Some(one), None) => {
+            let one = one
+                .text(found)
+                .and_then(|text| probe_named(text, one.span(), known, found));
+            one.into_iter().collect()
+        }
+        (None, Some(list)) => probe_list(&list, known, found),
+        (None, None) => Vec::new(),
     }
 }
 

@@ -199,6 +199,9 @@ fn show_pool(out: &mut Text, pool: &Pool, config: &Config) {
     if !pool.low.is_empty() {
         out.value("low", list(pool.low.iter().map(low)));
     }
+    if let Some(share) = pool.max_share {
+        out.value("max_share", format!("\"{share}%\""));
+    }
     if !pool.rules.is_empty() {
         out.value("rules", list(pool.rules.iter().map(rule)));
     }

@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use super::audience::Audience;
 use super::load::Parts;
 use super::{latency, plan};
 use crate::config::{Canary, Config};
@@ -113,7 +114,7 @@ fn generation(
 ) -> Result<Generation, Vec<String>> {
     let config = &parts.config;
     let measured = weighed(&parts.latency, now);
-    let mut builder = Builder::new(config, &world, measured, maps);
+    let mut builder = Builder::new(config, &world, (measured, &parts.audience), maps);
     // One that is known by a name has time: it is nobody's until its addresses are known to be somewhere.
     let lost = |node: &&Node| node.at.is_none() && node.host.is_none();
     let lost = builder.nodes.iter().filter(lost);
@@ -257,6 +258,7 @@ struct Builder<'a> {
     world: &'a World,
     nodes: Vec<Node>,
     measured: Vec<Measured<usize>>,
+    audience: &'a Audience,
     probes: Vec<Arc<Probe>>,
     /// Pools that mean the same share a map.
     maps: Vec<Compiled>,
@@ -280,7 +282,7 @@ impl<'a> Builder<'a> {
     fn new(
         config: &'a Config,
         world: &'a World,
-        measured: Vec<Measured<usize>>,
+        (measured, audience): (Vec<Measured<usize>>, &'a Audience),
         maps: Vec<Compiled>,
     ) -> Self {
         let mut nodes = config.nodes.clone();
@@ -301,6 +303,7 @@ impl<'a> Builder<'a> {
             world,
             nodes,
             measured,
+            audience,
             probes,
             maps,
             nodes_of: HashSet::new(),
@@ -368,6 +371,9 @@ impl<'a> Builder<'a> {
             &reserves,
         );
         plan.latency = latency::of(&members, &self.measured);
+        if plan.max_share.is_some() {
+            plan.crowds = self.audience.of(&pool.name);
+        }
         let step = self.spills;
         self.spills += u32::from(!reserves.is_empty());
         let apart = plan.by_resolver(self.world);

@@ -23,7 +23,7 @@ impl Expiries {
             let longest = snapshot
                 .given
                 .iter()
-                .map(|own| own[number].ttl.take())
+                .map(|own| own.of[number].ttl.take())
                 .max();
             let Some(ttl) = longest.filter(|ttl| *ttl > 0) else {
                 continue;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use super::audience::Audience;
 use crate::config::{self, Config, ZoneSource};
 use crate::diagnostic::{Diagnostics, Sources, Span};
 use crate::geo::{Database, Subject};
@@ -31,6 +32,8 @@ pub struct Parts {
     pub databases: Vec<Database>,
     /// What was measured between clients and nodes.
     pub latency: Vec<LatencyRow>,
+    /// Where the clients of pools are, as far as some were seen.
+    pub audience: Audience,
 }
 
 /// Reads `nearmost.toml`, all that it names, and the folders beside it.
@@ -66,6 +69,7 @@ fn finish(loaded: &mut Loaded, config: Config) {
             zones,
             databases,
             latency,
+            audience: Audience::default(),
         });
     }
 }

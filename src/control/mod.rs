@@ -1,5 +1,6 @@
 //! Keeps the running server true to its files: builds generations, runs probers, publishes what they find.
 
+mod audience;
 mod build;
 mod collect;
 mod expiry;
@@ -18,6 +19,7 @@ mod states;
 mod tell;
 mod warn;
 
+pub use audience::Audience;
 pub use build::{Generation, build, cities, rebuild, rebuild_aside};
 pub use history::Entry;
 pub use hosts::{HostLine, known_addresses};

@@ -45,6 +45,8 @@ pub(super) fn of(
         rules: pool.rules.iter().map(|r| rule(r, members)).collect(),
         prefer: pool.prefer.clone(),
         latency: Vec::new().into(),
+        max_share: pool.max_share,
+        crowds: Vec::new().into(),
     };
     with_joined(&plan, reserves, 0)
 }

@@ -64,6 +64,7 @@ impl Handle {
         // Who was answering from it while the pointer was turned is done by then; what was handed out last must not be forgotten.
         std::thread::sleep(SETTLED);
         self.look_back(&last);
+        self.look_at_clients(&last);
         Ok(())
     }
 }

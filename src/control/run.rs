@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
+use super::audience::{self, Audience};
 use super::build::{Generation, build};
 use super::collect::collect;
 use super::expiry::{self, Expiries};
@@ -59,6 +60,7 @@ struct Shared {
     databases: Vec<String>,
     counters: Vec<Arc<Questions>>,
     shares: Mutex<Shares>,
+    audience: Mutex<Audience>,
     expiries: Mutex<Expiries>,
     history: Mutex<History>,
     swaps: mpsc::Sender<Swap>,
@@ -144,11 +146,17 @@ impl Handle {
 
     /// Keeps the states of all checks from time to time, for ever.
     async fn keep_states(self) {
-        loop {
+        for turn in 1u32.. {
             tokio::time::sleep(states::EVERY).await;
             let handle = self.clone();
             // A disk may be slow.
-            let _ = tokio::task::spawn_blocking(move || handle.write_states()).await;
+            let write = move || {
+                handle.write_states();
+                if turn.is_multiple_of(audience::WRITTEN) {
+                    handle.write_clients();
+                }
+            };
+            let _ = tokio::task::spawn_blocking(write).await;
         }
     }
 
@@ -209,6 +217,11 @@ impl Handle {
         &self.0.swaps
     }
 
+    pub(super) fn with_audience<T>(&self, look: impl FnOnce(&mut Audience) -> T) -> T {
+        let audience = self.0.audience.lock();
+        look(&mut audience.unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn lock_shares(&self) -> MutexGuard<'_, Shares> {
         self.0.shares.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -217,9 +230,12 @@ impl Handle {
     async fn look(self) {
         loop {
             tokio::time::sleep(shares::EVERY).await;
-            let mut shares = self.lock_shares();
-            // While nobody replaces it.
-            shares.look(&self.current().get());
+            {
+                let mut shares = self.lock_shares();
+                // While nobody replaces it.
+                shares.look(&self.current().get());
+            }
+            self.look_at_clients(&self.current().get());
         }
     }
 
@@ -302,6 +318,8 @@ pub fn start(path: &Path, mut parts: Parts) -> Result<Running, StartError> {
     let probing = runtime("probe", 1).map_err(system)?;
     let mut hosts = hosts::of(&mut parts.config, clock.now());
     hosts::first(&mut hosts, &mut parts.config, &probing, clock);
+    parts.audience = Audience::restore(parts.config.server.state.as_deref());
+    let audience = parts.audience.clone();
     let Generation {
         mut snapshot,
         mut board,
@@ -347,6 +365,7 @@ pub fn start(path: &Path, mut parts: Parts) -> Result<Running, StartError> {
         databases,
         counters,
         shares: Mutex::default(),
+        audience: Mutex::new(audience),
         expiries: Mutex::default(),
         history: Mutex::new(History::open(config.server.state.as_deref())),
         swaps,
@@ -522,6 +541,7 @@ impl Drop for Running {
         self.stop.store(true, Ordering::Relaxed);
         let _ = self.stopping.send(true);
         self.handle.write_states();
+        self.handle.write_clients();
         for worker in self.workers.drain(..) {
             let _ = worker.join();
         }

@@ -59,7 +59,7 @@ impl Shares {
 }
 
 fn sums(snapshot: &Snapshot) -> Vec<u64> {
-    let sum = |i: usize| snapshot.given.iter().map(|own| own[i].count.get()).sum();
-    let counted = snapshot.given.first().map_or(0, |own| own.len());
+    let sum = |i: usize| snapshot.given.iter().map(|own| own.of[i].count.get()).sum();
+    let counted = snapshot.given.first().map_or(0, |own| own.of.len());
     (0..counted).map(sum).collect()
 }

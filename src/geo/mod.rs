@@ -6,6 +6,7 @@ mod database;
 mod gazetteer;
 mod overrides;
 mod packed;
+mod people;
 mod places;
 mod point;
 mod record;
@@ -21,6 +22,7 @@ pub use gazetteer::{
 };
 pub use overrides::{Override, Subject};
 pub use packed::{Packed, Range};
+pub use people::Crowd;
 pub use places::{CARRIER, Place, PlaceId, PlaceSource, Subdivision, UNKNOWN};
 pub use point::{Country, EARTH_RADIUS_KM, Point, chord_to_km, squared_chord};
 pub use site::{Site, likely_country, resolve};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::asn::{Asn, Asns, Names};
 use super::database::Knows;
 use super::packed::{flatten, merge};
+use super::people::{Crowd, demand};
 use super::places::Places;
 use super::{
     CARRIER, Country, Database, Override, Packed, Place, PlaceId, PlaceSource, Subject, UNKNOWN,
@@ -137,6 +138,12 @@ impl World {
     #[must_use]
     pub fn places(&self) -> &[Place] {
         &self.places
+    }
+
+    /// How much each place counts, by its number; only those `used` do: the people who live around it, and clients that were seen.
+    #[must_use]
+    pub fn demand(&self, used: &[bool], seen: &[Crowd]) -> Vec<f64> {
+        demand(&self.places, used, seen)
     }
 
     /// Octets that it takes.

@@ -86,6 +86,8 @@ pub struct Pool {
     pub near: Near,
     /// What nodes are preferred by, the first above all; distance comes after them.
     pub prefer: Vec<Prefer>,
+    /// Of a hundred clients no node is first for more; none: however many are nearest to it.
+    pub max_share: Option<u8>,
     /// Nodes that join the others while too few of those serve, one step after the other.
     pub low: Vec<Low>,
     /// Other nodes or another order for some clients: the first that means a client holds.

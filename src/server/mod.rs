@@ -11,18 +11,29 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::answer::{Outcome, Scratch};
 use crate::metrics::Tally;
-use crate::snapshot::Snapshot;
+use crate::prefix::Client;
+use crate::snapshot::{SAMPLED, Snapshot};
 
-/// Counts the addresses that the newest answer gives, and for how long, for the threads with this number.
+/// Counts the addresses that the newest answer gives, and for how long, for the threads with this number. Of some answers it keeps
+/// who asked: `asked` tells it.
 #[inline]
-fn count_given(snapshot: &Snapshot, number: usize, scratch: &Scratch) {
+fn count_given(
+    snapshot: &Snapshot,
+    number: usize,
+    scratch: &Scratch,
+    asked: impl Fn() -> Option<(u32, Client)>,
+) {
     if let Some(counters) = snapshot.given.get(number) {
         let given = scratch.given().iter();
         given
-            .filter_map(|&address| counters.get(address as usize))
+            .filter_map(|&address| counters.of.get(address as usize))
             .for_each(|of| {
-                of.count.count();
                 of.ttl.raise(scratch.given_ttl());
+                if of.count.count() % SAMPLED == 0
+                    && let Some((pool, client)) = asked()
+                {
+                    counters.sample(pool, client);
+                }
             });
     }
 }

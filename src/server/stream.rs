@@ -25,7 +25,7 @@ use super::connections::Activity;
 use super::framing::{Inbox, Next};
 use super::tcp::Service;
 use super::{count_given, counted};
-use crate::answer::{LONGEST, Request, Scratch, Transport, answer};
+use crate::answer::{LONGEST, Request, Scratch, Transport, answer, client};
 use crate::metrics::Tally;
 
 /// Replies are written when there are this many octets of them; one more reply may follow.
@@ -179,7 +179,9 @@ impl<'s> Talk<'s> {
                 let Some(outcome) = counted(&mut tally, answer) else {
                     return End::Close;
                 };
-                count_given(&snapshot, self.service.number, scratch);
+                count_given(&snapshot, self.service.number, scratch, || {
+                    Some((outcome.pool?.pool, client(&snapshot, request)?))
+                });
                 push(replies, reply.get(..outcome.len).unwrap_or_default());
             }
             End::Full

@@ -11,7 +11,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::mmsg::{Batch, Datagram};
 use super::{count_given, counted};
-use crate::answer::{Request, Scratch, Transport, answer};
+use crate::answer::{Request, Scratch, Transport, answer, client};
 use crate::health::Table;
 use crate::metrics::{Questions, Tally};
 use crate::prefix::Client;
@@ -142,8 +142,10 @@ impl Worker {
         let reply = &mut *datagram.reply;
         let answer = || answer(snapshot, table, request, scratch, reply);
         let outcome = counted(&mut self.tally, answer);
-        count_given(snapshot, self.number, &self.scratch);
         let Some(outcome) = outcome else { return 0 };
+        count_given(snapshot, self.number, &self.scratch, || {
+            Some((outcome.pool?.pool, client(snapshot, request)?))
+        });
         self.pool = outcome.pool.map_or(self.pool, |used| Some(used.pool));
         outcome.len
     }

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
@@ -68,11 +68,25 @@ impl Snapshot {
 
     /// Makes counters of given addresses for so many threads.
     pub fn count_given(&mut self, threads: usize) {
-        let counters = || {
-            let all = self.addresses.iter();
-            all.map(|_| OfAddress::default()).collect()
+        let counters = || Given {
+            of: self
+                .addresses
+                .iter()
+                .map(|_| OfAddress::default())
+                .collect(),
+            clients: Mutex::default(),
         };
         self.given = (0..threads).map(|_| counters()).collect();
+    }
+
+    /// Takes the samples of who asked, with the numbers of the pools.
+    #[must_use]
+    pub fn sampled(&self) -> Vec<(u32, Client)> {
+        let taken = |given: &Given| {
+            let clients = given.clients.lock();
+            std::mem::take(&mut *clients.unwrap_or_else(PoisonError::into_inner))
+        };
+        self.given.iter().flat_map(taken).collect()
     }
 
     /// For each address the number that it had in a generation before; it is the same if the node's name is.
@@ -91,15 +105,39 @@ impl Snapshot {
     pub fn count_on(&mut self, last: &Self, addresses: &[Option<usize>]) {
         self.count_given(last.given.len());
         for (own, before) in self.given.iter().zip(&last.given) {
-            for (own, number) in own.iter().zip(addresses) {
-                own.count.add(number.map_or(0, |n| before[n].count.get()));
+            for (own, number) in own.of.iter().zip(addresses) {
+                own.count
+                    .add(number.map_or(0, |n| before.of[n].count.get()));
             }
         }
     }
 }
 
-/// What one thread or group of threads gave of each address, by its number.
-pub type Given = Box<[OfAddress]>;
+/// What one thread or group of threads gave.
+#[derive(Debug, Default)]
+pub struct Given {
+    /// Of each address, by its number.
+    pub of: Box<[OfAddress]>,
+    /// Some of those who asked, and their pools.
+    clients: Mutex<Vec<(u32, Client)>>,
+}
+
+/// One of so many answers is looked at for who asked.
+pub const SAMPLED: u64 = 16;
+/// So many are kept until somebody looks.
+const SAMPLES: usize = 4096;
+
+impl Given {
+    /// Keeps who asked a pool, unless there are many already or somebody looks just now.
+    #[cold]
+    pub fn sample(&self, pool: u32, client: Client) {
+        if let Ok(mut clients) = self.clients.try_lock()
+            && clients.len() < SAMPLES
+        {
+            clients.push((pool, client));
+        }
+    }
+}
 
 /// What was given of an address.
 #[derive(Debug, Default)]

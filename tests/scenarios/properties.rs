@@ -139,6 +139,17 @@ fn config(
     text
 }
 
+/// The same with a share that just holds everybody.
+fn shared(config: &str, nodes: usize) -> String {
+    let share = 100usize.div_ceil(nodes).min(99);
+    let line = format!("[pool.site]\nmax_share = \"{share}%\"\n");
+    if nodes > 1 {
+        config.replace("[pool.site]\n", &line)
+    } else {
+        config.to_owned()
+    }
+}
+
 fn started(
     config: &str,
     networks: &[Block],
@@ -229,10 +240,12 @@ proptest! {
     /// Whatever the health: within the scope of an answer everybody has the same answer and the same scope, so no two scopes overlap.
     #[test]
     fn nobodys_answer_differs_inside_one_scope(
-        nodes in nodes(), networks in networks(), known in known(), limits in limits(), wanted in 1u8..=3, none in prop::sample::select(&["least-bad", "all", "nearest", "nodata", "servfail"][..]),
+        nodes in nodes(), networks in networks(), known in known(), limits in limits(), share: bool, wanted in 1u8..=3, none in prop::sample::select(&["least-bad", "all", "nearest", "nodata", "servfail"][..]),
         up: u8, resolver: u32, at_edge: bool, clients in prop::collection::vec(any::<(u32, u32)>(), 40),
     ) {
-        let snapshot = started(&config(&nodes, &networks, &limits, wanted, none), &networks, nodes.len(), &known)?;
+        let config = config(&nodes, &networks, &limits, wanted, none);
+        let config = if share { shared(&config, nodes.len()) } else { config };
+        let snapshot = started(&config, &networks, nodes.len(), &known)?;
         let table = table(up, nodes.len());
         let edges = edges(&networks, &known);
         // Half of the time one that some rule may speak of.

@@ -50,6 +50,7 @@ impl Plan {
             && self.prefer.is_empty()
             && self.latency.is_empty()
             && !self.is_biased()
+            && !self.is_shared()
             && self.members.iter().all(alike)
     }
 

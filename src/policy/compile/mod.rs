@@ -4,6 +4,7 @@ mod groups;
 mod measured;
 mod rank;
 mod resolvers;
+mod share;
 mod steered;
 
 use std::hash::BuildHasher;
@@ -20,7 +21,7 @@ use super::selector::{Limit, Selector, Whom};
 use super::trie::Trie;
 use super::{Bias, Near, Prefer};
 use crate::geo::{
-    CARRIER, Country, Place, PlaceId, Point, UNKNOWN, World, chord_to_km, squared_chord,
+    CARRIER, Country, Crowd, Place, PlaceId, Point, UNKNOWN, World, chord_to_km, squared_chord,
 };
 
 /// All that decides a map: pools for which it is equal share one.
@@ -44,6 +45,10 @@ pub struct Plan {
     pub prefer: Vec<Prefer>,
     /// What was measured of the members, each subject once.
     pub latency: Arc<[Measured]>,
+    /// Of a hundred clients no member is first for more, as far as there are others; none: however many.
+    pub max_share: Option<u8>,
+    /// Clients that were seen, by where they are; beside them people count.
+    pub crowds: Arc<[Crowd]>,
 }
 
 /// Which members some clients are given.

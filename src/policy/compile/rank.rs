@@ -20,6 +20,8 @@ pub(super) struct Rank<'a> {
     band: Vec<u16>,
     drawn: Vec<(u64, u64, u16)>,
     chords: Vec<f64>,
+    /// Members that a head has at least.
+    wanted: usize,
 }
 
 /// What a place's distances are reckoned from.
@@ -63,12 +65,27 @@ impl<'a> Rank<'a> {
             band: Vec::new(),
             drawn: Vec::new(),
             chords: Vec::new(),
+            wanted: usize::from(plan.answer.unwrap_or(1)) + 2,
         }
     }
 
     /// All members, in their order.
     pub(super) fn all(&self) -> Vec<u16> {
         (0..).zip(&self.units).map(|(m, _)| m).collect()
+    }
+
+    /// Kilometres to each member, as many as its bias makes of them.
+    pub(super) fn km(&self, from: From<'_>) -> Vec<f64> {
+        let mut km = match from {
+            // Those count their bias already.
+            From::Point(point) => return self.km_from(point),
+            From::Residents(people) => self.km_from_residents(people),
+            From::Km(km) => km.to_vec(),
+        };
+        km.iter_mut()
+            .zip(&self.factors)
+            .for_each(|(km, f)| *km *= f);
+        km
     }
 
     /// Kilometres to each member.
@@ -206,7 +223,12 @@ impl<'a> Rank<'a> {
 
     /// Members that a head has at least, if there are so many: those of one answer, with two of them out.
     pub(super) fn wanted(&self) -> usize {
-        usize::from(self.plan.answer.unwrap_or(1)) + 2
+        self.wanted
+    }
+
+    /// From here on heads have at least so many.
+    pub(super) fn want(&mut self, wanted: usize) {
+        self.wanted = wanted;
     }
 
     /// Adds the first of those left, band by band: enough for an answer with two of them out, and the whole of the first band, which

@@ -41,6 +41,9 @@ pub(super) fn compile(plan: &Plan, world: &World, cities: Cities<'_>) -> Map {
         tail_of: HashMap::new(),
         hasher: DefaultHashBuilder::default(),
     };
+    if plan.is_shared() {
+        compiler.share_out(world, (&nets, &asns));
+    }
     let v4 = world.v4_within(&nets, &asns);
     let v4 = Trie::new(v4.map(|(start, spot)| (aligned(start), compiler.list(spot))));
     let v6 = world.v6_within(&nets, &asns);
@@ -52,8 +55,17 @@ pub(super) fn compile(plan: &Plan, world: &World, cities: Cities<'_>) -> Map {
     Map { v4, v6, lists }
 }
 
-struct Steered<'a> {
-    plan: &'a Plan,
+/// What the distances of clients are reckoned from.
+pub(super) enum Origin {
+    /// They were measured, by member; and the clients' number for the rendezvous hash.
+    Measured(Vec<f64>, u64),
+    Point(Point),
+    /// Where the people of a country live; none: those of the world.
+    Country(Option<Country>),
+}
+
+pub(super) struct Steered<'a> {
+    pub(super) plan: &'a Plan,
     cities: Cities<'a>,
     /// What was measured.
     subjects: Subjects,
@@ -64,14 +76,14 @@ struct Steered<'a> {
     /// Whether it matters in which part of its country a client is.
     subdivisions: bool,
     places: &'a [Place],
-    rank: Rank<'a>,
+    pub(super) rank: Rank<'a>,
     /// Distances without bias.
     flat: Rank<'a>,
     lists: Lists,
-    of_place: HashMap<Spot, ListId>,
+    pub(super) of_place: HashMap<Spot, ListId>,
     /// Lists of those without a point, by class and country.
     vague: HashMap<(usize, Option<Country>), ListId>,
-    classes: Vec<Groups>,
+    pub(super) classes: Vec<Groups>,
     /// By what decides it, and whether nothing is known of the client.
     class_of: HashMap<(Whom, bool), usize>,
     /// Lists by their heads and tails.
@@ -109,6 +121,32 @@ impl Steered<'_> {
     }
 
     fn make(&mut self, spot: Spot) -> ListId {
+        let (class, origin) = self.stand(spot);
+        if self.plan.answer.is_none() {
+            let groups = self.classes[class].iter();
+            let group = |group: &Vec<u16>| {
+                let entries = group.iter().enumerate();
+                let entry = |(i, member): (usize, &u16)| Entry::new(*member, i == 0);
+                entries.map(entry).collect::<Vec<_>>()
+            };
+            let head: Vec<Entry> = groups.flat_map(group).collect();
+            return self.number(&head, NO_TAIL);
+        }
+        let country = match origin {
+            Origin::Country(country) => Some((class, country)),
+            _ => None,
+        };
+        if let Some(list) = country.and_then(|key| self.vague.get(&key)) {
+            return *list;
+        }
+        let (head, _) = self.ranked(class, &origin, false);
+        let list = self.with_tail(class, head);
+        self.vague.extend(country.map(|key| (key, list)));
+        list
+    }
+
+    /// The class of clients, and what their distances are reckoned from.
+    pub(super) fn stand(&mut self, spot: Spot) -> (usize, Origin) {
         let place = self.places[spot.place as usize];
         let Place {
             point,
@@ -124,71 +162,57 @@ impl Steered<'_> {
             net: spot.net.and_then(|n| self.net_around[n as usize]),
         };
         let class = self.class(whom, nothing);
-        let mut head = Vec::new();
-        if self.plan.answer.is_none() {
-            for group in &self.classes[class] {
-                let entries = group.iter().enumerate();
-                head.extend(entries.map(|(i, member)| Entry::new(*member, i == 0)));
-            }
-            return self.number(&head, NO_TAIL);
-        }
-        if let Some(list) = self.measured(spot, &place, class) {
-            return list;
+        if let Some(measured) = self.measured(spot, &place, class) {
+            return (class, measured);
         }
         let point = match (&self.plan.unknown, nothing) {
             (Unknown::At(point), true) => Some(*point),
             _ => point,
         };
-        if let Some(point) = point {
-            return self.with_point(class, point);
-        }
-        if let Some(list) = self.vague.get(&(class, country)) {
-            return *list;
-        }
-        let unit = country.map_or(0, |c| hash(c.code().as_bytes()));
-        let mut people = country.map_or(Vec::new(), |c| (self.cities)(Some(c)));
-        if people.is_empty() {
-            people = (self.cities)(None);
-        }
-        let people = Residents::new(&people);
-        let groups = &self.classes[class];
-        self.rank
-            .groups_from(From::Residents(&people), unit, groups, &mut head);
-        let list = self.with_tail(class, head);
-        self.vague.insert((class, country), list);
-        list
+        (class, point.map_or(Origin::Country(country), Origin::Point))
     }
 
-    /// The list of clients for whom something was measured that decides.
-    fn measured(&mut self, spot: Spot, place: &Place, class: usize) -> Option<ListId> {
+    /// What was measured for clients, if it decides.
+    fn measured(&mut self, spot: Spot, place: &Place, class: usize) -> Option<Origin> {
         let measured = &self.plan.latency[self.subjects.of(spot, place)?];
-        let groups = &self.classes[class];
-        let among = groups.concat();
+        let among = self.classes[class].concat();
         let (flat, cities) = (&self.flat, self.cities);
         let found = Measurements::new(measured, flat, self.plan, place, cities, &among);
-        match (&found.worth, found.point) {
+        match (found.worth, found.point) {
             (Some(worth), point) => {
-                let of_country = || place.country.map_or(0, |c| hash(c.code().as_bytes()));
-                let unit = point.map_or_else(of_country, unit);
-                let mut head = Vec::new();
-                self.rank
-                    .groups_from(From::Km(worth), unit, groups, &mut head);
-                Some(self.with_tail(class, head))
+                let of_country = || place.country.map_or(0, of_country);
+                Some(Origin::Measured(worth, point.map_or_else(of_country, unit)))
             }
-            (None, Some(point)) if found.moved => Some(self.with_point(class, point)),
+            (None, Some(point)) if found.moved => Some(Origin::Point(point)),
             (None, _) => None,
         }
     }
 
-    fn with_point(&mut self, class: usize, point: Point) -> ListId {
+    /// The head of clients, and the distances that it follows from if they are wanted.
+    pub(super) fn ranked(
+        &mut self,
+        class: usize,
+        origin: &Origin,
+        with_km: bool,
+    ) -> (Vec<Entry>, Vec<f64>) {
+        let residents;
+        let (unit, from) = match origin {
+            Origin::Measured(km, unit) => (*unit, From::Km(km)),
+            Origin::Point(point) => (unit(*point), From::Point(*point)),
+            Origin::Country(country) => {
+                let mut people = country.map_or(Vec::new(), |c| (self.cities)(Some(c)));
+                if people.is_empty() {
+                    people = (self.cities)(None);
+                }
+                residents = Residents::new(&people);
+                (country.map_or(0, of_country), From::Residents(&residents))
+            }
+        };
         let mut head = Vec::new();
-        self.rank.groups_from(
-            From::Point(point),
-            unit(point),
-            &self.classes[class],
-            &mut head,
-        );
-        self.with_tail(class, head)
+        let groups = &self.classes[class];
+        self.rank.groups_from(from, unit, groups, &mut head);
+        let km = with_km.then(|| self.rank.km(from));
+        (head, km.unwrap_or_default())
     }
 
     /// The class of such clients.
@@ -219,7 +243,7 @@ impl Steered<'_> {
     }
 
     /// The list that begins with `head`, shortened where the tail tells as much: equal lists are to have one number.
-    fn with_tail(&mut self, class: usize, mut head: Vec<Entry>) -> ListId {
+    pub(super) fn with_tail(&mut self, class: usize, mut head: Vec<Entry>) -> ListId {
         let members = self.classes[class].iter().map(Vec::len).sum();
         let first = head.first().map(|entry| entry.member());
         let Some(first) = first.filter(|_| self.rank.wanted() < members) else {
@@ -278,6 +302,11 @@ impl Steered<'_> {
         self.lists.tail_of.push(tail);
         id
     }
+}
+
+/// A country's number for the rendezvous hash.
+fn of_country(country: Country) -> u64 {
+    hash(country.code().as_bytes())
 }
 
 /// Of each network the narrowest that holds it.

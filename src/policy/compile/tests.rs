@@ -60,6 +60,8 @@ fn plan(places: &[(f64, f64)], answer: Option<u8>, near: Near, sticky: bool) -> 
         prefer: Vec::new(),
         spread: false,
         latency: Vec::new().into(),
+        max_share: None,
+        crowds: Vec::new().into(),
     }
 }
 

@@ -1,0 +1,65 @@
+//! `max_share` of a pool: of how many of its clients a node may be the first.
+
+use super::table::Value;
+use crate::diagnostic::Diagnostics;
+use crate::policy::{Answer, Node, Pool};
+
+/// Reads `"40%"`; the pool is read but for it.
+pub(super) fn read(
+    value: &Value<'_>,
+    pool: &Pool,
+    nodes: &[Node],
+    found: &mut Diagnostics,
+) -> Option<u8> {
+    let text = value.text(found)?;
+    let number = text.strip_suffix('%').map(str::trim_end);
+    let share = number.filter(|n| n.bytes().all(|b| b.is_ascii_digit()));
+    let share = share.and_then(|n| n.parse::<u8>().ok());
+    let Some(share) = share.filter(|s| (1..=99).contains(s)) else {
+        value.error(
+            format!("\"{text}\" is no share of a pool's clients: \"1%\" to \"99%\""),
+            found,
+        );
+        return None;
+    };
+    if pool.answer == Answer::All {
+        value.error(
+            "\"max_share\" decides nothing with answer = \"all\": everybody is given all nodes",
+            found,
+        );
+        return None;
+    }
+    let count = serving(pool, nodes);
+    // A pool without nodes has an error of its own.
+    if count > 0 && count * usize::from(share) < 100 {
+        let (nodes, least) = match count {
+            1 => ("node", "two nodes are needed".to_owned()),
+            _ => (
+                "nodes",
+                format!("at least \"{}%\"", 100usize.div_ceil(count)),
+            ),
+        };
+        value
+            .error(
+                format!("{count} {nodes} with {share}% each leave clients without a node"),
+                found,
+            )
+            .note(format!(
+                "{least}; nodes of a higher tier and those of \"low\" do not count"
+            ));
+        return None;
+    }
+    Some(share)
+}
+
+/// How many nodes serve at first: those of the lowest tier that `low` does not keep back.
+fn serving(pool: &Pool, nodes: &[Node]) -> usize {
+    let kept = |n: &usize| {
+        let mut kept = pool.low.iter().flat_map(|l| l.uses.nodes.iter().flatten());
+        kept.any(|k| k == n)
+    };
+    let first = pool.nodes.iter().filter(|n| !kept(n));
+    let tiers: Vec<u8> = first.map(|n| nodes[*n].tier).collect();
+    let lowest = tiers.iter().min();
+    tiers.iter().filter(|t| Some(*t) == lowest).count()
+}
