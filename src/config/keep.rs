@@ -41,7 +41,7 @@ pub(super) fn read(value: &Value<'_>, of: usize, found: &mut Diagnostics) -> Opt
         }
     });
     let capacity = match share {
-        Some(Below::Share(share)) => share,
+        Some(Below::Share(share)) => f64::from(share) / 100.0,
         _ => 0.0,
     };
     Some(Keep {

@@ -85,5 +85,5 @@ pub(super) fn below(value: &Value<'_>, found: &mut Diagnostics) -> Option<Below>
         );
         return None;
     };
-    Some(Below::Share(f64::from(share) / 100.0))
+    Some(Below::Share(share))
 }

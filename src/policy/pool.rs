@@ -174,8 +174,8 @@ pub struct Low {
 /// A part of some nodes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Below {
-    /// Of their capacity, 0 to 1.
-    Share(f64),
+    /// Of their capacity, in percent.
+    Share(u8),
     /// A number of nodes.
     Nodes(u32),
 }
@@ -183,7 +183,7 @@ pub enum Below {
 impl fmt::Display for Below {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Share(share) => write!(f, "{}%", share * 100.0),
+            Self::Share(share) => write!(f, "{share}%"),
             Self::Nodes(nodes) => nodes.fmt(f),
         }
     }

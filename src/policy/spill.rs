@@ -90,8 +90,7 @@ impl Spill {
 impl Below {
     fn holds(self, (whole, left, nodes): (u64, u64, u32)) -> bool {
         match self {
-            #[expect(clippy::cast_precision_loss, reason = "capacities are far below 2^53")]
-            Self::Share(share) => (left as f64) < whole as f64 * share,
+            Self::Share(share) => left * 100 < whole * u64::from(share),
             Self::Nodes(least) => nodes < least,
         }
     }
