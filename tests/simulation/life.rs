@@ -340,8 +340,8 @@ impl Life {
         Ok(())
     }
 
-    /// Clients of pools where each keeps its node, with the addresses that they are given.
-    fn sample(&self) -> Vec<(Asked, Vec<IpAddr>)> {
+    /// Clients of pools where each keeps its node, with the addresses that they are given and the step of `low`.
+    fn sample(&self) -> Vec<(Asked, Vec<IpAddr>, usize)> {
         let mut random = Random::new(self.now);
         let mut sample = Vec::new();
         for pool in self.model.pools.iter().filter(|p| p.sticky) {
@@ -358,7 +358,8 @@ impl Life {
                     draw: 0,
                 };
                 let given = self.answer(&asked).map_or(Vec::new(), |a| ips(&a.1));
-                sample.push((asked, given));
+                let step = self.step(&asked.pool, v4);
+                sample.push((asked, given, step));
             }
         }
         sample
@@ -367,10 +368,14 @@ impl Life {
     fn only_its_clients_moved(
         &mut self,
         node: &str,
-        before: &[(Asked, Vec<IpAddr>)],
+        before: &[(Asked, Vec<IpAddr>, usize)],
     ) -> Result<(), String> {
         let own = self.model.node(node).unwrap().ips.clone();
-        for (asked, before) in before {
+        for (asked, before, step) in before {
+            // Who joins or leaves is given to all.
+            if self.step(&asked.pool, asked.v4) != *step {
+                continue;
+            }
             let now = ips(&self.answer(asked)?.1);
             if before.iter().any(|ip| own.contains(ip)) {
                 self.tally.moved += u64::from(now != *before);
@@ -391,9 +396,14 @@ impl Life {
     }
 
     fn nobody(&self, asked: &Asked) -> bool {
-        let ranked = rank(&self.model, &asked.pool, asked.v4, asked.client);
+        let step = self.step(&asked.pool, asked.v4);
+        let ranked = rank(&self.model, &asked.pool, asked.v4, asked.client, step);
         let mut all = ranked.bands.iter().flat_map(|b| &b.0);
         all.all(|name| self.up(&asked.pool, name, asked.v4).is_empty())
+    }
+
+    fn step(&self, pool: &Pool, v4: bool) -> usize {
+        self.oracle.step(&self.model, pool, v4, self.now)
     }
 
     fn up(&self, pool: &Pool, name: &str, v4: bool) -> Vec<IpAddr> {
@@ -587,7 +597,7 @@ impl Life {
         records: &[(IpAddr, u32)],
     ) -> Result<(), String> {
         let Asked { pool, v4, .. } = asked;
-        let ranked = rank(&self.model, pool, *v4, asked.client);
+        let ranked = rank(&self.model, pool, *v4, asked.client, self.step(pool, *v4));
         if ranked.doubtful {
             return Ok(());
         }
@@ -733,7 +743,8 @@ impl Life {
         let of = of.ok_or("no such pool")?;
         let family = if v4 { &of.v4 } else { &of.v6 };
         let steering = &family.as_ref().ok_or("no such family")?.steering;
-        let (list, _) = steering.map.find(Client::of(client));
+        let table = self.snapshot.table.load();
+        let (list, _) = steering.map(&table).find(Client::of(client));
         let node = |e: Entry| steering.members[usize::from(e.member())].node as usize;
         let name = |e: Entry| self.snapshot.nodes[node(e)].name.clone();
         Ok(list.entries().map(name).collect())
@@ -750,7 +761,8 @@ impl Life {
         self.random.shuffle(&mut other.nodes);
         self.random.shuffle(&mut other.pools);
         self.random.shuffle(&mut other.overrides);
-        for pool in &mut other.pools {
+        let ordered = |p: &Pool| p.prefer.contains(&"order");
+        for pool in other.pools.iter_mut().filter(|p| !ordered(p)) {
             self.random.shuffle(&mut pool.nodes);
         }
         let Generation {

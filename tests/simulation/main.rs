@@ -53,16 +53,10 @@ fn every_answer_is_what_the_oracle_says() {
     println!("{all:?}");
     assert!(problems.is_empty(), "{}", problems.join("\n\n"));
     // A simulation in which nothing happens proves nothing.
-    let least = [
-        all.exact,
-        all.loose,
-        all.nobody,
-        all.twins,
-        all.changes,
-        all.stayed,
-    ];
+    let least = [all.exact, all.nobody, all.twins, all.changes, all.stayed];
     assert!(
         least.iter().all(|n| *n > 500)
+            && all.loose > 100
             && all.moved > 100
             && all.reloads > 10
             && all.exact > 3 * all.loose,

@@ -96,6 +96,9 @@ pub(crate) struct Node {
     pub(crate) ips: Vec<IpAddr>,
     pub(crate) weight: u32,
     pub(crate) tag: &'static str,
+    pub(crate) country: &'static str,
+    pub(crate) tier: u8,
+    pub(crate) bias: i8,
     pub(crate) only: Vec<Whom>,
     pub(crate) except: Vec<Whom>,
 }
@@ -117,6 +120,20 @@ pub(crate) struct Rule {
     pub(crate) uses: Vec<String>,
 }
 
+/// Nodes that join those before them.
+#[derive(Clone, Debug)]
+pub(crate) struct Low {
+    pub(crate) below: Below,
+    /// The name of one.
+    pub(crate) uses: String,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Below {
+    Percent(u64),
+    Nodes(u64),
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Pool {
     /// Also the label of its name.
@@ -131,6 +148,9 @@ pub(crate) struct Pool {
     pub(crate) near: (f64, f64),
     pub(crate) sticky: bool,
     pub(crate) none: &'static str,
+    /// Words of the configuration.
+    pub(crate) prefer: Vec<&'static str>,
+    pub(crate) low: Vec<Low>,
     pub(crate) rules: Vec<Rule>,
     pub(crate) unknown: Option<Vec<String>>,
     pub(crate) ttl: (u32, u32),
@@ -289,6 +309,9 @@ impl Model {
             ips,
             weight: *random.pick(&[0, 50, 100, 100, 100, 300]),
             tag: random.pick::<&str>(&["red", "blue"]),
+            country: random.pick(&COUNTRIES).0,
+            tier: *random.pick(&[1, 1, 1, 1, 2, 3]),
+            bias: *random.pick(&[0, 0, 0, 0, 30, -40]),
             only,
             except,
         });
@@ -346,7 +369,19 @@ impl Model {
             listed.truncate(2);
             listed
         });
+        let mut prefer = Vec::new();
+        for word in ["country", "continent"] {
+            if random.percent(20) {
+                prefer.push(word);
+            }
+        }
+        random.shuffle(&mut prefer);
+        if random.percent(10) {
+            prefer.push("order");
+        }
         Pool {
+            prefer,
+            low: self.low(random, &nodes),
             any: probes.len() > 1 && random.percent(30),
             probes,
             answer: *random.pick(&[Some(1), Some(1), Some(2), Some(3), None]),
@@ -359,6 +394,23 @@ impl Model {
             name,
             nodes,
         }
+    }
+
+    /// One or two nodes of a pool that wait for others to fail, each in a step of its own.
+    fn low(&self, random: &mut Random, nodes: &[String]) -> Vec<Low> {
+        let steps = match random.percent(40) {
+            true => random.between(1, 2),
+            false => 0,
+        };
+        let uses = nodes.iter().skip(1).take(usize::try_from(steps).unwrap());
+        let low = |uses: &String| Low {
+            below: match random.percent(70) {
+                true => Below::Percent(*random.pick(&[28, 50, 56, 75, 100])),
+                false => Below::Nodes(random.between(1, 4)),
+            },
+            uses: uses.clone(),
+        };
+        uses.map(low).collect()
     }
 
     pub(crate) fn node(&self, name: &str) -> Option<&Node> {
@@ -415,6 +467,7 @@ impl Model {
         self.pools.iter().any(|pool| {
             let rules = pool.rules.iter().flat_map(|r| &r.uses);
             let listed = pool.unknown.iter().flatten();
+            let listed = listed.chain(pool.low.iter().map(|l| &l.uses));
             let few = pool.nodes.iter().filter(|n| self.node(n).is_some()).count() < 3;
             let has = pool.nodes.iter().any(|n| n == node);
             // Nor may a tag lose its last node.
@@ -471,11 +524,14 @@ impl Model {
             let (lat, lon) = node.at;
             let _ = writeln!(
                 out,
-                "[node.{}]\nat = [{lat:.4}, {lon:.4}]\nip = {}\nweight = {}\ntags = [\"{}\"]",
+                "[node.{}]\nat = [{lat:.4}, {lon:.4}]\nip = {}\nweight = {}\ntags = [\"{}\"]\ncountry = \"{}\"\ntier = {}\nbias = {}",
                 node.name,
                 list(&node.ips),
                 node.weight,
-                node.tag
+                node.tag,
+                node.country,
+                node.tier,
+                node.bias
             );
             let _ = writeln!(
                 out,
@@ -514,6 +570,17 @@ impl Model {
         );
         if !pool.probes.is_empty() {
             let _ = writeln!(out, "probes = {}", list(&pool.probes));
+        }
+        if !pool.prefer.is_empty() {
+            let _ = writeln!(out, "prefer = {}", list(&pool.prefer));
+        }
+        let step = |low: &Low| match low.below {
+            Below::Percent(n) => format!("{{ below = \"{n}%\", use = \"{}\" }}", low.uses),
+            Below::Nodes(n) => format!("{{ below = {n}, use = \"{}\" }}", low.uses),
+        };
+        if !pool.low.is_empty() {
+            let steps: Vec<String> = pool.low.iter().map(step).collect();
+            let _ = writeln!(out, "low = [{}]", steps.join(", "));
         }
         if pool.any {
             *out += "require = \"any\"\n";

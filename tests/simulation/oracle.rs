@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use nearmost::geo::Country;
 
-use crate::model::{Block, COUNTRIES, Model, Node, Point, Pool, Probe, Rule, Whom};
+use crate::model::{Below, Block, COUNTRIES, Model, Node, Point, Pool, Probe, Rule, Whom};
 
 /// Seconds since 1970.
 pub(crate) type Seconds = u64;
@@ -205,6 +205,31 @@ impl Oracle {
             .unwrap()
     }
 
+    /// How many steps of `low` hold: while less than so much of the nodes before is in service, the next join (SPEC 3.8).
+    pub(crate) fn step(&self, model: &Model, pool: &Pool, v4: bool, now: Seconds) -> usize {
+        let family = |n: &&Node| n.ips.iter().any(|ip| ip.is_ipv4() == v4);
+        let part = |nodes: &[&Node]| -> (u64, u64) {
+            let weights = nodes.iter().map(|n| u64::from(n.weight));
+            (weights.sum(), nodes.len() as u64)
+        };
+        for (step, low) in pool.low.iter().enumerate() {
+            let waits = |n: &&Node| pool.low[step..].iter().any(|l| l.uses == n.name);
+            let before = model.members(pool).filter(family).filter(|n| !waits(n));
+            let before: Vec<&Node> = before.collect();
+            let up = |n: &&&Node| self.node(model, pool, &n.name, v4, now).up;
+            let serving: Vec<&Node> = before.iter().filter(up).copied().collect();
+            let ((whole, _), (left, count)) = (part(&before), part(&serving));
+            let holds = match low.below {
+                Below::Percent(n) => left * 100 < whole * n,
+                Below::Nodes(n) => count < n,
+            };
+            if !holds {
+                return step;
+            }
+        }
+        pool.low.len()
+    }
+
     /// The addresses of a node that clients may be given.
     pub(crate) fn up(
         &self,
@@ -370,8 +395,8 @@ pub(crate) fn looked_up(client: IpAddr) -> IpAddr {
     Ipv4Addr::from_bits(inside).into()
 }
 
-/// The order of a pool's nodes for a client (SPEC 3.2 to 3.5).
-pub(crate) fn rank(model: &Model, pool: &Pool, v4: bool, client: IpAddr) -> Ranked {
+/// The order of a pool's nodes for a client (SPEC 3.2 to 3.5), with so many steps of `low` joined.
+pub(crate) fn rank(model: &Model, pool: &Pool, v4: bool, client: IpAddr, step: usize) -> Ranked {
     let client = looked_up(client);
     let (point, country) = place(model, client);
     let unknown = point.is_none() && country.is_none();
@@ -390,7 +415,10 @@ pub(crate) fn rank(model: &Model, pool: &Pool, v4: bool, client: IpAddr) -> Rank
     };
     let holds =
         |rule: &&Rule| rule.from.is_empty() || rule.from.iter().any(|w| means(w, client, country));
-    let mut groups = groups(pool.rules.iter().find(holds), left);
+    let mut groups: Vec<Vec<&Node>> = groups(pool.rules.iter().find(holds), left)
+        .into_iter()
+        .flat_map(|group| preferred(pool, &members, group, country, step))
+        .collect();
     // With all nodes in the answer the order is the pool's, whoever asks.
     let listed = pool
         .unknown
@@ -405,9 +433,17 @@ pub(crate) fn rank(model: &Model, pool: &Pool, v4: bool, client: IpAddr) -> Rank
         }
     }
     groups.retain(|group| !group.is_empty());
-    let distance = |node: &Node| match point {
-        Some(point) => km(point, node.at),
-        None => mean_km(country, node.at),
+    let distance = |node: &Node| {
+        let km = match point {
+            Some(point) => km(point, node.at),
+            None => mean_km(country, node.at),
+        };
+        let bias = f64::from(node.bias) / 100.0;
+        if bias > 0.0 {
+            km * (1.0 - bias)
+        } else {
+            km / (1.0 + bias)
+        }
     };
     for (group, nodes) in groups.into_iter().enumerate() {
         if pool.answer.is_none() {
@@ -456,6 +492,37 @@ fn groups<'m>(rule: Option<&Rule>, left: Vec<&'m Node>) -> Vec<Vec<&'m Node>> {
         left = rest;
     }
     groups
+}
+
+/// A group by tier, then by each word of `prefer`, with so many steps of `low` joined to the lowest tier.
+fn preferred<'m>(
+    pool: &Pool,
+    members: &[&Node],
+    group: Vec<&'m Node>,
+    country: Option<&str>,
+    step: usize,
+) -> Vec<Vec<&'m Node>> {
+    let waiting = |n: &Node| pool.low.iter().position(|l| l.uses == n.name);
+    let first = members.iter().filter(|n| waiting(n).is_none());
+    let lowest = first.map(|n| usize::from(n.tier)).min().unwrap_or(1);
+    let tier = |n: &Node| match waiting(n) {
+        Some(place) if place < step => lowest,
+        Some(place) => 1000 + place,
+        None => usize::from(n.tier),
+    };
+    let continent = |code: &str| COUNTRIES.iter().find(|c| c.0 == code).map(|c| c.1);
+    let behind = |n: &Node, word: &str| match word {
+        "order" => members.iter().position(|m| m.name == n.name).unwrap(),
+        "country" => usize::from(country != Some(n.country)),
+        _ => usize::from(country.is_none_or(|c| continent(c) != continent(n.country))),
+    };
+    let mut standings: BTreeMap<Vec<usize>, Vec<&Node>> = BTreeMap::new();
+    for node in group {
+        let words = pool.prefer.iter().map(|word| behind(node, word));
+        let standing = [tier(node)].into_iter().chain(words).collect();
+        standings.entry(standing).or_default().push(node);
+    }
+    standings.into_values().collect()
 }
 
 /// Great-circle distance by the haversine formula.
