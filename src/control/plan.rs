@@ -6,10 +6,10 @@ use crate::policy::{
     UnknownClient,
 };
 
-/// Reserves that have not joined come after all tiers.
+/// Reserves that have not joined come after all tiers, if no tier of their own puts them behind those that serve first.
 const BEHIND: u16 = 1000;
 
-/// The plan of a pool for the members of one family; reserves stand behind all others.
+/// The plan of a pool for the members of one family; no reserve has joined.
 pub(super) fn of(
     pool: &Pool,
     members: &[Member],
@@ -59,12 +59,12 @@ pub(super) fn with_joined(plan: &Plan, reserves: &[Reserve], joined: usize) -> P
     let lowest = tiers.min().unwrap_or(1);
     for (place, reserve) in (0..).zip(reserves) {
         for member in &reserve.members {
-            let tier = if usize::from(place) < joined {
-                lowest
-            } else {
-                BEHIND + place
-            };
-            plan.members[usize::from(*member)].tier = tier;
+            let tier = &mut plan.members[usize::from(*member)].tier;
+            if usize::from(place) < joined {
+                *tier = lowest;
+            } else if *tier <= lowest {
+                *tier = BEHIND + place;
+            }
         }
     }
     plan

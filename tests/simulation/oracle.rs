@@ -507,8 +507,8 @@ fn preferred<'m>(
     let lowest = first.map(|n| usize::from(n.tier)).min().unwrap_or(1);
     let tier = |n: &Node| match waiting(n) {
         Some(place) if place < step => lowest,
-        Some(place) => 1000 + place,
-        None => usize::from(n.tier),
+        Some(place) if usize::from(n.tier) <= lowest => 1000 + place,
+        _ => usize::from(n.tier),
     };
     let continent = |code: &str| COUNTRIES.iter().find(|c| c.0 == code).map(|c| c.1);
     let behind = |n: &Node, word: &str| match word {
