@@ -1,4 +1,5 @@
-//! How long the full GeoLite2 City database takes to open and to compile, for 12, 50, 200 and 1,000 nodes, and how large it all is.
+//! How long the full GeoLite2 City database takes to open and to compile, for 12, 50, 200 and 1,000 nodes, and how large it all is;
+//! with GeoLite2 ASN beside it also pools that look at autonomous systems.
 //!
 //! `cargo bench --bench compile`. The database is fetched by `geoip/make/fetch-city`; without it this says so and ends.
 
@@ -19,17 +20,8 @@ use nearmost::geo::World;
 const ROUNDS: usize = 3;
 
 fn main() {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("geoip/make/fetch-city");
-    let fetched = Command::new(script).output().expect("the script runs");
-    let city = PathBuf::from(String::from_utf8_lossy(&fetched.stdout).trim());
-    if !fetched.status.success() || !city.exists() {
-        println!(
-            "skipped: {}",
-            String::from_utf8_lossy(&fetched.stderr).trim()
-        );
-        return;
-    }
-    let (open, parts) = median(|| load(&config(Some(&city), 1)));
+    let Some(city) = fetch("city") else { return };
+    let (open, parts) = median(|| load(&(config(&[&city], 1) + "[pool.p]\n")));
     let (place, world) = median(|| World::build(&parts.databases, &[]));
     println!("open, verify and walk   {open:>8.3} s");
     println!("lay over each other     {place:>8.3} s");
@@ -54,14 +46,13 @@ fn main() {
         (12, true),
         (50, true),
     ] {
-        let text = config(None, nodes);
-        let text = if share {
+        let pool = if share {
             println!("with max_share = \"12%\":");
-            text.replace("[pool.p]\n", "[pool.p]\nmax_share = \"12%\"\n")
+            "[pool.p]\nmax_share = \"12%\"\n"
         } else {
-            text
+            "[pool.p]\n"
         };
-        let more = load(&text);
+        let more = load(&(config(&[], nodes) + pool));
         let (seconds, generation) = median(|| rebuild(&more, &before, now).expect("it builds"));
         let family = generation.snapshot.pools[0].v4.as_ref();
         let map = &family.expect("IPv4 nodes").steering.map;
@@ -71,6 +62,56 @@ fn main() {
             megabytes(map.octets())
         );
     }
+    let Some(asn) = fetch("asn") else { return };
+    let (open, parts) = median(|| load(&(config(&[&city, &asn], 1) + "[pool.p]\n")));
+    let before = build(&parts, 1, now).expect("it builds").snapshot;
+    println!(
+        "with systems, open      {open:>8.3} s, {:.1} MB",
+        megabytes(before.world.octets())
+    );
+    for (nodes, systems) in [(12, 1), (50, 10), (200, 100)] {
+        let more = load(&(config(&[], nodes) + &rules(systems)));
+        let (seconds, generation) = median(|| rebuild(&more, &before, now).expect("it builds"));
+        let family = generation.snapshot.pools[0].v4.as_ref();
+        let map = &family.expect("IPv4 nodes").steering.map;
+        let (v4, v6, lists) = map.size();
+        println!(
+            "{nodes:>6} {seconds:>12.3} {v4:>10} {v6:>10} {lists:>7} {:>8.1}  {systems} systems",
+            megabytes(map.octets())
+        );
+    }
+}
+
+/// Systems with many addresses, each with a node of its own.
+const LARGE: [u32; 10] = [7018, 3320, 4134, 7922, 2914, 3215, 5089, 17676, 15169, 1221];
+
+/// Rules for so many systems.
+fn rules(systems: u32) -> String {
+    let mut out = String::from("[pool.p]\nrules = [\n");
+    for n in 0..systems {
+        // Behind the large ones any others.
+        let asn = LARGE.get(n as usize).copied().unwrap_or(20_000 + 97 * n);
+        out += &format!("    {{ from = [\"AS{asn}\"], use = [\"n{n}\", \"*\"] }},\n");
+    }
+    out + "]\n"
+}
+
+/// A full database; none, and a line that says so, where it cannot be had.
+fn fetch(which: &str) -> Option<PathBuf> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("geoip/make/fetch-city");
+    let fetched = Command::new(script)
+        .arg(which)
+        .output()
+        .expect("the script runs");
+    let path = PathBuf::from(String::from_utf8_lossy(&fetched.stdout).trim());
+    if fetched.status.success() && path.exists() {
+        return Some(path);
+    }
+    println!(
+        "skipped: {}",
+        String::from_utf8_lossy(&fetched.stderr).trim()
+    );
+    None
 }
 
 fn load(config: &str) -> Parts {
@@ -102,14 +143,13 @@ fn megabytes(octets: usize) -> f64 {
     octets as f64 / 1e6
 }
 
-/// Nodes of one pool; in the world of a database, or in that which ships.
-fn config(city: Option<&Path>, nodes: usize) -> String {
+/// Nodes of one pool; in the world of some databases, or in that which ships.
+fn config(databases: &[&Path], nodes: usize) -> String {
     let mut out = String::new();
-    if let Some(city) = city {
-        out += &format!("[geo]\ndatabases = [{:?}]\n", city.display().to_string());
+    if !databases.is_empty() {
+        out += &format!("[geo]\ndatabases = {databases:?}\n");
     }
-    out +=
-        "[zone.\"example.org\"]\nns = [\"ns1.example.org\"]\npools = { \"@\" = \"p\" }\n[pool.p]\n";
+    out += "[zone.\"example.org\"]\nns = [\"ns1.example.org\"]\npools = { \"@\" = \"p\" }\n";
     for i in 0..nodes {
         // Where people live, on a spiral.
         let (lat, lon) = (
