@@ -234,6 +234,7 @@ fn checks_that_both_have_go_on() {
         who: "ola".into(),
         since: NOW,
         until: None,
+        at_once: false,
     };
     first.order("alon", Some(order));
 

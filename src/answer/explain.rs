@@ -294,7 +294,7 @@ impl Explainer<'_> {
         let choice = steering.walk(self.asker.client, self.table, 0, &mut seen);
         let (place, _) = self.snapshot.world.locate(self.asker.client);
         let whom = Whom::of(self.asker.client, &self.snapshot.world);
-        let plan = family.plan(self.table);
+        let plan = &*family.plan(self.table);
         let measured = plan.measurements(self.asker.client, &self.snapshot.world, self.cities);
         let km = match &measured {
             Some(measured) => measured.km.clone(),
@@ -362,7 +362,7 @@ impl Explainer<'_> {
             ttl: ttl(self.used, choice.ttl_cap),
             ttl_why: self.ttl_why(choice.ttl_cap, choice.outcome),
             scope: if self.asker.by_ecs { choice.scope } else { 0 },
-            range: steering.map(self.table).range(self.asker.client),
+            range: steering.range(self.asker.client, self.table),
         };
         (part, choice.outcome)
     }

@@ -42,6 +42,9 @@ struct Guard {
 
 #[derive(Debug, Args)]
 pub(super) struct Drain {
+    /// Take it out at once, also of pools with a `slow_start`
+    #[arg(long)]
+    now: bool,
     #[command(flatten)]
     end: End,
     #[command(flatten)]
@@ -79,13 +82,19 @@ impl Drain {
     pub(super) fn run(&self, config: Option<&Path>) -> Result<ExitCode, Stop> {
         let until = until(&self.end)?;
         let forced = Some(Forced::Drained);
-        order(config, &self.common, forced, until, self.guard.anyway)
+        order(
+            config,
+            &self.common,
+            forced,
+            until,
+            (self.guard.anyway, self.now),
+        )
     }
 }
 
 impl Undrain {
     pub(super) fn run(&self, config: Option<&Path>) -> Result<ExitCode, Stop> {
-        order(config, &self.common, None, None, false)
+        order(config, &self.common, None, None, (false, false))
     }
 }
 
@@ -97,7 +106,13 @@ impl Force {
             Wish::Clear => None,
         };
         let until = until(&self.end)?;
-        order(config, &self.common, forced, until, self.guard.anyway)
+        order(
+            config,
+            &self.common,
+            forced,
+            until,
+            (self.guard.anyway, false),
+        )
     }
 }
 
@@ -106,7 +121,7 @@ fn order(
     common: &Common,
     forced: Option<Forced>,
     until: Option<Time>,
-    anyway: bool,
+    (anyway, at_once): (bool, bool),
 ) -> Result<ExitCode, Stop> {
     let wanted = Wanted {
         nodes: common.nodes.clone(),
@@ -115,6 +130,7 @@ fn order(
         who: who(),
         until: until.map(|t| t.as_secs()),
         anyway,
+        at_once,
     };
     let done: Done = tell(config, "/v1/order", &wanted)?;
     if common.format.json {

@@ -25,6 +25,7 @@ pub(super) static KEYS: Keys = Keys {
         "sticky",
         "low",
         "max_share",
+        "slow_start",
         "none",
         "unknown_client",
     ],
@@ -110,11 +111,15 @@ pub(super) fn read(
             .and_then(|v| unknown(&v, &nodes, known, found))
             .unwrap_or(UnknownClient::Server),
         max_share: None,
+        slow_start: None,
         nodes,
     };
     pool.max_share = table
         .get("max_share")
         .and_then(|v| share::read(&v, &pool, known.nodes, found));
+    pool.slow_start = table
+        .get("slow_start")
+        .and_then(|v| share::slow_start(&v, &pool, found));
     pool
 }
 

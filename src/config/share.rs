@@ -1,8 +1,14 @@
-//! `max_share` of a pool: of how many of its clients a node may be the first.
+//! `max_share` and `slow_start` of a pool: of how many of its clients a node may be the first, always and when it has come back.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use super::table::Value;
 use crate::diagnostic::Diagnostics;
 use crate::policy::{Answer, Node, Pool};
+
+/// How long a slow start can be.
+const SLOW: RangeInclusive<Duration> = Duration::from_secs(3)..=Duration::from_secs(24 * 3600);
 
 /// Reads `"40%"`; the pool is read but for it.
 pub(super) fn read(
@@ -22,11 +28,7 @@ pub(super) fn read(
         );
         return None;
     };
-    if pool.answer == Answer::All {
-        value.error(
-            "\"max_share\" decides nothing with answer = \"all\": everybody is given all nodes",
-            found,
-        );
+    if is_for_all("max_share", value, pool, found) {
         return None;
     }
     let count = serving(pool, nodes);
@@ -50,6 +52,28 @@ pub(super) fn read(
         return None;
     }
     Some(share)
+}
+
+/// Reads `"10m"`; the pool is read but for it.
+pub(super) fn slow_start(
+    value: &Value<'_>,
+    pool: &Pool,
+    found: &mut Diagnostics,
+) -> Option<Duration> {
+    let time = value.duration(SLOW, found)?;
+    (!is_for_all("slow_start", value, pool, found)).then_some(time)
+}
+
+/// Whether everybody is given all nodes, so that nothing of this decides anything.
+fn is_for_all(key: &str, value: &Value<'_>, pool: &Pool, found: &mut Diagnostics) -> bool {
+    let all = pool.answer == Answer::All;
+    if all {
+        let message = format!(
+            "\"{key}\" decides nothing with answer = \"all\": everybody is given all nodes"
+        );
+        value.error(message, found);
+    }
+    all
 }
 
 /// How many nodes serve at first: those of the lowest tier that `low` does not keep back.

@@ -202,6 +202,9 @@ fn show_pool(out: &mut Text, pool: &Pool, config: &Config) {
     if let Some(share) = pool.max_share {
         out.value("max_share", format!("\"{share}%\""));
     }
+    if let Some(time) = pool.slow_start {
+        out.value("slow_start", quote(&unit::duration_text(time)));
+    }
     if !pool.rules.is_empty() {
         out.value("rules", list(pool.rules.iter().map(rule)));
     }

@@ -93,12 +93,19 @@ pub fn rebuild_aside(
     last: Arc<Snapshot>,
     now: Time,
 ) -> io::Result<JoinHandle<Result<Generation, Vec<String>>>> {
+    aside(move || rebuild(&parts, &last, now))
+}
+
+/// Does something on such a thread.
+pub(super) fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
     std::thread::Builder::new()
         .name("build".into())
         .spawn(move || {
             // On Linux this is the thread's own. Where it is not granted, the build is only less polite.
             let _ = rustix::process::nice(NICENESS);
-            rebuild(&parts, &last, now)
+            work()
         })
 }
 
@@ -323,6 +330,7 @@ impl<'a> Builder<'a> {
         Asked {
             name: pool.name.clone(),
             keep: pool.keep,
+            slow_start: pool.slow_start,
             nodes: shared(
                 &mut self.nodes_of,
                 pool.nodes.iter().map(|n| count(*n)).collect(),
@@ -403,6 +411,7 @@ impl<'a> Builder<'a> {
         let steering = Steering {
             map,
             spill,
+            slowed: pool.slow_start.map(|_| Arc::default()),
             members: shared(&mut self.members, members.to_vec()),
             addresses: shared(&mut self.addresses, addresses.to_vec()),
             answer: pool.answer,
@@ -487,6 +496,7 @@ impl<'a> Builder<'a> {
             need: pool.require.of(checks.len()),
             // Who is not probed is judged alike everywhere.
             strict: pool.strict && !checks.is_empty(),
+            slow: pool.slow_start.unwrap_or_default(),
             damping: pool.damping && !checks.is_empty(),
             checks,
         };

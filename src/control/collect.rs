@@ -1,11 +1,15 @@
 //! Takes the probers' results, tells what changed, and publishes the table that follows.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
+use super::build::aside;
+use super::ramp::{Job, Ramps};
 use super::replace::{Runs, Swap};
 use super::run::Handle;
 use super::warn::Warned;
@@ -32,6 +36,8 @@ pub(super) async fn collect(
         none_left: HashSet::new(),
         spilled: HashMap::new(),
         warned: Warned::default(),
+        ramps: Ramps::default(),
+        compiling: Arc::default(),
     };
     let mut due = Instant::now() + AT_LEAST;
     loop {
@@ -65,6 +71,9 @@ struct Publisher {
     /// Why nodes serve that do not otherwise, as it was told last.
     spilled: HashMap<(String, bool), String>,
     warned: Warned,
+    ramps: Ramps,
+    /// Whether maps of slow starts are being compiled.
+    compiling: Arc<AtomicBool>,
 }
 
 impl Publisher {
@@ -91,8 +100,29 @@ impl Publisher {
         if all_checked {
             let snapshot = self.handle.current().get();
             self.tell_pools(&snapshot);
+            self.ramp(&snapshot);
         }
         all_checked
+    }
+
+    /// Has the maps of slow starts compiled that are not there; those that are still missing then are found the next time.
+    fn ramp(&mut self, snapshot: &Snapshot) {
+        let jobs = {
+            let board = self.handle.board();
+            self.ramps.look(snapshot, &board, self.handle.now())
+        };
+        if jobs.is_empty() || self.compiling.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let compiling = Arc::clone(&self.compiling);
+        let started = aside(move || {
+            jobs.into_iter().for_each(Job::run);
+            compiling.store(false, Ordering::Release);
+        });
+        if let Err(error) = started {
+            tracing::error!("no thread for a slow start: {error}");
+            self.compiling.store(false, Ordering::Release);
+        }
     }
 
     /// Says once when a pool has no node in service any more, and once when it has.

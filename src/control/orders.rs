@@ -27,6 +27,9 @@ pub struct OrderLine {
     pub since: u64,
     /// When it ends by itself.
     pub until: Option<u64>,
+    /// Whether it takes hold at once also where a drain is slow.
+    #[serde(default)]
+    pub at_once: bool,
 }
 
 impl OrderLine {
@@ -40,6 +43,7 @@ impl OrderLine {
             who: order.who.clone(),
             since: order.since.as_secs(),
             until: order.until.map(|t| t.as_secs()),
+            at_once: order.at_once,
         }
     }
 
@@ -50,6 +54,7 @@ impl OrderLine {
             who: self.who.clone(),
             since: Duration::from_secs(self.since),
             until: self.until.map(Duration::from_secs),
+            at_once: self.at_once,
         })
     }
 }
@@ -71,6 +76,9 @@ pub struct Wanted {
     /// Whether it is wanted even where a pool's `keep` forbids it.
     #[serde(default)]
     pub anyway: bool,
+    /// Whether it takes hold at once also where a drain is slow.
+    #[serde(default)]
+    pub at_once: bool,
 }
 
 /// What was done.
@@ -133,6 +141,7 @@ impl Handle {
                 who: wanted.who.clone(),
                 since: now,
                 until,
+                at_once: wanted.at_once,
             });
             let to = order.as_ref().map_or("measured", |o| o.forced.word());
             let before = board.order(node, order);
@@ -161,7 +170,15 @@ impl Handle {
     pub async fn order_and_settle(&self, wanted: &Wanted) -> Result<Done, String> {
         let done = self.order(wanted)?;
         tokio::time::sleep(SETTLED).await;
-        let safe_at = up(self.safe_at(&done.nodes));
+        let mut safe_at = up(self.safe_at(&done.nodes));
+        if wanted.state.as_deref() == Some(Forced::Drained.word()) && !wanted.at_once {
+            // It is given for so long still, with the least TTL.
+            let snapshot = self.current().get();
+            let slow = snapshot.slow_start(&done.nodes).as_secs();
+            let (_, least) = snapshot.longest_ttls(&done.nodes);
+            let drained = done.now + slow + u64::from(least);
+            safe_at = safe_at.max(if slow > 0 { drained } else { 0 });
+        }
         Ok(Done { safe_at, ..done })
     }
 

@@ -46,6 +46,7 @@ pub(super) fn of(
         prefer: pool.prefer.clone(),
         latency: Vec::new().into(),
         max_share: pool.max_share,
+        slowed: Vec::new(),
         crowds: Vec::new().into(),
     };
     with_joined(&plan, reserves, 0)

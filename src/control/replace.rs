@@ -155,6 +155,7 @@ fn put(handle: &Handle, generation: Generation) -> Result<Vec<Option<usize>>, St
     let known = next.go_on(&board);
     snapshot.table.publish(snapshot.judge(next.table(now)));
     let addresses = snapshot.addresses_in(&last);
+    snapshot.keep_slowed(&last);
     let number = snapshot.generation;
     // Nobody looks at the counters while they move over.
     handle.counting(|shares| {

@@ -271,7 +271,7 @@ impl Handle {
     /// really handed out. Whatever ran before this process may have given them with the longest there is.
     #[must_use]
     pub fn safe_at(&self, nodes: &[String]) -> Time {
-        let longest = self.current().get().longest_ttl(nodes);
+        let (longest, _) = self.current().get().longest_ttls(nodes);
         let before = self.started() + Duration::from_secs(longest.into());
         self.expires(nodes).max(before).max(self.now())
     }

@@ -1,5 +1,7 @@
 //! What an operator has ordered for a node, whatever its probes say; they go on measuring.
 
+use std::time::Duration;
+
 use super::board::Time;
 
 /// A state that is forced.
@@ -47,9 +49,20 @@ pub struct Order {
     pub since: Time,
     /// When it ends by itself.
     pub until: Option<Time>,
+    /// Whether it takes hold at once also where a drain is slow.
+    pub at_once: bool,
 }
 
 impl Order {
+    /// When it decides whether a node is in service, if a drain takes so long: until then it loses its clients.
+    #[must_use]
+    pub fn takes_hold(&self, slow: Duration) -> Time {
+        match self.forced {
+            Forced::Drained if !self.at_once => self.since + slow,
+            _ => self.since,
+        }
+    }
+
     /// `drained by ola: disk swap`.
     #[must_use]
     pub fn words(&self) -> String {

@@ -1,5 +1,7 @@
 //! Addresses that are judged alike, and how many of their checks must be up.
 
+use std::time::Duration;
+
 use super::table::{STEADY, Word};
 
 /// How many of its pool's probes an address must pass.
@@ -37,6 +39,8 @@ pub struct Slot {
     pub need: usize,
     /// Whether answers are kept short by what could happen next, also while nothing does.
     pub strict: bool,
+    /// In which time it loses its clients once it is drained.
+    pub slow: Duration,
     /// Whether it is kept out for a while after it went down again and again.
     pub damping: bool,
 }

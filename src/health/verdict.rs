@@ -144,7 +144,12 @@ impl Board {
 
     fn word(&self, number: usize, slot: &Slot, now: Time) -> Word {
         if let Some(order) = self.orders.get(&slot.node) {
-            return ordered(order, now);
+            let ends = order.takes_hold(slot.slow);
+            if now < ends {
+                let word = self.measured(slot, now);
+                return Word::new(word.in_service(), 0, word.last_in_service());
+            }
+            return ordered(order, ends, now);
         }
         let word = self.measured(slot, now);
         match self.damper.of(number) {
@@ -194,8 +199,8 @@ impl Board {
 
 /// What an order makes of an address. An answer that it decides is kept short while it is new, and never beyond its end. Who is
 /// taken out on purpose comes last where a pool falls open.
-fn ordered(order: &Order, now: Time) -> Word {
-    let fresh = now < order.since + FIRST_MINUTE;
+fn ordered(order: &Order, since: Time, now: Time) -> Word {
+    let fresh = now < since + FIRST_MINUTE;
     let left = order.until.map(|until| seconds(until.saturating_sub(now)));
     let cap = if fresh { 0 } else { left.unwrap_or(STEADY) };
     match order.forced {

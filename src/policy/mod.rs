@@ -5,6 +5,7 @@ mod latency;
 mod map;
 mod pool;
 mod selector;
+mod slowed;
 mod spill;
 mod trie;
 mod walk;
@@ -20,5 +21,6 @@ pub use pool::{
     Use,
 };
 pub use selector::{CONTINENTS, Limit, Resolver, Selector, Whom};
+pub use slowed::{Instead, Slowed};
 pub use spill::{Reserve, Spill};
 pub use walk::{Address, Choice, MOST, Member, Outcome, Steering, Verdict, Witness};

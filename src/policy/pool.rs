@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::selector::{Limit, Selector};
 use crate::geo::{Country, Point};
@@ -88,6 +89,8 @@ pub struct Pool {
     pub prefer: Vec<Prefer>,
     /// Of a hundred clients no node is first for more; none: however many are nearest to it.
     pub max_share: Option<u8>,
+    /// In which time a node that comes back regains its clients, and one that is drained loses them; none: at once.
+    pub slow_start: Option<Duration>,
     /// Nodes that join the others while too few of those serve, one step after the other.
     pub low: Vec<Low>,
     /// Other nodes or another order for some clients: the first that means a client holds.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::map::{Entry, List, Map};
-use super::{Answer, NoneLeft, Spill};
+use super::{Answer, NoneLeft, Slowed, Spill};
 use crate::health::{STEADY, Table, Word};
 use crate::prefix::Client;
 use crate::zone::Name;
@@ -18,6 +18,8 @@ pub struct Steering {
     pub map: Arc<Map>,
     /// Maps for while too few members are in service.
     pub spill: Option<Arc<Spill>>,
+    /// Where another map is put while some members have only a part of their clients; none: that never happens.
+    pub slowed: Option<Arc<Slowed>>,
     /// The members, by their numbers in the map, those of one node together; pools of the same nodes share them.
     pub members: Arc<[Member]>,
     /// The members' addresses; pools share them where they share their states too.
@@ -146,7 +148,11 @@ impl Steering {
         draw: u64,
         witness: &mut W,
     ) -> Choice {
-        let (list, scope) = self.map(table).find(client);
+        let slowed = self.slowed.as_ref();
+        let instead = slowed.and_then(|s| s.load(self.step_of(table)));
+        let instead = instead.as_ref().and_then(|guard| guard.as_ref());
+        let map = instead.map_or_else(|| self.map(table), |instead| &instead.map);
+        let (list, scope) = map.find(client);
         let mut choice = Choice {
             members: [0; MOST],
             count: 0,
@@ -217,7 +223,25 @@ impl Steering {
         Some(spill.step(|member| self.word(member, table).in_service()))
     }
 
-    /// The map that holds by who is in service.
+    /// How many of the pool's reserves have joined, as the table says.
+    #[must_use]
+    #[inline]
+    pub fn step_of(&self, table: &Table) -> u8 {
+        let spill = self.spill.as_ref();
+        spill.map_or(0, |spill| table.step(spill.number))
+    }
+
+    /// The first and the last address of the range around a client that has the same list.
+    #[must_use]
+    pub fn range(&self, client: Client, table: &Table) -> (IpAddr, IpAddr) {
+        let slowed = self.slowed.as_ref();
+        match slowed.and_then(|s| s.get(self.step_of(table))) {
+            Some(instead) => instead.map.range(client),
+            None => self.map(table).range(client),
+        }
+    }
+
+    /// The map that holds by who is in service, if all of those have all of their clients.
     #[must_use]
     #[inline]
     pub fn map(&self, table: &Table) -> &Map {

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
@@ -42,19 +43,31 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// The longest TTL of names whose pools have one of these nodes, in seconds: so long an answer can be in caches.
+    /// The longest TTL of names whose pools have one of these nodes, in seconds: so long an answer can be in caches. And the longest
+    /// of the least TTLs: so long one can that was given while a node was drained.
     #[must_use]
-    pub fn longest_ttl(&self, nodes: &[String]) -> u32 {
-        let named = |n: &u32| nodes.contains(&self.nodes[*n as usize].name);
+    pub fn longest_ttls(&self, nodes: &[String]) -> (u32, u32) {
         let has = |pool: u32| {
             let pool = self.pools.get(pool as usize);
-            pool.is_some_and(|pool| pool.nodes.iter().any(named))
+            pool.is_some_and(|pool| self.has_one(pool, nodes))
         };
         let uses = self.zones.list().iter().flat_map(Zone::pools);
-        uses.filter(|used| has(used.pool))
-            .map(|used| used.max_ttl)
-            .max()
-            .unwrap_or(0)
+        let uses = uses.filter(|used| has(used.pool));
+        uses.fold((0, 0), |(most, least), used| {
+            (most.max(used.max_ttl), least.max(used.min_ttl))
+        })
+    }
+
+    /// The longest slow start of the pools that have one of these nodes.
+    #[must_use]
+    pub fn slow_start(&self, nodes: &[String]) -> Duration {
+        let pools = self.pools.iter().filter(|pool| self.has_one(pool, nodes));
+        pools.filter_map(|p| p.slow_start).max().unwrap_or_default()
+    }
+
+    fn has_one(&self, pool: &Pool, nodes: &[String]) -> bool {
+        let named = |n: &u32| nodes.contains(&self.nodes[*n as usize].name);
+        pool.nodes.iter().any(named)
     }
 
     /// A table, and the steps of the pools that follow from it.
@@ -64,6 +77,26 @@ impl Snapshot {
         let steps = families.filter_map(|family| family.steering.step(&table));
         let steps = steps.collect();
         table.with_steps(steps)
+    }
+
+    /// Goes on with the maps of slow starts of a generation before, where pools are ordered as they were.
+    pub fn keep_slowed(&mut self, last: &Self) {
+        let before: HashMap<&str, &Pool> =
+            last.pools.iter().map(|p| (p.name.as_str(), p)).collect();
+        for pool in &mut self.pools {
+            let Some(old) = before.get(pool.name.as_str()) else {
+                continue;
+            };
+            for (new, old) in [(&mut pool.v4, &old.v4), (&mut pool.v6, &old.v6)] {
+                if let (Some(new), Some(old)) = (new, old)
+                    && Arc::ptr_eq(&new.plans[0], &old.plans[0])
+                    && new.steering.slowed.is_some()
+                    && old.steering.slowed.is_some()
+                {
+                    new.steering.slowed.clone_from(&old.steering.slowed);
+                }
+            }
+        }
     }
 
     /// Makes counters of given addresses for so many threads.
@@ -187,6 +220,8 @@ pub struct Pool {
     pub name: String,
     /// What operators may not go below when they take nodes out.
     pub keep: Keep,
+    /// In which time a node that comes back regains its clients; none: at once.
+    pub slow_start: Option<Duration>,
     /// Its nodes, by their numbers; only for people.
     pub nodes: Arc<[u32]>,
     /// For questions of type A; none without IPv4 addresses.
@@ -237,10 +272,13 @@ impl Family {
 
     /// What the map was compiled from that holds now.
     #[must_use]
-    pub fn plan(&self, table: &Table) -> &Plan {
-        let step = self.steering.spill.as_ref();
-        let step = step.map_or(0, |spill| usize::from(table.step(spill.number)));
-        &self.plans[step.min(self.plans.len() - 1)]
+    pub fn plan(&self, table: &Table) -> Arc<Plan> {
+        let step = self.steering.step_of(table);
+        let slowed = self.steering.slowed.as_ref();
+        match slowed.and_then(|slowed| slowed.get(step)) {
+            Some(instead) => Arc::clone(&instead.plan),
+            None => Arc::clone(&self.plans[usize::from(step).min(self.plans.len() - 1)]),
+        }
     }
 }
 

@@ -176,6 +176,7 @@ impl Play {
             who: "ola".into(),
             since: self.stage.now(),
             until,
+            at_once: false,
         };
         self.stage.order(node, Some(order))
     }

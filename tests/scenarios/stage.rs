@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use nearmost::answer::{self, Explanation, LONGEST, Transport, explain};
-use nearmost::control::{self, Generation, Parts};
+use nearmost::control::{self, Generation, Job, Parts, Ramps};
 use nearmost::health::{Board, Notice, Order, Outcome, Seen, Time};
 use nearmost::snapshot::Snapshot;
 use nearmost::zone::Name;
@@ -35,6 +35,7 @@ pub(crate) struct Stage {
     pub(crate) finds: Vec<Finds>,
     /// Changes of state since time passed last, with the time since the start.
     pub(crate) events: Vec<(Time, Notice)>,
+    ramps: Ramps,
 }
 
 /// What a check finds.
@@ -76,6 +77,7 @@ impl Stage {
             turns,
             finds,
             events: Vec::new(),
+            ramps: Ramps::default(),
         })
     }
 
@@ -85,6 +87,7 @@ impl Stage {
             control::build(&self.parts, 1, self.now).map_err(|e| e.join("\n"))?;
         (self.snapshot, self.board, self.built) = (snapshot, board, self.now);
         self.turns.fill(0);
+        self.ramps = Ramps::default();
         Ok(())
     }
 
@@ -125,6 +128,10 @@ impl Stage {
             .extend(notices.into_iter().map(|notice| (self.now, notice)));
         let table = self.board.table(self.now);
         self.snapshot.table.publish(self.snapshot.judge(table));
+        if self.board.all_checked() {
+            let jobs = self.ramps.look(&self.snapshot, &self.board, self.now);
+            jobs.into_iter().for_each(Job::run);
+        }
     }
 
     fn next_result(&self, check: usize) -> Time {

@@ -916,6 +916,7 @@ fn board_order(order: Order) -> health::Order {
         why: String::new(),
         who: "the simulation".into(),
         since: time(order.since),
+        at_once: false,
         until: order.until.map(time),
     }
 }

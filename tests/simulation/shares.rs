@@ -91,6 +91,7 @@ fn weights_hold_over_many_places_and_only_the_clients_of_one_that_goes_move() {
             who: String::new(),
             since: now,
             until: None,
+            at_once: false,
         };
         let _ = generation.board.order("c", Some(order));
         let after = ask(&generation);

@@ -47,6 +47,8 @@ pub struct Plan {
     pub latency: Arc<[Measured]>,
     /// Of a hundred clients no member is first for more, as far as there are others; none: however many.
     pub max_share: Option<u8>,
+    /// Members that have only so many per cent of their clients for now, those nearest to them.
+    pub slowed: Vec<(u16, u8)>,
     /// Clients that were seen, by where they are; beside them people count.
     pub crowds: Arc<[Crowd]>,
 }

@@ -61,6 +61,7 @@ fn plan(places: &[(f64, f64)], answer: Option<u8>, near: Near, sticky: bool) -> 
         spread: false,
         latency: Vec::new().into(),
         max_share: None,
+        slowed: Vec::new(),
         crowds: Vec::new().into(),
     }
 }
@@ -100,6 +101,7 @@ fn steering(plan: &Plan, map: Map, answer: Answer, none: NoneLeft) -> Steering {
     };
     Steering {
         spill: None,
+        slowed: None,
         map: Arc::new(map),
         members: (0..count).map(member).collect(),
         addresses: (0..count).map(address).collect(),

@@ -1,4 +1,5 @@
-//! `max_share`: no member is first for more than its share of the clients. The surplus goes to the next best.
+//! `max_share`: no member is first for more than its share of the clients. The surplus goes to the next best. And the slow start: a
+//! member that has come back is first only for the nearest of those who are its clients otherwise.
 //!
 //! This is deferred acceptance (Gale and Shapley 1962): clients of one place, a *unit*, ask the first of their list; a member asked by
 //! too many keeps the nearest and refuses the farthest, who ask the next; until nobody is refused. Whom a member keeps depends on
@@ -121,8 +122,8 @@ struct Shares<'a> {
     load: Vec<u64>,
     /// What it has, by the distance and the number of the unit, with its place in the unit's order; without those that are fixed.
     has: Vec<BTreeMap<(u64, usize), (usize, u64)>>,
-    /// A member has no more, if it can be helped.
-    most: u64,
+    /// Each member has no more, if it can be helped.
+    most: Vec<u64>,
 }
 
 impl Shares<'_> {
@@ -151,7 +152,7 @@ impl Shares<'_> {
         let unit = &mut self.units[number];
         let has_room = |i: &usize| {
             let member = usize::from(unit.order[*i].member());
-            unit.asked[*i] != Asked::Never && self.load[member] < self.most
+            unit.asked[*i] != Asked::Never && self.load[member] < self.most[member]
         };
         unit.fixed = (0..unit.order.len()).find(has_room).or(Some(0));
         self.add(number);
@@ -162,7 +163,7 @@ impl Shares<'_> {
         let mut load = self.load[member];
         let mut out = Vec::new();
         for ((_, number), (i, people)) in self.has[member].iter().rev() {
-            if load <= self.most {
+            if load <= self.most[member] {
                 break;
             }
             load -= people;
@@ -171,13 +172,17 @@ impl Shares<'_> {
         out
     }
 
-    fn settle(&mut self) {
+    /// Gives everybody whom they ask first, where no more than so many fit into one member.
+    fn begin(&mut self, most: u64) {
         let numbers = 0..self.units.len();
         // Those who fit nowhere would drive out everybody else first.
         let (large, others): (Vec<usize>, Vec<usize>) =
-            numbers.partition(|n| self.units[*n].people > self.most);
+            numbers.partition(|n| self.units[*n].people > most);
         large.into_iter().for_each(|n| self.fix(n));
         others.into_iter().for_each(|n| self.add(n));
+    }
+
+    fn settle(&mut self) {
         let mut left: Vec<usize> = Vec::new();
         loop {
             let members = 0..self.load.len();
@@ -211,16 +216,29 @@ fn settle(plan: &Plan, units: &mut [Unit]) -> Vec<u64> {
     let first = plan.members.iter().filter(|m| Some(m.tier) == tier);
     let all: u64 = units.iter().map(|unit| unit.people).sum();
     // Where fewer have addresses of this family than the pool has nodes, a share may hold too few: then parts are equal.
-    let share = u64::from(plan.max_share.unwrap_or(100));
-    let most = (all / 100 * share).max(all.div_ceil(first.count().max(1) as u64));
+    let of_share = |share: u8| {
+        let share = all / 100 * u64::from(share);
+        share.max(all.div_ceil(first.count().max(1) as u64))
+    };
+    let most = plan.max_share.map_or(u64::MAX, of_share);
     let mut shares = Shares {
         plan,
         units,
         load: vec![0; plan.members.len()],
         has: vec![BTreeMap::new(); plan.members.len()],
-        most,
+        most: vec![most; plan.members.len()],
     };
+    shares.begin(most);
     shares.settle();
+    if !plan.slowed.is_empty() {
+        // Whom a slowed member refuses is taken by the others whatever their share: nobody else is to move for its sake.
+        shares.most.fill(u64::MAX);
+        for (member, percent) in &plan.slowed {
+            let member = usize::from(*member);
+            shares.most[member] = shares.load[member] / 100 * u64::from(*percent);
+        }
+        shares.settle();
+    }
     shares.load
 }
 
@@ -299,9 +317,10 @@ impl Steered<'_> {
 }
 
 impl Plan {
-    /// Whether members are first for no more than a share of the clients.
+    /// Whether some members are not first for all who are nearest to them.
     pub(super) fn is_shared(&self) -> bool {
-        self.max_share.is_some() && self.answer.is_some()
+        let parted = self.max_share.is_some() || !self.slowed.is_empty();
+        parted && self.answer.is_some()
     }
 
     /// Why a client's member stands behind the first band of its list though it is as near or stands before it, in words; none: it
@@ -314,7 +333,10 @@ impl Plan {
         km: &[f64],
         whom: Whom,
     ) -> Option<String> {
-        let share = self.max_share.filter(|_| self.is_shared())?;
+        if !self.is_shared() {
+            return None;
+        }
+        let slowed = self.slowed.iter().find(|(m, _)| *m == member);
         let leader = *first.first()?;
         if first.contains(&member) || self.why_behind(member, leader, whom).is_some() {
             return None;
@@ -323,7 +345,18 @@ impl Plan {
         let nearest = first.iter().map(|m| km(*m)).fold(f64::INFINITY, f64::min);
         let before = self.why_behind(leader, member, whom).is_some();
         let refused = before || km(member) <= self.near.limit_km(nearest);
-        refused.then(|| format!("has its {share}% share of the pool's clients already"))
+        if !refused {
+            return None;
+        }
+        match (slowed, self.max_share) {
+            (Some((_, percent)), _) => Some(format!(
+                "has only the nearest {percent}% of its clients for now"
+            )),
+            (None, Some(share)) => Some(format!(
+                "has its {share}% share of the pool's clients already"
+            )),
+            (None, None) => None,
+        }
     }
 }
 

@@ -40,6 +40,7 @@ fn plan(nodes: &[At], share: u8, answer: u8, sticky: bool) -> Plan {
         prefer: Vec::new(),
         latency: Vec::new().into(),
         max_share: Some(share),
+        slowed: Vec::new(),
         crowds: Vec::new().into(),
     }
 }
