@@ -15,6 +15,7 @@ use std::process::Command;
 use nearmost::clock::Clock;
 use nearmost::control::{Parts, build, load_text, rebuild};
 use nearmost::geo::World;
+use nearmost::snapshot::Snapshot;
 
 /// Rounds of which the median is taken.
 const ROUNDS: usize = 3;
@@ -53,14 +54,7 @@ fn main() {
             "[pool.p]\n"
         };
         let more = load(&(config(&[], nodes) + pool));
-        let (seconds, generation) = median(|| rebuild(&more, &before, now).expect("it builds"));
-        let family = generation.snapshot.pools[0].v4.as_ref();
-        let map = &family.expect("IPv4 nodes").steering.map;
-        let (v4, v6, lists) = map.size();
-        println!(
-            "{nodes:>6} {seconds:>12.3} {v4:>10} {v6:>10} {lists:>7} {:>8.1}",
-            megabytes(map.octets())
-        );
+        row(&more, &before, nodes, "");
     }
     let Some(asn) = fetch("asn") else { return };
     let (open, parts) = median(|| load(&(config(&[&city, &asn], 1) + "[pool.p]\n")));
@@ -71,15 +65,21 @@ fn main() {
     );
     for (nodes, systems) in [(12, 1), (50, 10), (200, 100)] {
         let more = load(&(config(&[], nodes) + &rules(systems)));
-        let (seconds, generation) = median(|| rebuild(&more, &before, now).expect("it builds"));
-        let family = generation.snapshot.pools[0].v4.as_ref();
-        let map = &family.expect("IPv4 nodes").steering.map;
-        let (v4, v6, lists) = map.size();
-        println!(
-            "{nodes:>6} {seconds:>12.3} {v4:>10} {v6:>10} {lists:>7} {:>8.1}  {systems} systems",
-            megabytes(map.octets())
-        );
+        row(&more, &before, nodes, &format!("  {systems} systems"));
     }
+}
+
+/// Ranks a pool of so many nodes anew, and says what that took and what came out.
+fn row(parts: &Parts, before: &Snapshot, nodes: usize, note: &str) {
+    let now = Clock::start().now();
+    let (seconds, generation) = median(|| rebuild(parts, before, now).expect("it builds"));
+    let family = generation.snapshot.pools[0].v4.as_ref();
+    let map = &family.expect("IPv4 nodes").steering.map;
+    let (v4, v6, lists) = map.size();
+    println!(
+        "{nodes:>6} {seconds:>12.3} {v4:>10} {v6:>10} {lists:>7} {:>8.1}{note}",
+        megabytes(map.octets())
+    );
 }
 
 /// Systems with many addresses, each with a node of its own.

@@ -2,6 +2,7 @@
 
 use super::pool::{Known, matching_among};
 use super::table::{Keys, Table, Value};
+use super::unit;
 use crate::diagnostic::Diagnostics;
 use crate::policy::{Below, Low, Use};
 
@@ -75,10 +76,8 @@ pub(super) fn below(value: &Value<'_>, found: &mut Diagnostics) -> Option<Below>
     let Some(text) = value.as_text() else {
         return value.whole(1..=30_000u32, found).map(Below::Nodes);
     };
-    let number = text.strip_suffix('%').map(str::trim_end);
-    let share = number.filter(|n| n.bytes().all(|b| b.is_ascii_digit()));
-    let share = share.and_then(|n| n.parse::<u8>().ok());
-    let Some(share) = share.filter(|s| (1..=100).contains(s)) else {
+    let share = unit::percent(text).filter(|s| (1..=100).contains(s));
+    let Some(share) = share else {
         value.error(
             format!("\"{text}\" is no part of a pool: \"1%\" to \"100%\", or a number of nodes"),
             found,

@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::table::Value;
+use super::unit;
 use crate::diagnostic::Diagnostics;
 use crate::policy::{Answer, Node, Pool};
 
@@ -18,10 +19,8 @@ pub(super) fn read(
     found: &mut Diagnostics,
 ) -> Option<u8> {
     let text = value.text(found)?;
-    let number = text.strip_suffix('%').map(str::trim_end);
-    let share = number.filter(|n| n.bytes().all(|b| b.is_ascii_digit()));
-    let share = share.and_then(|n| n.parse::<u8>().ok());
-    let Some(share) = share.filter(|s| (1..=99).contains(s)) else {
+    let share = unit::percent(text).filter(|s| (1..=99).contains(s));
+    let Some(share) = share else {
         value.error(
             format!("\"{text}\" is no share of a pool's clients: \"1%\" to \"99%\""),
             found,

@@ -24,6 +24,13 @@ const SIZE: [(&str, u64); 7] = [
     ("GiB", 1 << 30),
 ];
 
+/// A whole number of per cent, such as `50%`.
+pub(super) fn percent(text: &str) -> Option<u8> {
+    let number = text.strip_suffix('%').map(str::trim_end);
+    let digits = number.filter(|n| n.bytes().all(|b| b.is_ascii_digit()));
+    digits?.parse().ok()
+}
+
 /// Whole numbers, each with `d`, `h`, `m`, `s` or `ms`, added up.
 pub fn duration(text: &str) -> Option<Duration> {
     let mut rest = text.trim();

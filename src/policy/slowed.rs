@@ -26,7 +26,7 @@ impl Slowed {
     /// The map that holds at a step; none: the pool's own does.
     #[must_use]
     pub fn get(&self, step: u8) -> Option<Arc<Instead>> {
-        self.0.load_full().filter(|instead| instead.step == step)
+        self.any().filter(|instead| instead.step == step)
     }
 
     /// The map that was put, whatever the step.

@@ -34,7 +34,7 @@ fn world(blocks: &[(u32, u8, f64, f64)]) -> World {
     World::build(&[], &overrides)
 }
 
-fn plan(places: &[(f64, f64)], answer: Option<u8>, near: Near, sticky: bool) -> Plan {
+pub(super) fn plan(places: &[(f64, f64)], answer: Option<u8>, near: Near, sticky: bool) -> Plan {
     let member = |(i, (lat, lon)): (usize, &(f64, f64))| Member {
         name: format!("n{i}"),
         at: Point {

@@ -2,46 +2,21 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use proptest::prelude::*;
 
-use super::super::{Bias, Member, Near, Unknown, compile};
+use super::super::{Near, compile, tests};
 use super::*;
 use crate::geo::{Override, Point, Subject};
-use crate::policy::Limit;
 use crate::prefix::Client;
 
 type At = (f64, f64);
 
 fn plan(nodes: &[At], share: u8, answer: u8, sticky: bool) -> Plan {
-    let member = |(i, (lat, lon)): (usize, &At)| Member {
-        name: format!("n{i}"),
-        at: Point {
-            lat: *lat,
-            lon: *lon,
-        },
-        weight: 100,
-        limit: Limit::default(),
-        country: None,
-        home: Vec::new(),
-        private: false,
-        asn: None,
-        tier: 1,
-        bias: Bias::default(),
+    let near = Near {
+        factor: 1.2,
+        slack_km: 100.0,
     };
     Plan {
-        members: nodes.iter().enumerate().map(member).collect(),
-        answer: Some(answer),
-        near: Near {
-            factor: 1.2,
-            slack_km: 100.0,
-        },
-        sticky,
-        spread: false,
-        unknown: Unknown::Anywhere,
-        rules: Vec::new(),
-        prefer: Vec::new(),
-        latency: Vec::new().into(),
         max_share: Some(share),
-        slowed: Vec::new(),
-        crowds: Vec::new().into(),
+        ..tests::plan(nodes, Some(answer), near, sticky)
     }
 }
 
