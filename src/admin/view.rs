@@ -265,6 +265,8 @@ pub struct CheckLine {
     pub next: Option<u64>,
     /// What an operator has ordered for the node, if anything: it counts, not `state`.
     pub order: Option<OrderLine>,
+    /// Until when a slow drain goes on: some clients are given the node still, fewer with each step.
+    pub draining_until: Option<u64>,
     /// The name that the address is of, if the node is known by one.
     pub name: Option<HostLine>,
     /// The address's share of all that were given in answers of the last five minutes, 0 to 1; none where none was given.
@@ -293,6 +295,11 @@ impl CheckLine {
         let shares: BTreeMap<(&str, IpAddr), f64> =
             snapshot.addresses.iter().map(named).zip(shares).collect();
         let damped = board.damped_checks();
+        let draining = |node: &str| {
+            let slow = snapshot.slow_start(std::slice::from_ref(&node.to_owned()));
+            let end = board.orders().get(node)?.takes_hold(slow);
+            (end > now).then_some(end.as_secs())
+        };
         let line = |number: usize, check: &Check, status: &health::Status| Self {
             node: check.node.clone(),
             address: check.address,
@@ -326,6 +333,7 @@ impl CheckLine {
                 .orders()
                 .get(&check.node)
                 .map(|order| OrderLine::of(&check.node, order)),
+            draining_until: draining(&check.node),
             name: name_of(&check.node),
             share: shares.get(&(check.node.as_str(), check.address)).copied(),
         };
@@ -341,6 +349,7 @@ impl CheckLine {
             place: places.get(node).cloned().unwrap_or_default(),
             since: handle.started().as_secs(),
             order: board.orders().get(node).map(|o| OrderLine::of(node, o)),
+            draining_until: draining(node),
             name: name_of(node),
             share: shares.get(&(node, ip)).copied(),
             ..Self::unprobed(node, ip)
@@ -373,6 +382,7 @@ impl CheckLine {
             warning: None,
             next: None,
             order: None,
+            draining_until: None,
             name: None,
             share: None,
         }

@@ -97,6 +97,10 @@ fn text(checks: &[CheckLine], now: u64) -> String {
             }
             None => error,
         };
+        let error = match c.draining_until {
+            Some(until) => format!("out in {}; {error}", ago(until.saturating_sub(now))),
+            None => error,
+        };
         let error = match &c.damped {
             Some(damped) => format!("{damped}; {error}"),
             None => error,
@@ -119,6 +123,7 @@ fn text(checks: &[CheckLine], now: u64) -> String {
                 false => c.probe.clone(),
             },
             match (&c.order, &c.counts_as) {
+                (Some(_), _) if c.draining_until.is_some() => format!("draining ({})", c.state),
                 (Some(order), _) => format!("{} ({})", order.state, c.state),
                 (None, Some(frozen)) => format!("{frozen}, frozen ({})", c.state),
                 (None, None) if c.damped.is_some() => format!("damped ({})", c.state),

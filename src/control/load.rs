@@ -103,6 +103,7 @@ fn zones(
             file::check(&name, records, &pools, found)
         };
         lone_aliases(config, &name, &records, found);
+        own_aliases(config, &records, found);
         zones.push((name, records));
     }
     zones
@@ -141,6 +142,29 @@ fn lone_aliases(config: &Config, zone: &Name, records: &[Record], found: &mut Di
         error.note(why);
         if let Some(other) = other {
             error.note_at(*other, "here");
+        }
+    }
+}
+
+/// A name that is an alias of itself leads nowhere.
+fn own_aliases(config: &Config, records: &[Record], found: &mut Diagnostics) {
+    for record in records {
+        let Data::Pool { pool, .. } = &record.data else {
+            continue;
+        };
+        let Some(pool) = config.pools.iter().find(|p| p.name == **pool) else {
+            continue;
+        };
+        let nodes = pool.nodes.iter().filter_map(|n| config.nodes.get(*n));
+        let mut given = nodes.filter(|n| n.cname);
+        let own = given.find(|n| n.host.as_ref() == Some(&record.owner));
+        if let Some(node) = own {
+            let message = format!(
+                "node \"{}\" is given as a CNAME to {}, which is this very name",
+                node.name, record.owner
+            );
+            let note = format!("it is a node of pool \"{}\"", pool.name);
+            found.error(record.span, message).note(note);
         }
     }
 }
@@ -311,6 +335,21 @@ mod tests {
         assert_eq!(
             aliases("none = 'pool:q'", other),
             [format!("{error}: node \"cdn\" is given as a CNAME")]
+        );
+        let own = aliases(
+            "",
+            "[pool.q]\nnodes = ['cdn']\n[zone.'cdn.example']\nns = ['ns.example']\npools = { 'x' = 'q' }",
+        );
+        assert_eq!(own, [""; 0], "another name of the zone");
+        let own = aliases(
+            "",
+            "[pool.q]\nnodes = ['cdn']\n[zone.'example']\nns = ['ns.x']\npools = { 'cdn' = 'q' }",
+        );
+        assert_eq!(
+            own,
+            [
+                "node \"cdn\" is given as a CNAME to cdn.example., which is this very name: it is a node of pool \"q\""
+            ]
         );
         // A circle is told of by others.
         let circle = "[pool.q]\nnodes = ['ip']\nnone = 'pool:p'";

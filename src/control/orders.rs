@@ -170,15 +170,7 @@ impl Handle {
     pub async fn order_and_settle(&self, wanted: &Wanted) -> Result<Done, String> {
         let done = self.order(wanted)?;
         tokio::time::sleep(SETTLED).await;
-        let mut safe_at = up(self.safe_at(&done.nodes));
-        if wanted.state.as_deref() == Some(Forced::Drained.word()) && !wanted.at_once {
-            // It is given for so long still, with the least TTL.
-            let snapshot = self.current().get();
-            let slow = snapshot.slow_start(&done.nodes).as_secs();
-            let (_, least) = snapshot.longest_ttls(&done.nodes);
-            let drained = done.now + slow + u64::from(least);
-            safe_at = safe_at.max(if slow > 0 { drained } else { 0 });
-        }
+        let safe_at = up(self.safe_at(&done.nodes));
         Ok(Done { safe_at, ..done })
     }
 

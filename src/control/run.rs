@@ -267,13 +267,21 @@ impl Handle {
         expiries.of(own.map(|(_, ip)| *ip))
     }
 
-    /// When no cache can hold an answer with an address of these nodes any more, if they are out of service now: the largest TTL
-    /// really handed out. Whatever ran before this process may have given them with the longest there is.
+    /// When no cache can hold an answer with an address of these nodes any more, if they are out of service now or in a slow drain: the
+    /// largest TTL really handed out. Whatever ran before this process may have given them with the longest there is.
     #[must_use]
     pub fn safe_at(&self, nodes: &[String]) -> Time {
-        let (longest, _) = self.current().get().longest_ttls(nodes);
+        let snapshot = self.current().get();
+        let (longest, least) = snapshot.longest_ttls(nodes);
         let before = self.started() + Duration::from_secs(longest.into());
-        self.expires(nodes).max(before).max(self.now())
+        let known = self.expires(nodes).max(before).max(self.now());
+        // A slow drain gives it for a while still, with the least TTL.
+        let slow = snapshot.slow_start(nodes);
+        let board = self.board();
+        let orders = nodes.iter().filter_map(|node| board.orders().get(node));
+        let slowly = orders.filter(|order| order.takes_hold(slow) > order.since);
+        let end = slowly.map(|order| order.takes_hold(slow)).max();
+        known.max(end.map_or(known, |end| end + Duration::from_secs(least.into())))
     }
 
     /// The counters of all workers.
