@@ -1,0 +1,67 @@
+//! What a check's results say (SPEC 4).
+
+use super::Seconds;
+use crate::model::Probe;
+
+/// What is known of it (SPEC 4).
+#[derive(Clone, Debug)]
+pub(crate) struct Counter {
+    pub(crate) up: Option<bool>,
+    pub(super) failures: u32,
+    pub(super) successes: u32,
+    pub(super) since: Seconds,
+    pub(super) last_up: Seconds,
+}
+
+impl Counter {
+    pub(super) fn new(now: Seconds) -> Self {
+        Self {
+            up: None,
+            failures: 0,
+            successes: 0,
+            since: now,
+            last_up: 0,
+        }
+    }
+
+    /// Each failure adds one, successes in between do not lower it, `ok` in a row clear it, `down` of them take it out, `up`
+    /// successes in a row bring it back.
+    pub(crate) fn observe(&mut self, good: bool, probe: &Probe, now: Seconds) -> bool {
+        let before = self.up;
+        if good {
+            self.successes += 1;
+        } else {
+            self.successes = 0;
+            self.failures += 1;
+        }
+        match self.up {
+            None => self.up = Some(good),
+            Some(true) if self.failures >= probe.down => self.up = Some(false),
+            Some(true) if self.successes >= probe.ok => self.failures = 0,
+            Some(false) if self.successes >= probe.up => self.up = Some(true),
+            _ => {}
+        }
+        if before == Some(true) || self.up == Some(true) {
+            self.last_up = now;
+        }
+        if self.up != before {
+            (self.failures, self.successes, self.since) = (0, 0, now);
+        }
+        self.up != before
+    }
+
+    /// How long an answer may be kept that depends on it; none: as long as its name says.
+    pub(super) fn cap(&self, probe: &Probe, started: Seconds, now: Seconds) -> Option<u64> {
+        if now < self.since.max(started) + 60 {
+            return Some(0);
+        }
+        match self.up {
+            Some(true) if self.failures > 0 => {
+                Some(probe.every * u64::from(probe.down - self.failures))
+            }
+            Some(true) => None,
+            Some(false) if self.successes == 0 => None,
+            _ => Some(0),
+        }
+    }
+}
