@@ -19,6 +19,8 @@
 mod certificates;
 #[path = "load/cpu.rs"]
 mod cpu;
+#[path = "../tests/common/namespace.rs"]
+mod namespace;
 
 use std::fmt::Write;
 use std::io::{BufRead, BufReader};
@@ -40,21 +42,15 @@ const SETTLE: u64 = 2 * EVERY;
 const MEASURED: u64 = 3 * EVERY;
 const NAME: &str = "get.example.org";
 /// All of it is local there.
-const NET: &str = "ip link set lo up && ip -6 route add local fd00:6e::/64 dev lo";
+const NET: &str = "ip -6 route add local fd00:6e::/64 dev lo";
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let has = |word: &str| words.iter().any(|w| w == word);
     if !has("inside") && !has("outside") {
-        let again = |script: &str| {
-            let mut command = Command::new("unshare");
-            let own = std::env::current_exe().unwrap();
-            command.args(["-Urn", "sh", "-c", script]).arg(own);
-            command.args(&words).arg("inside");
-            command
-        };
-        if again(NET).output().is_ok_and(|ran| ran.status.success()) {
-            let error = again(&format!("{NET} && exec \"$0\" \"$@\"")).exec();
+        let permitted = namespace::set_up(NET).output();
+        if permitted.is_ok_and(|ran| ran.status.success()) {
+            let error = namespace::this_after(NET).args(&words).arg("inside").exec();
             println!("unshare: {error}");
         }
     }

@@ -12,6 +12,21 @@ pub const BLACKHOLE: &str = "ip link add v0 type veth peer name v1 \
     && ip neigh add 192.0.2.9 lladdr 02:00:00:00:00:09 dev v0 nud permanent \
     && ip neigh add 2001:db8::9 lladdr 02:00:00:00:00:09 dev v0 nud permanent";
 
+/// Only makes such a network: whether this system permits it.
+pub fn set_up(setup: &str) -> Command {
+    let script = format!("ip link set lo up && {setup}");
+    let mut command = Command::new("unshare");
+    command
+        .args(["-Urn", "sh", "-c", &script])
+        .arg(std::env::current_exe().unwrap());
+    command
+}
+
+/// Runs this very program in such a network, with the arguments that are added.
+pub fn this_after(setup: &str) -> Command {
+    set_up(&format!("{setup} && exec \"$0\" \"$@\""))
+}
+
 const INSIDE: &str = "NEARMOST_TEST_INSIDE";
 
 /// Whether the calling test, by its full name, is inside. Outside it is run again there once `setup` has succeeded, and must
@@ -20,16 +35,13 @@ pub fn inside(test: &str, setup: &str) -> bool {
     if std::env::var_os(INSIDE).is_some() {
         return true;
     }
-    let setup = format!("ip link set lo up && {setup}");
-    let ran = |script: &str| {
-        Command::new("unshare")
-            .args(["-Urn", "sh", "-c", script])
-            .arg(std::env::current_exe().unwrap())
+    let ran = |mut command: Command| {
+        command
             .args(["--exact", test, "--nocapture"])
             .env(INSIDE, "1")
             .output()
     };
-    match ran(&setup) {
+    match ran(set_up(setup)) {
         Ok(set_up) if set_up.status.success() => {}
         // Kernels and containers forbid it for reasons of their own: no fault of ours, nor a package that is missing.
         Ok(not) => {
@@ -44,7 +56,7 @@ pub fn inside(test: &str, setup: &str) -> bool {
             return false;
         }
     }
-    let ran = ran(&format!("{setup} && exec \"$0\" \"$@\"")).unwrap();
+    let ran = ran(this_after(setup)).unwrap();
     let (out, err) = (
         String::from_utf8_lossy(&ran.stdout),
         String::from_utf8_lossy(&ran.stderr),
