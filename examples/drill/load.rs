@@ -1,5 +1,6 @@
 //! Questions at a steady rate for clients all over the world, and what becomes of each.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -14,21 +15,25 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const NUMBERS: usize = 1 << 16;
 
 /// What was seen since it was taken last.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) sent: u64,
     pub(crate) answered: u64,
     pub(crate) lost: u64,
-    /// When the watched address was last given.
-    pub(crate) last_given: Option<Instant>,
+    pub(crate) given: BTreeMap<IpAddr, Given>,
+}
+
+/// When an address was given.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Given {
+    first: Instant,
+    pub(crate) last: Instant,
     /// Until when a client that honours TTLs may hold such an answer.
-    pub(crate) last_held: Option<Instant>,
-    first_given: Option<Instant>,
+    pub(crate) held: Instant,
 }
 
 struct State {
     seen: Seen,
-    watched: Option<IpAddr>,
     /// By number, when each question was sent that waits for its answer.
     waiting: Vec<Option<Instant>>,
 }
@@ -37,24 +42,19 @@ struct State {
 pub(crate) struct Load(Arc<Mutex<State>>);
 
 impl Load {
-    pub(crate) fn start(server: SocketAddr) -> Self {
+    /// Asks for A, or for A and AAAA in turn.
+    pub(crate) fn start(server: SocketAddr, both: bool) -> Self {
         let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").unwrap());
         socket.connect(server).unwrap();
         let load = Self(Arc::new(Mutex::new(State {
             seen: Seen::default(),
-            watched: None,
             waiting: vec![None; NUMBERS],
         })));
         let (one, other) = (load.clone(), load.clone());
         let ours = Arc::clone(&socket);
-        std::thread::spawn(move || one.send(&ours));
+        std::thread::spawn(move || one.send(&ours, both));
         std::thread::spawn(move || other.receive(&socket));
         load
-    }
-
-    /// From now on looks for an address.
-    pub(crate) fn watch(&self, address: IpAddr) {
-        self.0.lock().unwrap().watched = Some(address);
     }
 
     /// What was seen, once every question sent up to now is answered or lost.
@@ -76,11 +76,23 @@ impl Load {
         }
     }
 
-    /// When the watched address was first given since it was looked at last; waits for that.
-    pub(crate) fn first_again(&self, since: Instant, patience: Duration) -> Option<Instant> {
+    /// When an address was first given since what was seen was taken; waits for that.
+    pub(crate) fn first_again(
+        &self,
+        address: IpAddr,
+        since: Instant,
+        patience: Duration,
+    ) -> Option<Instant> {
         let until = Instant::now() + patience;
         loop {
-            let first = self.0.lock().unwrap().seen.first_given;
+            let first = self
+                .0
+                .lock()
+                .unwrap()
+                .seen
+                .given
+                .get(&address)
+                .map(|g| g.first);
             if first.is_some_and(|first| first >= since) || Instant::now() > until {
                 return first;
             }
@@ -88,7 +100,7 @@ impl Load {
         }
     }
 
-    fn send(&self, socket: &UdpSocket) {
+    fn send(&self, socket: &UdpSocket, both: bool) {
         let begun = Instant::now();
         let mut sent: u32 = 0;
         loop {
@@ -100,7 +112,7 @@ impl Load {
                     state.seen.sent += 1;
                     state.waiting[number] = Some(Instant::now());
                 }
-                let _ = socket.send(&question(sent));
+                let _ = socket.send(&question(sent, both && sent % 2 == 1));
                 sent += 1;
             }
             self.give_up();
@@ -143,18 +155,20 @@ impl Load {
             };
             let seen = &mut state.seen;
             seen.answered += 1;
-            if Some(address) == state.watched {
-                seen.first_given = seen.first_given.or(Some(now));
-                seen.last_given = Some(now);
-                let until = now + Duration::from_secs(ttl.into());
-                seen.last_held = seen.last_held.max(Some(until));
-            }
+            let held = now + Duration::from_secs(ttl.into());
+            let given = seen.given.entry(address).or_insert(Given {
+                first: now,
+                last: now,
+                held,
+            });
+            given.last = now;
+            given.held = given.held.max(held);
         }
     }
 }
 
-/// A question for the address of `get.example.org`, for another client each time.
-fn question(number: u32) -> Vec<u8> {
+/// A question for an address of `get.example.org`, for another client each time.
+fn question(number: u32, aaaa: bool) -> Vec<u8> {
     let client = number.wrapping_mul(0x9e37_79b9).to_be_bytes();
     // Of 1 to 126 what is not 10 is somebody's.
     let first = match client[0] % 126 + 1 {
@@ -163,7 +177,8 @@ fn question(number: u32) -> Vec<u8> {
     };
     let [_, _, high, low] = number.to_be_bytes();
     let mut out = vec![high, low, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1];
-    out.extend(b"\x03get\x07example\x03org\0\0\x01\0\x01");
+    out.extend(b"\x03get\x07example\x03org\0");
+    out.extend([0, if aaaa { 28 } else { 1 }, 0, 1]);
     // OPT with a client subnet of /24.
     out.extend([0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 11, 0, 8, 0, 7, 0, 1, 24, 0]);
     out.extend([first, client[1], client[2]]);

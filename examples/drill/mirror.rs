@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -16,18 +16,22 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 pub(crate) const WORD: &str = "mirror";
 /// What it takes when it is slow: longer than the probe's timeout.
 const SLOW: Duration = Duration::from_millis(700);
+/// How long it waits before each octet of a body that it sends slowly.
+const DRIP: Duration = Duration::from_millis(50);
 
 pub(crate) struct Mirror {
-    pub(crate) address: SocketAddr,
+    pub(crate) ips: Vec<IpAddr>,
+    pub(crate) port: u16,
     folder: PathBuf,
     running: Option<(Child, ChildStdin, BufReader<ChildStdout>)>,
 }
 
 impl Mirror {
-    /// It listens when this returns; port 0 is any.
-    pub(crate) fn new(address: SocketAddr, folder: &Path) -> Self {
+    /// It listens on the port of all its addresses when this returns; port 0 is any.
+    pub(crate) fn new(ips: Vec<IpAddr>, port: u16, folder: &Path) -> Self {
         let mut mirror = Self {
-            address,
+            ips,
+            port,
             folder: folder.to_owned(),
             running: None,
         };
@@ -37,8 +41,10 @@ impl Mirror {
 
     pub(crate) fn start(&mut self) {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args([WORD, &self.address.to_string()])
+            .arg(WORD)
             .arg(&self.folder)
+            .arg(self.port.to_string())
+            .args(self.ips.iter().map(ToString::to_string))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -47,7 +53,7 @@ impl Mirror {
         let mut said = BufReader::new(said);
         let mut line = String::new();
         said.read_line(&mut line).unwrap();
-        self.address = line.trim().parse().expect("it listens");
+        self.port = line.trim().parse().expect("it listens");
         self.running = Some((child, orders, said));
     }
 
@@ -62,6 +68,10 @@ impl Mirror {
         let kill = format!("kill -{signal} {}", child.id());
         let status = Command::new("sh").args(["-c", &kill]).status().unwrap();
         assert!(status.success());
+    }
+
+    pub(crate) fn ips6(&self) -> impl Iterator<Item = IpAddr> {
+        self.ips.iter().copied().filter(IpAddr::is_ipv6)
     }
 
     /// It has heard when this returns.
@@ -82,7 +92,7 @@ impl Drop for Mirror {
     }
 }
 
-/// Writes an authority's certificate, and two of the shared name: one is good, one has expired.
+/// Writes an authority's certificate, and three of a mirror: a good one, one that has expired, and one for another name.
 pub(crate) fn certificates(folder: &Path) {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::default();
@@ -90,9 +100,13 @@ pub(crate) fn certificates(folder: &Path) {
     let pem = params.self_signed(&key).unwrap().pem();
     fs::write(folder.join("ca.pem"), pem).unwrap();
     let issuer = Issuer::new(params, key);
-    for (name, year) in [("good", 2090), ("expired", 2020)] {
+    for (name, host, year) in [
+        ("good", "get.example.org", 2090),
+        ("expired", "get.example.org", 2020),
+        ("misnamed", "m8.example.net", 2090),
+    ] {
         let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(vec!["get.example.org".into()]).unwrap();
+        let mut params = CertificateParams::new(vec![host.into()]).unwrap();
         params.not_before = date_time_ymd(2000, 1, 1);
         params.not_after = date_time_ymd(year, 12, 31);
         let certificate = params.signed_by(&key, &issuer).unwrap();
@@ -114,29 +128,50 @@ fn tls(folder: &Path, name: &str) -> Arc<ServerConfig> {
     Arc::new(config)
 }
 
+/// What a mirror serves with, one way or the other.
+struct Certificates {
+    good: Arc<ServerConfig>,
+    expired: Arc<ServerConfig>,
+    misnamed: Arc<ServerConfig>,
+}
+
 /// Is a mirror until standard input ends.
-pub(crate) fn serve(address: &str, folder: &Path) {
-    let listener = TcpListener::bind(address).unwrap();
-    println!("{}", listener.local_addr().unwrap());
+pub(crate) fn serve(folder: &Path, port: &str, ips: &[String]) {
     let order = Arc::new(Mutex::new(String::from("good")));
-    let (good, expired) = (tls(folder, "good"), tls(folder, "expired"));
-    let ours = Arc::clone(&order);
-    std::thread::spawn(move || {
-        for (turn, stream) in listener.incoming().flatten().enumerate() {
-            let order = ours.lock().unwrap().clone();
-            let does = match &*order {
-                "flap" if turn % 3 == 0 => "broken".into(),
-                "flap" => "good".into(),
-                _ => order,
-            };
-            let tls = if does == "expired" { &expired } else { &good };
-            let tls = Arc::clone(tls);
-            std::thread::spawn(move || answer(stream, tls, &does));
-        }
+    let certificates = Arc::new(Certificates {
+        good: tls(folder, "good"),
+        expired: tls(folder, "expired"),
+        misnamed: tls(folder, "misnamed"),
     });
+    let mut port = port.parse().unwrap();
+    for ip in ips {
+        let ip: IpAddr = ip.parse().unwrap();
+        let listener = TcpListener::bind((ip, port)).unwrap();
+        port = listener.local_addr().unwrap().port();
+        let (order, certificates) = (Arc::clone(&order), Arc::clone(&certificates));
+        std::thread::spawn(move || accept(&listener, &order, &certificates));
+    }
+    println!("{port}");
     for line in std::io::stdin().lines().map_while(Result::ok) {
         order.lock().unwrap().clone_from(&line);
         println!("{line}");
+    }
+}
+
+fn accept(listener: &TcpListener, order: &Mutex<String>, certificates: &Certificates) {
+    for (turn, stream) in listener.incoming().flatten().enumerate() {
+        let order = order.lock().unwrap().clone();
+        let does = match &*order {
+            "flap" if turn % 3 == 0 => "broken".into(),
+            "flap" => "good".into(),
+            _ => order,
+        };
+        let tls = Arc::clone(match &*does {
+            "expired" => &certificates.expired,
+            "misnamed" => &certificates.misnamed,
+            _ => &certificates.good,
+        });
+        std::thread::spawn(move || answer(stream, tls, &does));
     }
 }
 
@@ -160,10 +195,19 @@ fn answer(stream: TcpStream, tls: Arc<ServerConfig>, does: &str) {
         _ => (200, "mirror of everything\n"),
     };
     let length = page.len();
-    let reply = format!(
-        "HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{page}"
-    );
-    let _ = stream.write_all(reply.as_bytes());
+    let head =
+        format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+    let _ = stream.write_all(head.as_bytes());
+    if does == "drip" {
+        for octet in page.bytes() {
+            std::thread::sleep(DRIP);
+            if stream.write_all(&[octet]).is_err() {
+                return;
+            }
+        }
+    } else {
+        let _ = stream.write_all(page.as_bytes());
+    }
     stream.conn.send_close_notify();
     let _ = stream.flush();
 }

@@ -7,13 +7,14 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::{MIRRORS, ip};
+use crate::mirror::Mirror;
 
 /// The TTL of the name: steady, and at least.
 pub(crate) const TTL: &str = "20/2";
 
 /// Ten mirrors that are about equally near to everybody, so that each has clients.
-pub(crate) fn config(port: u16) -> String {
+pub(crate) fn config(mirrors: &[Mirror]) -> String {
+    let port = mirrors[0].port;
     let mut out = format!(
         "[server]\nlisten = [\"127.0.0.1:0\"]\n\
          [zone.\"get.example.org\"]\nns = [\"ns1.example.org\"]\nttl = \"{TTL}\"\npools = {{ \"@\" = \"site\" }}\n\
@@ -21,10 +22,11 @@ pub(crate) fn config(port: u16) -> String {
          [probe.web]\nkind = \"https\"\nport = {port}\npath = \"/\"\nca = \"ca.pem\"\nexpect = {{ body = \"mirror of everything\" }}\n\
          every = \"1s\"\ntimeout = \"400ms\"\ndown = 3\nok = 6\nup = 6\n"
     );
-    for number in 1..=MIRRORS {
+    for (number, mirror) in (1..).zip(mirrors) {
+        let ips: Vec<_> = mirror.ips.iter().map(|ip| format!("\"{ip}\"")).collect();
         out += &format!(
-            "[node.m{number}]\nat = \"FRA\"\nip = [\"{}\"]\n",
-            ip(number)
+            "[node.m{number}]\nat = \"FRA\"\nip = [{}]\n",
+            ips.join(", ")
         );
     }
     out
@@ -114,10 +116,10 @@ impl Server {
         patience: Duration,
     ) -> Option<(Instant, String)> {
         let holds = |line: &&(Instant, String)| {
-            // `127.0.53.1` is not `127.0.53.10`.
-            let held = |w: &&str| {
-                line.1.contains(*w)
-                    && (w.contains(' ') || line.1.split([' ', ':', ',']).any(|o| o == *w))
+            // `192.0.2.1` is not `192.0.2.10`.
+            let held = |w: &&str| match w.contains(' ') {
+                true => line.1.contains(*w),
+                false => line.1.split(' ').any(|word| word == *w),
             };
             line.0 >= since && words.iter().all(held)
         };

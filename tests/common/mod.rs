@@ -10,3 +10,4 @@
 pub mod certificates;
 pub mod namespace;
 pub mod nodes;
+pub mod wire;
