@@ -21,6 +21,7 @@ mod world;
 
 mod check;
 mod demo;
+mod drill;
 mod explain;
 mod faults;
 mod freeze;
