@@ -244,11 +244,7 @@ fn drill(fault: &Fault, mirror: &mut Mirror, server: &Server, load: &Load) -> Ro
         .map(|ip| logged(begun, ip, "up -> down", bound * 2))
         .collect();
     // Whoever fails every third probe has to stay out for as long as it does: for three rounds of it, and every other for a while.
-    let stays = if fault.one_of > 1 {
-        EVERY * UP * 2
-    } else {
-        EVERY * 2
-    };
+    let stays = EVERY * if fault.one_of > 1 { UP * 2 } else { 2 };
     std::thread::sleep(stays);
     let healed = Instant::now();
     let down = load.take();
@@ -290,10 +286,7 @@ fn drill(fault: &Fault, mirror: &mut Mirror, server: &Server, load: &Load) -> Ro
         && held.is_some_and(|held| held <= bound + TTL_MOST)
         // Each has gone once and none has come.
         && moved == hit.len()
-        && spared.iter().all(|ip| {
-            let given = down.given.get(ip);
-            given.is_some_and(|given| given.last + SLACK >= healed)
-        })
+        && spared.iter().all(|ip| is_given(&down, ip, healed))
         && back.iter().all(Option::is_some)
         && back_after.is_some_and(|back| back <= back_bound)
         && down.lost + after.lost == 0;
@@ -314,6 +307,12 @@ fn drill(fault: &Fault, mirror: &mut Mirror, server: &Server, load: &Load) -> Ro
         sum(|s| s.lost)
     );
     Row { text, good }
+}
+
+/// Whether an address was given up to a time.
+fn is_given(seen: &Seen, ip: &IpAddr, until: Instant) -> bool {
+    let given = seen.given.get(ip);
+    given.is_some_and(|given| given.last + SLACK >= until)
 }
 
 fn shown(time: Option<Duration>) -> String {
