@@ -7,6 +7,7 @@ mod failure;
 mod judge;
 mod run;
 mod tls;
+mod verify;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

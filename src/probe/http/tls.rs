@@ -5,20 +5,21 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{
     ClientSessionStore, Resumption, Tls12ClientSessionValue, Tls13ClientSessionValue,
     WebPkiServerVerifier,
 };
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
-    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, NamedGroup,
-    RootCertStore, SignatureScheme,
+    AlertDescription, CertificateError, ClientConfig, Error, NamedGroup, RootCertStore,
+    SupportedCipherSuite,
 };
 
 use super::super::Problem;
 use super::super::words::Phase;
+use super::verify::Verifier;
 use crate::clock::utc;
 
 /// TLS that trusts `roots`, knows aws-lc-rs as its only provider of cryptography, and never resumes a session: a
@@ -27,14 +28,14 @@ pub(super) fn configuration(
     roots: RootCertStore,
     http2: bool,
 ) -> Result<ClientConfig, Box<dyn StdError>> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let provider = Arc::new(provider());
     let verifier =
         WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
             .build()?;
     let mut configuration = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(NotesEnd(verifier)))
+        .with_custom_certificate_verifier(Arc::new(Verifier::new(verifier)))
         .with_no_client_auth();
     let version: &[u8] = if http2 { b"h2" } else { b"http/1.1" };
     configuration.alpn_protocols = vec![version.to_vec()];
@@ -42,9 +43,20 @@ pub(super) fn configuration(
     Ok(configuration)
 }
 
+/// All suites of aws-lc-rs, those that hash with SHA-256 first: processors have instructions for it, and a handshake of TLS 1.3 is a
+/// hundred hashes.
+fn provider() -> CryptoProvider {
+    let mut provider = aws_lc_rs::default_provider();
+    provider.cipher_suites.sort_by_key(|suite| match suite {
+        SupportedCipherSuite::Tls12(suite) => suite.common.hash_provider.output_len(),
+        SupportedCipherSuite::Tls13(suite) => suite.common.hash_provider.output_len(),
+    });
+    provider
+}
+
 /// For clients that use no TLS, but must be given one.
 pub(super) fn unused() -> Result<ClientConfig, Error> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let provider = Arc::new(aws_lc_rs::default_provider());
     Ok(ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_root_certificates(RootCertStore::empty())
@@ -154,72 +166,6 @@ fn day(time: UnixTime) -> String {
     let mut text = utc(Duration::from_secs(time.as_secs()));
     text.truncate("2026-11-21".len());
     text
-}
-
-/// The verifier of rustls, which also notes when the node's certificate ends.
-#[derive(Debug)]
-struct NotesEnd(Arc<WebPkiServerVerifier>);
-
-/// The last second of the year 9999, which certificates that never end give (RFC 5280 4.1.2.5).
-const END_OF_TIME: Duration = Duration::from_secs(253_402_300_799);
-
-impl NotesEnd {
-    /// Validity is what is looked at first: at the end of time every certificate that ends has expired, and the error says
-    /// when it did.
-    fn end(
-        &self,
-        certificate: &CertificateDer<'_>,
-        chain: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-    ) -> Option<Duration> {
-        let then = UnixTime::since_unix_epoch(END_OF_TIME);
-        match self
-            .0
-            .verify_server_cert(certificate, chain, name, &[], then)
-        {
-            Err(Error::InvalidCertificate(CertificateError::ExpiredContext {
-                not_after, ..
-            })) => Some(Duration::from_secs(not_after.as_secs())),
-            _ => None,
-        }
-    }
-}
-
-impl ServerCertVerifier for NotesEnd {
-    fn verify_server_cert(
-        &self,
-        certificate: &CertificateDer<'_>,
-        chain: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        super::run::certificate_ends(self.end(certificate, chain, name));
-        self.0
-            .verify_server_cert(certificate, chain, name, ocsp, now)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls12_signature(message, certificate, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls13_signature(message, certificate, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
-    }
 }
 
 /// Keeps no session. It is asked for one when a handshake begins, and so learns that the connection stands.
