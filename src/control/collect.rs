@@ -13,7 +13,7 @@ use super::ramp::{Job, Ramps};
 use super::replace::{Runs, Swap};
 use super::run::Handle;
 use super::warn::Warned;
-use crate::health::{Notice, Outcome, Table};
+use crate::health::{Board, Notice, Outcome, Table};
 use crate::policy::Steering;
 use crate::snapshot::Snapshot;
 
@@ -44,10 +44,9 @@ pub(super) async fn collect(
         tokio::select! {
             result = results.recv() => {
                 let Some((number, outcome)) = result else { break };
-                if let Some(check) = runs.check(number) {
-                    publisher.observe(check, outcome);
+                if let Some(check) = runs.check(number) && publisher.observe(check, outcome) {
+                    due = due.min(Instant::now() + TOGETHER);
                 }
-                due = due.min(Instant::now() + TOGETHER);
             }
             Some(swap) = swaps.recv() => {
                 if let Some(known) = runs.swap(&publisher.handle, swap) {
@@ -77,13 +76,22 @@ struct Publisher {
 }
 
 impl Publisher {
-    fn observe(&mut self, check: usize, outcome: Outcome) {
+    /// Takes a result; whether the table may be another one by it. One more success of what has long been up, which is nearly
+    /// every result, changes nothing but in a freeze, which it may end.
+    fn observe(&mut self, check: usize, outcome: Outcome) -> bool {
         let mut board = self.handle.board();
+        let failed = outcome.result.is_err();
+        let known = |board: &Board| {
+            let status = board.statuses().get(check);
+            status.map(|status| (status.counter, status.last.is_some()))
+        };
+        let before = known(&board);
         if let Some(event) = board.observe(check, outcome, self.handle.now()) {
             let notice = Notice::State(event);
             self.handle.tell(&board, &notice, self.handle.now());
         }
         self.warned.look(&board, check, self.handle.now());
+        failed || known(&board) != before || board.frozen().iter().any(Option::is_some)
     }
 
     /// Publishes the table if it changed; whether all checks have a result.
