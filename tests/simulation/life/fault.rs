@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use super::Life;
-use crate::oracle::Key;
+use super::pass::{CANARY, Turn};
+use super::{Life, START};
 
 /// What is wrong with a node. All of it is the truth, which the server has to find out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,15 +20,46 @@ pub(super) enum Fault {
 
 impl Life {
     /// The truth about a check's turn.
-    pub(super) fn finds(&mut self, key: &Key, turn: u64) -> bool {
-        let node = self.model.nodes.iter().find(|n| n.ips.contains(&key.ip));
-        let Some((fault, _)) = node.and_then(|n| self.faults.get(&n.name)) else {
-            return true;
-        };
-        match *fault {
-            Fault::Flaps(percent) => !turn.is_multiple_of(3) && !self.random.percent(percent),
-            fault => !kills(fault, key.ip, &key.probe),
+    pub(super) fn finds(&mut self, check: usize) -> bool {
+        let Turn {
+            key, node, count, ..
+        } = &self.turns[check];
+        if self.now < self.cut[usize::from(key.ip.is_ipv6())] {
+            return false;
         }
+        match self.faults.get(node) {
+            Some((Fault::Flaps(percent), _)) => {
+                !count.is_multiple_of(3) && !self.random.percent(*percent)
+            }
+            Some((fault, _)) => !kills(*fault, key.ip, &key.probe),
+            None => true,
+        }
+    }
+
+    /// The prober's own network is gone for a while.
+    pub(super) fn cut(&mut self) {
+        let until = self.now + self.random.between(10, 1500);
+        let which = self.random.below(3);
+        for v6 in [0, 1] {
+            if which != v6 {
+                self.cut[v6] = until;
+            }
+        }
+        self.note(&format!(
+            "nothing is seen until {:?}",
+            self.cut.map(|at| at - START)
+        ));
+    }
+
+    /// Most nodes are dead at once, and it is true.
+    pub(super) fn many_die(&mut self) {
+        for node in &self.model.nodes {
+            if self.random.percent(75) {
+                self.faults
+                    .insert(node.name.clone(), (Fault::Dead, self.now));
+            }
+        }
+        self.note("most are dead");
     }
 
     pub(super) fn fault(&mut self) {
@@ -46,7 +77,10 @@ impl Life {
                 return;
             }
         }
-        let name = self.random.pick(&self.model.nodes).name.clone();
+        let name = match self.random.percent(5) {
+            true => CANARY.into(),
+            false => self.random.pick(&self.model.nodes).name.clone(),
+        };
         let fault = match self.random.below(5) {
             0 | 1 => Fault::Dead,
             2 => Fault::DeadIpv6,

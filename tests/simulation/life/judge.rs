@@ -174,7 +174,12 @@ impl Life {
             let mut late: Vec<u64> = late.collect();
             late.sort_unstable();
             let bound = late.get(enough).copied();
-            let since = (*since).max(self.oracle.started);
+            // What failed in a freeze may not count, and holds meanwhile.
+            if self.oracle.frozen(ip.is_ipv6()).is_some() {
+                continue;
+            }
+            let thawed = self.oracle.thawed(ip.is_ipv6());
+            let since = (*since).max(self.reloaded).max(thawed.unwrap_or(0));
             let forced = self
                 .oracle
                 .orders

@@ -4,25 +4,27 @@
 mod fault;
 mod judge;
 mod order;
+mod pass;
 mod question;
 mod reload;
 mod tally;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nearmost::control::{self, Generation, Parts};
-use nearmost::health::{Board, Outcome, Seen};
+use nearmost::health::Board;
 use nearmost::snapshot::Snapshot;
 
 use crate::model::{Model, Node};
-use crate::oracle::{Key, Oracle, Seconds};
+use crate::oracle::{Oracle, Seconds};
 use crate::random::Random;
 use crate::world;
 use fault::Fault;
+use pass::Turn;
 pub(crate) use tally::Tally;
 
 /// Some day in 2027.
@@ -38,8 +40,13 @@ pub(crate) struct Life {
     now: Seconds,
     /// What is wrong, and since when.
     faults: BTreeMap<String, (Fault, Seconds)>,
-    /// The board's checks: their keys, their next turns, and how many there were.
-    checks: Vec<(Key, Seconds, u64)>,
+    /// Until when the prober sees nothing of IPv4, and of IPv6.
+    cut: [Seconds; 2],
+    /// The board's checks, and which is due when.
+    turns: Vec<Turn>,
+    due: BTreeSet<(Seconds, usize)>,
+    /// When the files changed last.
+    reloaded: Seconds,
     log: VecDeque<String>,
     pub(crate) tally: Tally,
 }
@@ -82,12 +89,15 @@ impl Life {
             oracle: Oracle::default(),
             now: START,
             faults: BTreeMap::new(),
-            checks: Vec::new(),
+            cut: [START; 2],
+            turns: Vec::new(),
+            due: BTreeSet::new(),
+            reloaded: START,
             log: VecDeque::new(),
             tally: Tally::default(),
         };
         life.oracle.begin(&life.model, START);
-        life.number_checks()?;
+        life.number_checks(&[])?;
         Ok(life)
     }
 
@@ -99,105 +109,29 @@ impl Life {
             .push_back(format!("{:>8} s  {what}", self.now - START));
     }
 
-    /// The board's checks have to be those that the oracle expects, each once.
-    fn number_checks(&mut self) -> Result<(), String> {
-        let all = self.board.checks().iter().map(|check| Key {
-            probe: check.probe.name.clone(),
-            ip: check.address,
-            host: check.host.clone(),
-        });
-        let mut sorted: Vec<Key> = all.clone().collect();
-        sorted.sort();
-        if !sorted.iter().eq(self.oracle.counters.keys()) {
-            return Err(format!("the board has the checks {sorted:?}"));
-        }
-        let now = self.now;
-        let every = |key: &Key| self.model.probe(&key.probe).every;
-        let random = &mut self.random;
-        self.checks = all
-            .map(|key| {
-                // The first round is over before anything is answered.
-                let first = if now == START {
-                    0
-                } else {
-                    random.next() % every(&key)
-                };
-                (key, now + first, 0)
-            })
-            .collect();
-        Ok(())
-    }
-
     fn until(&mut self, end: Seconds) -> Result<(), String> {
-        self.pass(0);
-        self.publish();
+        self.pass(0)?;
+        self.publish()?;
         self.any_order_is_the_same()?;
         while self.now < end {
             let step = match self.random.below(10) {
                 0 => self.random.between(60, 600),
                 _ => self.random.between(1, 30),
             };
-            self.pass(step);
+            self.pass(step)?;
             match self.random.below(100) {
                 0..4 => self.fault(),
+                10 if self.random.percent(40) => self.cut(),
+                11 if self.random.percent(20) => self.many_die(),
                 4..7 => self.heal(),
                 7..9 => self.order()?,
                 9 if self.random.percent(30) => self.reload()?,
                 _ => {}
             }
-            self.publish();
+            self.publish()?;
             self.ask()?;
         }
         Ok(())
-    }
-
-    /// Time passes, and checks run at their turns.
-    fn pass(&mut self, step: Seconds) {
-        let end = self.now + step;
-        loop {
-            let next = (0..self.checks.len()).min_by_key(|n| self.checks[*n].1);
-            let Some(next) = next.filter(|n| self.checks[*n].1 <= end) else {
-                break;
-            };
-            let (key, at, turn) = self.checks[next].clone();
-            self.now = at;
-            let probe = self.model.probe(&key.probe).clone();
-            let good = self.finds(&key, turn);
-            let result = if good { Ok(()) } else { Err("refused".into()) };
-            let latency = Duration::from_millis(20);
-            let _ = self.board.observe(
-                next,
-                Outcome {
-                    result,
-                    latency,
-                    seen: Seen::default(),
-                },
-                time(at),
-            );
-            let counter = self.oracle.counters.get_mut(&key).unwrap();
-            if counter.observe(good, &probe, at) {
-                self.tally.changes += 1;
-                let up = counter.up;
-                self.note(&format!("{key:?} is {up:?}"));
-            }
-            // Up to a tenth earlier or later.
-            let jitter = self.random.between(0, probe.every / 5);
-            self.checks[next].1 = at + probe.every - probe.every / 10 + jitter;
-            self.checks[next].2 += 1;
-        }
-        self.now = end;
-    }
-
-    /// As the collector does it.
-    fn publish(&mut self) {
-        let now = time(self.now);
-        let _ = self.board.expire(now);
-        let at = self.now;
-        self.oracle
-            .orders
-            .retain(|_, order| order.until.is_none_or(|until| until > at));
-        let table = self.snapshot.judge(self.board.table(now));
-        self.snapshot.table.publish(table);
     }
 
     fn names(&self, which: impl Fn(&Node) -> bool) -> Vec<String> {

@@ -34,8 +34,8 @@ impl Life {
             until
         };
         self.note(&format!("{nodes:?}: {forced:?} until {until:?}"));
-        self.publish();
-        let before = self.sample();
+        self.publish()?;
+        let (before, damped) = (self.sample(), self.oracle.damped());
         for node in &nodes {
             let since = self.now;
             let order = forced.map(|forced| Order {
@@ -49,9 +49,11 @@ impl Life {
                 None => self.oracle.orders.remove(node),
             };
         }
-        self.publish();
+        self.publish()?;
         let out = matches!(forced, Some(Forced::Drained | Forced::Down));
-        if let ([node], true) = (&nodes[..], out) {
+        // Who is missed more than before is not damped any more, and is given to its clients again.
+        let damped = self.oracle.damped() != damped;
+        if let ([node], true, false) = (&nodes[..], out, damped) {
             self.only_its_clients_moved(node, &before)?;
         }
         Ok(())
@@ -113,7 +115,7 @@ impl Life {
     }
 }
 
-pub(super) fn board_order(order: Order) -> health::Order {
+fn board_order(order: Order) -> health::Order {
     health::Order {
         forced: match order.forced {
             Forced::Drained => health::Forced::Drained,

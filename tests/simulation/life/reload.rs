@@ -4,13 +4,13 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use nearmost::control::{self, Generation};
-use nearmost::health::{self, Outcome, Seen};
+use nearmost::health::{Outcome, Seen};
 use nearmost::policy::{Entry, Map};
 use nearmost::prefix::Client;
 use nearmost::snapshot::Snapshot;
 
 use super::judge::expect;
-use super::order::board_order;
+use super::pass::CANARY;
 use super::question::answer_of;
 use super::{Life, START, build, load, time};
 use crate::model::Pool;
@@ -27,30 +27,17 @@ impl Life {
             snapshot,
             mut board,
         } = control::rebuild(&parts, &self.snapshot, now).map_err(|e| e.join("\n"))?;
-        let same = |a: &health::Check, b: &health::Check| {
-            (a.address, &a.probe.name, &a.host) == (b.address, &b.probe.name, &b.host)
-        };
-        for number in 0..board.checks().len() {
-            let check = board.checks()[number].clone();
-            let old = self.board.checks().iter().position(|c| same(c, &check));
-            if let Some(status) = old.map(|old| &self.board.statuses()[old])
-                && status.counter.state() != health::State::Unknown
-            {
-                board.resume(number, status.counter.state(), status.since);
-            }
-        }
-        for (node, order) in &self.oracle.orders {
-            if self.model.node(node).is_some() {
-                let _ = board.order(node, Some(board_order(*order)));
-            }
-        }
+        self.look()?;
+        let known = board.go_on(&self.board);
         let fresh = build(&parts, self.now)?.snapshot;
         same_lists(&snapshot, &fresh)?;
         (self.snapshot, self.board) = (snapshot, board);
         self.oracle.begin(&self.model, self.now);
         let model = &self.model;
-        self.faults.retain(|node, _| model.node(node).is_some());
-        self.number_checks()
+        let there = |node: &str| node == CANARY || model.node(node).is_some();
+        self.faults.retain(|node, _| there(node));
+        self.reloaded = self.now;
+        self.number_checks(&known)
     }
 
     /// Files are read in some order: for the answers it must not matter, but where the order is the policy.

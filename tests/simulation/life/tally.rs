@@ -14,6 +14,12 @@ pub(crate) struct Tally {
     pub(crate) reloads: u64,
     pub(crate) stayed: u64,
     pub(crate) moved: u64,
+    pub(crate) freezes: u64,
+    /// How freezes ended.
+    pub(crate) sees: u64,
+    pub(crate) real: u64,
+    pub(crate) over: u64,
+    pub(crate) damped: u64,
 }
 
 impl Tally {
@@ -29,5 +35,10 @@ impl Tally {
         self.reloads += other.reloads;
         self.stayed += other.stayed;
         self.moved += other.moved;
+        self.freezes += other.freezes;
+        self.sees += other.sees;
+        self.real += other.real;
+        self.over += other.over;
+        self.damped += other.damped;
     }
 }

@@ -15,6 +15,8 @@ impl Model {
             nodes: Vec::new(),
             probes: Vec::new(),
             pools: Vec::new(),
+            canaries: Vec::new(),
+            freeze: *random.pick(&[600, 600, 600, 120, 0]),
             blocks: Vec::new(),
             overrides: Vec::new(),
             server: random
@@ -28,21 +30,32 @@ impl Model {
             model.add_node(random);
         }
         for n in 0..3 {
-            let host = random.percent(50).then(|| "shared.example.org".to_owned());
-            model.probes.push(Probe {
-                name: format!("probe{n}"),
-                host,
-                every: *random.pick(&[5, 10, 10, 30, 60]),
-                down: u32::try_from(random.between(1, 4)).unwrap(),
-                ok: u32::try_from(random.between(1, 6)).unwrap(),
-                up: u32::try_from(random.between(1, 6)).unwrap(),
-            });
+            let probe = Self::probe_named(random, &format!("probe{n}"));
+            model.probes.push(probe);
+        }
+        if random.percent(40) {
+            let probe = |random: &mut Random| format!("probe{}", random.below(3));
+            model.canaries.push(([9, 9, 9, 9].into(), probe(random)));
+            let v6 = [0x2620, 0xfe, 0, 0, 0, 0, 0, 9].into();
+            model.canaries.push((v6, probe(random)));
         }
         for n in 0..random.between(2, 5) {
             let pool = model.pool(random, format!("pool{n}"));
             model.pools.push(pool);
         }
         model
+    }
+
+    pub(super) fn probe_named(random: &mut Random, name: &str) -> Probe {
+        let host = random.percent(50).then(|| "shared.example.org".to_owned());
+        Probe {
+            name: name.into(),
+            host,
+            every: *random.pick(&[5, 10, 10, 30, 60]),
+            down: u32::try_from(random.between(1, 4)).unwrap(),
+            ok: u32::try_from(random.between(1, 6)).unwrap(),
+            up: u32::try_from(random.between(1, 6)).unwrap(),
+        }
     }
 
     fn places(&mut self, random: &mut Random) {
@@ -200,6 +213,7 @@ impl Model {
             answer: *random.pick(&[Some(1), Some(1), Some(2), Some(3), None]),
             near: *random.pick(&[(1.0, 0.0), (1.1, 50.0), (1.3, 150.0), (2.0, 500.0)]),
             sticky: random.percent(75),
+            damping: random.percent(40),
             none: random.pick::<&str>(&["least-bad", "all", "nearest", "nodata", "servfail"]),
             rules,
             unknown,

@@ -6,8 +6,12 @@ mod write;
 
 use std::net::IpAddr;
 
+use crate::oracle::Key;
 use crate::random::Random;
 pub(crate) use net::{Net, Whom, anywhere};
+
+/// Whom canaries are asked for.
+pub(super) const CANARY_HOST: &str = "canary.example.net";
 
 /// Degrees north and east.
 pub(crate) type Point = (f64, f64);
@@ -39,7 +43,7 @@ pub(crate) struct Node {
     pub(crate) except: Vec<Whom>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Probe {
     pub(crate) name: String,
     pub(crate) host: Option<String>,
@@ -83,6 +87,7 @@ pub(crate) struct Pool {
     pub(crate) answer: Option<u8>,
     pub(crate) near: (f64, f64),
     pub(crate) sticky: bool,
+    pub(crate) damping: bool,
     pub(crate) none: &'static str,
     /// Words of the configuration.
     pub(crate) prefer: Vec<&'static str>,
@@ -120,6 +125,10 @@ pub(crate) struct Model {
     pub(crate) nodes: Vec<Node>,
     pub(crate) probes: Vec<Probe>,
     pub(crate) pools: Vec<Pool>,
+    /// What is known to be good: addresses and their probes.
+    pub(crate) canaries: Vec<(IpAddr, String)>,
+    /// For how many seconds states are frozen at most.
+    pub(crate) freeze: u64,
     /// The GeoIP database.
     pub(crate) blocks: Vec<Block>,
     pub(crate) overrides: Vec<Block>,
@@ -138,6 +147,15 @@ impl Model {
         self.probes.iter().find(|p| p.name == name).unwrap()
     }
 
+    /// The checks of canaries.
+    pub(crate) fn canary_keys(&self) -> impl Iterator<Item = Key> {
+        self.canaries.iter().map(|(ip, probe)| Key {
+            probe: probe.clone(),
+            ip: *ip,
+            host: self.probe(probe).host.clone().unwrap_or(CANARY_HOST.into()),
+        })
+    }
+
     /// The nodes of a pool, in its order.
     pub(crate) fn members<'a>(&'a self, pool: &'a Pool) -> impl Iterator<Item = &'a Node> {
         pool.nodes.iter().filter_map(|name| self.node(name))
@@ -149,7 +167,7 @@ impl Model {
             random.below(self.nodes.len()),
             random.below(self.pools.len()),
         );
-        match random.below(6) {
+        match random.below(7) {
             0 if self.nodes.len() < 14 => {
                 let name = self.add_node(random);
                 self.pools[pool].nodes.push(name.clone());
@@ -170,6 +188,12 @@ impl Model {
             3 => {
                 self.nodes[node].except = self.some_clients(random);
                 format!("{} is shut to some", self.nodes[node].name)
+            }
+            4 => {
+                let name = self.probes[random.below(3)].name.clone();
+                let fresh = Self::probe_named(random, &name);
+                *self.probes.iter_mut().find(|p| p.name == name).unwrap() = fresh;
+                format!("{name} is another probe")
             }
             _ => {
                 let name = self.pools[pool].name.clone();

@@ -1,8 +1,9 @@
 //! The world, written down as an operator would.
 
 use std::fmt::Write;
+use std::net::IpAddr;
 
-use super::{Below, Block, Low, Model, Pool, Probe, Rule};
+use super::{Below, Block, CANARY_HOST, Low, Model, Pool, Probe, Rule};
 
 impl Model {
     /// The lines of the GeoIP database.
@@ -30,6 +31,16 @@ impl Model {
                 let _ = writeln!(out, "country = \"{country}\"");
             }
         }
+        let canary = |(ip, probe): &(IpAddr, String)| {
+            format!("{{ ip = \"{ip}\", probe = \"{probe}\", host = \"{CANARY_HOST}\" }}")
+        };
+        let canaries: Vec<String> = self.canaries.iter().map(canary).collect();
+        let _ = writeln!(
+            out,
+            "[health]\nfreeze = \"{}s\"\ncanaries = [{}]",
+            self.freeze,
+            canaries.join(", ")
+        );
         for probe in &self.probes {
             let Probe {
                 name,
@@ -111,6 +122,9 @@ impl Model {
         if !pool.low.is_empty() {
             let steps: Vec<String> = pool.low.iter().map(step).collect();
             let _ = writeln!(out, "low = [{}]", steps.join(", "));
+        }
+        if pool.damping {
+            *out += "damping = true\n";
         }
         if pool.any {
             *out += "require = \"any\"\n";

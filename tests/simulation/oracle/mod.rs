@@ -1,8 +1,11 @@
 //! What has to follow, said once more and as plainly as can be: linear scans, distances by the haversine formula, a counter of our own.
 //! Nothing here may use the server's own arithmetic. A new rule of SPEC 3 or 4 needs its plain twin here.
 
-mod counter;
+mod begin;
+mod check;
+mod damping;
 mod distance;
+mod doubt;
 mod rank;
 mod service;
 
@@ -10,9 +13,11 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::model::{Model, Pool};
-pub(crate) use counter::Counter;
+use check::Check;
+use damping::Flapper;
+use doubt::{Series, Sight};
 pub(crate) use rank::{Ranked, rank};
-use service::{keys, least};
+use service::least;
 
 /// Seconds since 1970.
 pub(crate) type Seconds = u64;
@@ -42,9 +47,17 @@ pub(crate) struct Order {
 /// All that is known of nodes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Oracle {
-    pub(crate) counters: BTreeMap<Key, Counter>,
+    /// In the order of their keys.
+    pub(crate) checks: Vec<Check>,
     pub(crate) orders: BTreeMap<String, Order>,
-    pub(crate) started: Seconds,
+    started: Seconds,
+    sights: Vec<Sight>,
+    /// How long states are frozen at most.
+    limit: Seconds,
+    series: [Series; 2],
+    flappers: Vec<Flapper>,
+    /// Of each pool that damps and each family the nodes, with their addresses.
+    damping: Vec<Vec<Vec<usize>>>,
 }
 
 /// What an answer has to be.
@@ -68,28 +81,26 @@ pub(crate) enum Expected {
 const SPARE: usize = 2;
 
 impl Oracle {
-    /// The checks that there have to be: one per address, probe and name asked for, however many pools use it. What is known stays.
-    pub(crate) fn begin(&mut self, model: &Model, now: Seconds) {
-        let old = std::mem::take(&mut self.counters);
-        for pool in &model.pools {
-            for node in model.members(pool) {
-                for &ip in &node.ips {
-                    for key in keys(model, pool, ip) {
-                        let known = old.get(&key).filter(|c| c.up.is_some());
-                        let mut counter = Counter::new(now);
-                        if let Some(known) = known {
-                            // A state is gone on from, a count is not.
-                            counter.up = known.up;
-                            counter.since = known.since;
-                            counter.last_up = if known.up == Some(true) { now } else { 0 };
-                        }
-                        self.counters.insert(key, counter);
-                    }
-                }
-            }
-        }
-        self.started = now;
-        self.orders.retain(|node, _| model.node(node).is_some());
+    /// A result; whether the state of its check is another.
+    pub(crate) fn observe(&mut self, check: usize, good: bool, now: Seconds) -> bool {
+        self.see(check, good, now);
+        let check = &mut self.checks[check];
+        check.newest = Some(good);
+        check.counter.observe(good, &check.probe, now)
+    }
+
+    /// What a check has measured.
+    pub(crate) fn measured(&self, check: usize) -> Option<bool> {
+        self.checks[check].counter.up
+    }
+
+    /// Time passes: freezes begin and end, and so does damping.
+    pub(crate) fn look(&mut self, now: Seconds) {
+        self.orders
+            .retain(|_, order| order.until.is_none_or(|until| until > now));
+        self.doubt(false, now);
+        self.doubt(true, now);
+        self.damp(now);
     }
 
     /// The answer to a client. `order` decides within bands; the rest of it is checked elsewhere.

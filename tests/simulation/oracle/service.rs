@@ -1,8 +1,9 @@
 //! Who is in service by checks and orders (SPEC 4), and the steps of `low` that follow (SPEC 3.8).
 
 use std::net::IpAddr;
+use std::time::Duration;
 
-use super::{Forced, Key, Oracle, Seconds};
+use super::{Flapper, Forced, Key, Oracle, Seconds};
 use crate::model::{Below, Model, Node, Pool};
 
 /// Of an address or a node: in service, how long that is sure, when it last was.
@@ -25,16 +26,29 @@ impl Oracle {
                 last: if up { u64::MAX } else { 0 },
             };
         }
-        let judged = keys(model, pool, ip).into_iter().map(|key| {
-            let counter = &self.counters[&key];
+        let checks = self.numbers(model, pool, ip);
+        let judged = checks.iter().map(|check| {
+            let (counter, frozen) = self.counted(*check);
             let up = counter.up == Some(true);
+            let cap = counter.cap(&self.checks[*check].probe, self.started, now);
             Word {
                 up,
-                cap: counter.cap(model.probe(&key.probe), self.started, now),
+                cap: if frozen { Some(0) } else { cap },
                 last: if up { u64::MAX } else { counter.last_up },
             }
         });
-        together(&judged.collect::<Vec<Word>>(), pool.need())
+        let word = together(&judged.collect::<Vec<Word>>(), pool.need());
+        let own = |f: &&Flapper| (&f.checks, f.need) == (&checks, pool.need());
+        let damped = self.flappers.iter().filter(|_| pool.damping).find(own);
+        let Some((since, until)) = damped.and_then(|f| f.flaps.damped) else {
+            return word;
+        };
+        let left = until.saturating_sub(Duration::from_secs(now)).as_secs();
+        Word {
+            up: false,
+            cap: Some(if now < since + 60 { 0 } else { left }),
+            last: word.last,
+        }
     }
 
     pub(super) fn node(

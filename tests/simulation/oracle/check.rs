@@ -1,7 +1,34 @@
 //! What a check's results say (SPEC 4).
 
-use super::Seconds;
-use crate::model::Probe;
+use super::{Key, Seconds};
+use crate::model::{Model, Probe};
+
+/// A check and what it found.
+#[derive(Clone, Debug)]
+pub(crate) struct Check {
+    pub(crate) key: Key,
+    /// Of what is known to be good.
+    pub(super) canary: bool,
+    pub(crate) probe: Probe,
+    pub(super) counter: Counter,
+    /// Whether its newest result was a success.
+    pub(super) newest: Option<bool>,
+    /// The node and the family that it tells of.
+    pub(super) sight: Option<usize>,
+}
+
+impl Check {
+    pub(super) fn new(model: &Model, key: Key, canary: bool, now: Seconds) -> Self {
+        Self {
+            probe: model.probe(&key.probe).clone(),
+            key,
+            canary,
+            counter: Counter::new(now),
+            newest: None,
+            sight: None,
+        }
+    }
+}
 
 /// What is known of it (SPEC 4).
 #[derive(Clone, Debug)]
