@@ -59,7 +59,8 @@ fn every_answer_is_what_the_oracle_says() {
             && all.loose > 100
             && all.moved > 100
             && all.reloads > 10
-            && all.sees.min(all.real).min(all.over) > 2
+            && all.sees.min(all.over) > 10
+            && all.real > 0
             && all.damped > 50
             && all.exact > 3 * all.loose,
         "{all:?}"

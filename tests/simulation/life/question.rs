@@ -105,7 +105,8 @@ impl Life {
             crate::model::Whom::Net(net) => Some(*net),
             _ => None,
         });
-        let nets: Vec<Net> = nets.chain(limits).collect();
+        let systems = model.systems.iter().map(|s| s.0);
+        let nets: Vec<Net> = nets.chain(limits).chain(systems).collect();
         let net = *random.pick(&nets);
         match random.below(4) {
             0 => beside(net.addr, false),

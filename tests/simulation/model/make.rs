@@ -3,8 +3,11 @@
 use std::net::IpAddr;
 
 use super::net::{Net, Whom, anywhere};
-use super::{Below, Block, COUNTRIES, Low, Model, Node, Pool, Probe, Rule};
+use super::{Below, Block, COUNTRIES, Low, Model, Node, PARTS, Pool, Probe, Rule};
 use crate::random::Random;
+
+/// Autonomous systems.
+const SYSTEMS: [u32; 3] = [64_500, 64_501, 64_502];
 
 impl Model {
     pub(crate) fn make(random: &mut Random) -> Self {
@@ -19,6 +22,7 @@ impl Model {
             freeze: *random.pick(&[600, 600, 600, 120, 0]),
             blocks: Vec::new(),
             overrides: Vec::new(),
+            systems: Vec::new(),
             server: random
                 .percent(50)
                 .then(|| (random.within(-50, 60), random.within(-150, 150))),
@@ -26,8 +30,14 @@ impl Model {
             made: 0,
         };
         model.places(random);
+        model.some_systems(random);
+        let stated = if random.percent(50) { 100 } else { 80 };
         for _ in 0..random.between(5, 12) {
             model.add_node(random);
+        }
+        for node in &mut model.nodes {
+            let stated = random.percent(stated);
+            node.capacity = stated.then(|| *random.pick(&[500, 1000, 2500, 10_000]));
         }
         for n in 0..3 {
             let probe = Self::probe_named(random, &format!("probe{n}"));
@@ -87,17 +97,45 @@ impl Model {
             }
             let point = (random.within(-60, 70), random.within(-170, 170));
             let country = random.pick(&COUNTRIES).0;
-            // A database of points without countries and of countries without points: as overrides both may be stated.
-            let (at, country) = match random.below(if stated { 3 } else { 2 }) {
+            // Points without countries, countries without points, or both.
+            let (at, country) = match random.below(3) {
                 0 => (Some(point), None),
                 1 => (None, Some(country)),
                 _ => (Some(point), Some(country)),
             };
-            let block = Block { net, at, country };
+            let own = PARTS.iter().filter(|p| Some(p.1) == country && !stated);
+            let own: Vec<&str> = own.map(|p| p.0).collect();
+            let part = (!own.is_empty() && random.percent(75)).then(|| *random.pick(&own));
+            let block = Block {
+                net,
+                at,
+                country,
+                part,
+            };
             if stated {
                 self.overrides.push(block);
             } else {
                 self.blocks.push(block);
+            }
+        }
+    }
+
+    /// Nodes are in some, and clients: in all of a network, in a part of one, or where nothing else is known.
+    fn some_systems(&mut self, random: &mut Random) {
+        let nodes = Net::around([198, 51, 100, 0].into(), 24);
+        self.systems.push((nodes, SYSTEMS[0]));
+        for _ in 0..random.between(5, 15) {
+            let addr = match random.percent(80) {
+                true => random.pick(&self.blocks).net.any(random),
+                false => anywhere(random, true),
+            };
+            let len = match addr.is_ipv4() {
+                true => random.between(8, 24),
+                false => random.between(16, 56),
+            };
+            let net = Net::around(addr, u8::try_from(len).unwrap());
+            if self.systems.iter().all(|s| s.0 != net) {
+                self.systems.push((net, *random.pick(&SYSTEMS)));
             }
         }
     }
@@ -135,6 +173,8 @@ impl Model {
             ips,
             weight: *random.pick(&[0, 50, 100, 100, 100, 300]),
             tag: random.pick::<&str>(&["red", "blue"]),
+            asn: random.percent(40).then(|| *random.pick(&SYSTEMS)),
+            capacity: Some(1000),
             country: random.pick(&COUNTRIES).0,
             tier: *random.pick(&[1, 1, 1, 1, 2, 3]),
             bias: *random.pick(&[0, 0, 0, 0, 30, -40]),
@@ -148,9 +188,11 @@ impl Model {
         let mut some = Vec::new();
         for _ in 0..random.between(1, 3) {
             let (country, continent) = *random.pick(&COUNTRIES);
-            let whom = match random.below(3) {
+            let whom = match random.below(5) {
                 0 => Whom::Country(country),
                 1 => Whom::Continent(continent),
+                2 => Whom::System(*random.pick(&SYSTEMS)),
+                3 => Whom::Part(random.pick(&PARTS).0),
                 _ => {
                     let net = random.pick(&self.blocks).net;
                     // The half of a network, or all of it.
@@ -196,7 +238,7 @@ impl Model {
             listed
         });
         let mut prefer = Vec::new();
-        for word in ["country", "continent"] {
+        for word in ["country", "continent", "asn"] {
             if random.percent(20) {
                 prefer.push(word);
             }
@@ -237,7 +279,35 @@ impl Model {
             },
             uses: uses.clone(),
         };
-        uses.map(low).collect()
+        let mut steps: Vec<Low> = uses.map(low).collect();
+        if let ([step], true) = (&mut steps[..], random.percent(60)) {
+            self.widen(random, step, nodes);
+        }
+        steps
+    }
+
+    /// All of a tag or a tier wait, unless nobody would be left of a family.
+    fn widen(&self, random: &mut Random, step: &mut Low, nodes: &[String]) {
+        let node = self.node(&step.uses).unwrap();
+        let uses = match random.percent(50) {
+            true => format!("tag:{}", node.tag),
+            false => format!("tier:{}", node.tier),
+        };
+        let wide = Low {
+            uses,
+            ..step.clone()
+        };
+        let left: Vec<&Node> = nodes
+            .iter()
+            .filter_map(|n| self.node(n))
+            .filter(|n| !wide.means(n))
+            .collect();
+        if [false, true].iter().all(|v6| {
+            left.iter()
+                .any(|n| n.ips.iter().any(|ip| ip.is_ipv6() == *v6))
+        }) {
+            *step = wide;
+        }
     }
 }
 

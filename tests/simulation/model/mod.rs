@@ -10,6 +10,14 @@ use crate::oracle::Key;
 use crate::random::Random;
 pub(crate) use net::{Net, Whom, anywhere};
 
+/// Parts of some of them.
+pub(crate) const PARTS: [(&str, &str); 4] = [
+    ("US-CA", "US"),
+    ("US-NY", "US"),
+    ("GB-ENG", "GB"),
+    ("DE-BY", "DE"),
+];
+
 /// Whom canaries are asked for.
 pub(super) const CANARY_HOST: &str = "canary.example.net";
 
@@ -36,6 +44,10 @@ pub(crate) struct Node {
     pub(crate) ips: Vec<IpAddr>,
     pub(crate) weight: u32,
     pub(crate) tag: &'static str,
+    /// If it is stated; else the database says it.
+    pub(crate) asn: Option<u32>,
+    /// In Mbit.
+    pub(crate) capacity: Option<u64>,
     pub(crate) country: &'static str,
     pub(crate) tier: u8,
     pub(crate) bias: i8,
@@ -64,8 +76,18 @@ pub(crate) struct Rule {
 #[derive(Clone, Debug)]
 pub(crate) struct Low {
     pub(crate) below: Below,
-    /// The name of one.
+    /// A name, `tag:...` or `tier:...`.
     pub(crate) uses: String,
+}
+
+impl Low {
+    pub(crate) fn means(&self, node: &Node) -> bool {
+        match self.uses.split_once(':') {
+            Some(("tag", tag)) => tag == node.tag,
+            Some((_, tier)) => tier == node.tier.to_string(),
+            None => self.uses == node.name,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -118,6 +140,8 @@ pub(crate) struct Block {
     pub(crate) net: Net,
     pub(crate) at: Option<Point>,
     pub(crate) country: Option<&'static str>,
+    /// Of its country.
+    pub(crate) part: Option<&'static str>,
 }
 
 #[derive(Clone, Debug)]
@@ -132,6 +156,8 @@ pub(crate) struct Model {
     /// The GeoIP database.
     pub(crate) blocks: Vec<Block>,
     pub(crate) overrides: Vec<Block>,
+    /// Who has which networks: the ASN database.
+    pub(crate) systems: Vec<(Net, u32)>,
     pub(crate) server: Option<Point>,
     regions: Vec<Point>,
     /// Nodes that there ever were: addresses are not used twice.
@@ -209,10 +235,11 @@ impl Model {
             let rules = pool.rules.iter().flat_map(|r| &r.uses);
             let listed = pool.unknown.iter().flatten();
             let listed = listed.chain(pool.low.iter().map(|l| &l.uses));
+            let tagged = !(pool.rules.is_empty() && pool.low.is_empty());
             let few = pool.nodes.iter().filter(|n| self.node(n).is_some()).count() < 3;
             let has = pool.nodes.iter().any(|n| n == node);
             // Nor may a tag lose its last node.
-            rules.chain(listed).any(|n| n == node) || (has && (few || !pool.rules.is_empty()))
+            rules.chain(listed).any(|n| n == node) || (has && (few || tagged))
         })
     }
 }

@@ -60,6 +60,9 @@ impl fmt::Display for Net {
 pub(crate) enum Whom {
     Country(&'static str),
     Continent(&'static str),
+    /// Of a country.
+    Part(&'static str),
+    System(u32),
     Net(Net),
 }
 
@@ -68,6 +71,8 @@ impl fmt::Display for Whom {
         match self {
             Self::Country(code) => write!(f, "country:{code}"),
             Self::Continent(code) => write!(f, "continent:{code}"),
+            Self::Part(code) => write!(f, "subdivision:{code}"),
+            Self::System(number) => write!(f, "AS{number}"),
             Self::Net(net) => net.fmt(f),
         }
     }

@@ -8,11 +8,15 @@ use super::{Below, Block, CANARY_HOST, Low, Model, Pool, Probe, Rule};
 impl Model {
     /// The lines of the GeoIP database.
     pub(crate) fn database(&self) -> Vec<(usize, String)> {
-        let line = |b: &Block| match (b.at, b.country) {
-            (Some((lat, lon)), _) => format!("{} [{lat:.4}, {lon:.4}]", b.net),
-            (None, country) => format!("{} country {}", b.net, country.unwrap_or("US")),
+        let line = |b: &Block| match (b.at, b.part.or(b.country)) {
+            (Some((lat, lon)), None) => format!("{} [{lat:.4}, {lon:.4}]", b.net),
+            (Some((lat, lon)), Some(code)) => format!("{} [{lat:.4}, {lon:.4}] in {code}", b.net),
+            (None, code) => format!("{} country {}", b.net, code.unwrap_or("US")),
         };
-        (1..).zip(self.blocks.iter().map(line)).collect()
+        let places = self.blocks.iter().map(line);
+        let systems = self.systems.iter();
+        let systems = systems.map(|(net, number)| format!("{net} AS{number} Example, Inc."));
+        (1..).zip(places.chain(systems)).collect()
     }
 
     /// The configuration.
@@ -21,8 +25,11 @@ impl Model {
         if let Some((lat, lon)) = self.server {
             let _ = writeln!(out, "[server]\nat = [{lat:.4}, {lon:.4}]");
         }
-        out += "[geo]\ndatabases = [\"world.mmdb\"]\n";
-        for Block { net, at, country } in &self.overrides {
+        out += "[geo]\ndatabases = [\"world.mmdb\", \"asn.mmdb\"]\n";
+        for Block {
+            net, at, country, ..
+        } in &self.overrides
+        {
             let _ = writeln!(out, "[[geo.override]]\nnet = \"{net}\"");
             if let Some((lat, lon)) = at {
                 let _ = writeln!(out, "at = [{lat:.4}, {lon:.4}]");
@@ -74,6 +81,12 @@ impl Model {
                 node.tier,
                 node.bias
             );
+            if let Some(asn) = node.asn {
+                let _ = writeln!(out, "asn = \"AS{asn}\"");
+            }
+            if let Some(capacity) = node.capacity {
+                let _ = writeln!(out, "capacity = \"{capacity}Mbit\"");
+            }
             let _ = writeln!(
                 out,
                 "limit = {{ only = {}, except = {} }}",

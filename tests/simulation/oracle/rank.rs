@@ -20,10 +20,11 @@ pub(crate) struct Ranked {
 /// The order of a pool's nodes for a client (SPEC 3.2 to 3.5), with so many steps of `low` joined.
 pub(crate) fn rank(model: &Model, pool: &Pool, v4: bool, client: IpAddr, step: usize) -> Ranked {
     let client = looked_up(client);
-    let (point, country) = place(model, client);
+    let (point, known) = place(model, client);
+    let country = known.country;
     let unknown = point.is_none() && country.is_none();
     let shut = |node: &Node| {
-        let hit = |whom: &[Whom]| whom.iter().any(|w| means(w, client, country));
+        let hit = |whom: &[Whom]| whom.iter().any(|w| means(w, client, &known));
         hit(&node.except) || !(node.only.is_empty() || hit(&node.only))
     };
     let family = |node: &&Node| node.ips.iter().any(|ip| ip.is_ipv4() == v4);
@@ -36,10 +37,10 @@ pub(crate) fn rank(model: &Model, pool: &Pool, v4: bool, client: IpAddr, step: u
         doubtful: false,
     };
     let holds =
-        |rule: &&Rule| rule.from.is_empty() || rule.from.iter().any(|w| means(w, client, country));
+        |rule: &&Rule| rule.from.is_empty() || rule.from.iter().any(|w| means(w, client, &known));
     let mut groups: Vec<Vec<&Node>> = groups(pool.rules.iter().find(holds), left)
         .into_iter()
-        .flat_map(|group| preferred(pool, &members, group, country, step))
+        .flat_map(|group| preferred(model, pool, &members, group, &known, step))
         .collect();
     // With all nodes in the answer the order is the pool's, whoever asks.
     let listed = pool
@@ -118,13 +119,14 @@ fn groups<'m>(rule: Option<&Rule>, left: Vec<&'m Node>) -> Vec<Vec<&'m Node>> {
 
 /// A group by tier, then by each word of `prefer`, with so many steps of `low` joined to the lowest tier.
 fn preferred<'m>(
+    model: &Model,
     pool: &Pool,
     members: &[&Node],
     group: Vec<&'m Node>,
-    country: Option<&str>,
+    client: &Client,
     step: usize,
 ) -> Vec<Vec<&'m Node>> {
-    let waiting = |n: &Node| pool.low.iter().position(|l| l.uses == n.name);
+    let waiting = |n: &Node| pool.low.iter().position(|l| l.means(n));
     let first = members.iter().filter(|n| waiting(n).is_none());
     let lowest = first.map(|n| usize::from(n.tier)).min().unwrap_or(1);
     let tier = |n: &Node| match waiting(n) {
@@ -135,8 +137,13 @@ fn preferred<'m>(
     let continent = |code: &str| COUNTRIES.iter().find(|c| c.0 == code).map(|c| c.1);
     let behind = |n: &Node, word: &str| match word {
         "order" => members.iter().position(|m| m.name == n.name).unwrap(),
-        "country" => usize::from(country != Some(n.country)),
-        _ => usize::from(country.is_none_or(|c| continent(c) != continent(n.country))),
+        "country" => usize::from(client.country != Some(n.country)),
+        "asn" => usize::from(client.asn.is_none() || client.asn != node_system(model, n)),
+        _ => usize::from(
+            client
+                .country
+                .is_none_or(|c| continent(c) != continent(n.country)),
+        ),
     };
     let mut standings: BTreeMap<Vec<usize>, Vec<&Node>> = BTreeMap::new();
     for node in group {
@@ -163,21 +170,48 @@ pub(crate) fn looked_up(client: IpAddr) -> IpAddr {
     Ipv4Addr::from_bits(inside).into()
 }
 
-/// Where a client is: the narrowest override, else the narrowest record (SPEC 3.2).
-fn place(model: &Model, client: IpAddr) -> (Option<Point>, Option<&'static str>) {
+/// What is known of a client beside its point.
+#[derive(Clone, Copy, Debug)]
+struct Client {
+    country: Option<&'static str>,
+    part: Option<&'static str>,
+    asn: Option<u32>,
+}
+
+/// Where a client is: the narrowest override, else the narrowest record (SPEC 3.2). Overrides know no parts of countries.
+fn place(model: &Model, client: IpAddr) -> (Option<Point>, Client) {
     let narrowest = |blocks: &[Block]| {
         let holding = blocks.iter().filter(|b| b.net.contains(client));
         holding.max_by_key(|b| b.net.len).copied()
     };
     let found = narrowest(&model.overrides).or_else(|| narrowest(&model.blocks));
-    found.map_or((None, None), |b| (b.at, b.country))
+    let whom = Client {
+        country: found.and_then(|b| b.country),
+        part: found.and_then(|b| b.part),
+        asn: system(model, client),
+    };
+    (found.and_then(|b| b.at), whom)
 }
 
-fn means(whom: &Whom, client: IpAddr, country: Option<&str>) -> bool {
+/// The autonomous system of an address.
+fn system(model: &Model, ip: IpAddr) -> Option<u32> {
+    let holding = model.systems.iter().filter(|s| s.0.contains(ip));
+    holding.max_by_key(|s| s.0.len).map(|s| s.1)
+}
+
+/// That of a node: what is stated, else that of its first address.
+fn node_system(model: &Model, node: &Node) -> Option<u32> {
+    node.asn.or_else(|| system(model, node.ips[0]))
+}
+
+fn means(whom: &Whom, client: IpAddr, of: &Client) -> bool {
+    let country = of.country;
     let continent = COUNTRIES.iter().find(|c| Some(c.0) == country).map(|c| c.1);
     match whom {
         Whom::Country(code) => country == Some(code),
         Whom::Continent(code) => continent == Some(code),
+        Whom::Part(code) => of.part == Some(code),
+        Whom::System(number) => of.asn == Some(*number),
         Whom::Net(net) => net.contains(client),
     }
 }

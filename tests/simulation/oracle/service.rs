@@ -74,14 +74,15 @@ impl Oracle {
     /// How many steps of `low` hold: while less than so much of the nodes before is in service, the next join (SPEC 3.8).
     pub(crate) fn step(&self, model: &Model, pool: &Pool, v4: bool, now: Seconds) -> usize {
         let family = |n: &&Node| n.ips.iter().any(|ip| ip.is_ipv4() == v4);
+        let members: Vec<&Node> = model.members(pool).filter(family).collect();
+        let stated = members.iter().all(|n| n.capacity.is_some());
         let part = |nodes: &[&Node]| -> (u64, u64) {
-            let weights = nodes.iter().map(|n| u64::from(n.weight));
-            (weights.sum(), nodes.len() as u64)
+            let weight = |n: &&Node| n.capacity.filter(|_| stated).unwrap_or(n.weight.into());
+            (nodes.iter().map(weight).sum(), nodes.len() as u64)
         };
         for (step, low) in pool.low.iter().enumerate() {
-            let waits = |n: &&Node| pool.low[step..].iter().any(|l| l.uses == n.name);
-            let before = model.members(pool).filter(family).filter(|n| !waits(n));
-            let before: Vec<&Node> = before.collect();
+            let waits = |n: &&&Node| pool.low[step..].iter().any(|l| l.means(n));
+            let before: Vec<&Node> = members.iter().filter(|n| !waits(n)).copied().collect();
             let up = |n: &&&Node| self.node(model, pool, &n.name, v4, now).up;
             let serving: Vec<&Node> = before.iter().filter(up).copied().collect();
             let ((whole, _), (left, count)) = (part(&before), part(&serving));
