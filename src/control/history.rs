@@ -38,6 +38,8 @@ pub struct Entry {
 #[derive(Debug, Default)]
 pub(super) struct History {
     entries: VecDeque<Entry>,
+    /// How many there were, those that are not kept any more included.
+    count: u64,
     folder: Option<PathBuf>,
 }
 
@@ -71,6 +73,13 @@ impl History {
             self.entries.pop_front();
         }
         self.entries.push_back(entry);
+        self.count += 1;
+    }
+
+    /// How many events there were so far, and those kept that came after the first `seen` of them.
+    pub(super) fn after(&self, seen: u64) -> (u64, Vec<Entry>) {
+        let new = usize::try_from(self.count.saturating_sub(seen)).unwrap_or(usize::MAX);
+        (self.count, self.newest(&[], new))
     }
 
     /// The newest events, of these nodes only if there are any; the oldest of them first.
@@ -128,6 +137,8 @@ mod tests {
         assert_eq!(again.newest(&[], 9), [entry(1, "lon"), entry(3, "tyo")]);
         assert_eq!(again.newest(&["tyo".into()], 9), [entry(3, "tyo")]);
         assert_eq!(again.newest(&[], 1), [entry(3, "tyo")]);
+        assert_eq!(again.after(1), (2, vec![entry(3, "tyo")]));
+        assert_eq!(again.after(2), (2, vec![]));
         fs::remove_dir_all(&folder).unwrap();
     }
 

@@ -144,6 +144,12 @@ impl Handle {
         self.lock_history().newest(nodes, count)
     }
 
+    /// How many events there were so far, and those that came after the first `seen` of them; the newest thousands are kept.
+    #[must_use]
+    pub fn history_after(&self, seen: u64) -> (u64, Vec<Entry>) {
+        self.lock_history().after(seen)
+    }
+
     /// Keeps the states of all checks from time to time, for ever.
     async fn keep_states(self) {
         for turn in 1u32.. {
