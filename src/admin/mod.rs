@@ -8,10 +8,16 @@
 //!   POST /v1/order                           what an operator wants of nodes: `control::Wanted`, answered by `control::Done`
 //!   GET /v1/geo?ip=IP                        where an address is, and who says so
 //! ```
-//! Errors are `{"error": "…"}` with a status of 4xx.
+//! Errors are `{"error": "…"}` with a status of 4xx. `page` adds the dashboard and what it asks.
 
 mod ask;
+mod events;
+mod page;
+mod regions;
+mod rows;
+mod strips;
 mod view;
+mod web;
 
 use std::io;
 use std::net::IpAddr;
@@ -82,7 +88,9 @@ fn router(handle: Handle) -> Router {
         .route("/v1/history", get(history))
         .route("/v1/order", post(order))
         .fallback(|| async { refuse(StatusCode::NOT_FOUND, "no such page") })
-        .with_state(handle)
+        .with_state(handle.clone())
+        .merge(page::router(handle))
+        .layer(axum::middleware::from_fn(web::guard))
 }
 
 fn refuse(status: StatusCode, why: &str) -> Response {

@@ -65,7 +65,7 @@ pub struct FrozenLine {
 }
 
 impl FrozenLine {
-    fn all(board: &Board) -> Vec<Self> {
+    pub(super) fn all(board: &Board) -> Vec<Self> {
         let line = |(family, frozen): (u8, Option<Frozen>)| {
             let frozen = frozen?;
             Some(Self {
@@ -160,7 +160,7 @@ impl Status {
 }
 
 impl PoolLine {
-    fn of(snapshot: &Snapshot, pool: &crate::snapshot::Pool) -> Self {
+    pub(super) fn of(snapshot: &Snapshot, pool: &crate::snapshot::Pool) -> Self {
         let table = snapshot.table.load();
         let family = |Family { steering, .. }: &Family| {
             let serves = |m: u16| steering.word(m, &table).in_service();
@@ -409,7 +409,7 @@ fn seen(status: &health::Status) -> Seen {
 }
 
 /// What will become a failure if nothing is done, by node, address and probe.
-fn warnings(board: &Board, now: Time) -> Vec<String> {
+pub(super) fn warnings(board: &Board, now: Time) -> Vec<String> {
     let checks = board.checks().iter().zip(board.statuses());
     let line = |(check, status): (&Check, &health::Status)| {
         let (node, address, probe) = (&check.node, check.address, &check.probe);
