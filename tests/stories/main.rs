@@ -15,11 +15,13 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod browser;
 mod program;
 mod question;
 mod world;
 
 mod check;
+mod dashboard;
 mod demo;
 mod drill;
 mod explain;
