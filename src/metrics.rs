@@ -54,6 +54,8 @@ impl Peak {
 
 /// How many response codes are told apart; the last slot counts all above.
 pub const CODES: usize = 24;
+/// How many kinds of questions are told apart.
+pub const KINDS: usize = 14;
 
 /// What a worker counts of questions and replies.
 #[derive(Debug, Default)]
@@ -75,6 +77,7 @@ pub struct Questions {
     /// Connections closed before their time to make room for others.
     pub evicted: Counter,
     codes: [Counter; CODES],
+    kinds: [Counter; KINDS],
 }
 
 /// What one thread counts on its own and adds to its [`Questions`] after each batch: plain numbers cost nothing.
@@ -91,6 +94,7 @@ pub struct Tally {
     /// As [`Questions::panics`].
     pub panics: u64,
     codes: [u64; CODES],
+    kinds: [u64; KINDS],
 }
 
 impl Tally {
@@ -98,6 +102,14 @@ impl Tally {
     #[inline]
     pub fn replied(&mut self, rcode: u16) {
         self.codes[usize::from(rcode).min(CODES - 1)] += 1;
+    }
+
+    /// Counts a question by its kind, below [`KINDS`].
+    #[inline]
+    pub fn asked(&mut self, kind: usize) {
+        if let Some(count) = self.kinds.get_mut(kind) {
+            *count += 1;
+        }
     }
 }
 
@@ -113,11 +125,20 @@ impl Questions {
         for (counter, n) in self.codes.iter().zip(tally.codes) {
             counter.add(n);
         }
+        for (counter, n) in self.kinds.iter().zip(tally.kinds) {
+            counter.add(n);
+        }
     }
 
     /// Replies by response code.
     #[must_use]
     pub fn codes(&self) -> [u64; CODES] {
         std::array::from_fn(|code| self.codes[code].get())
+    }
+
+    /// Questions by kind.
+    #[must_use]
+    pub fn kinds(&self) -> [u64; KINDS] {
+        std::array::from_fn(|kind| self.kinds[kind].get())
     }
 }

@@ -109,6 +109,29 @@ fn a_rebuilt_generation_is_as_one_built_anew() {
 }
 
 #[test]
+fn counts_go_on_by_name() {
+    let first = "[pool.a]\nnodes = [\"tag:a\"]\n[pool.b]\nnodes = [\"tag:b\"]\n";
+    let mut first = build(&parts(first, &NODES), 1, NOW).unwrap().snapshot;
+    first.count_given(2);
+    first.given[1].zones[0].add(5);
+    first.given[1].pools[1].in_service.add(7);
+    // `b` has another number now, and `c` is new.
+    let pools = "[pool.b]\nnodes = [\"tag:b\"]\n[pool.c]\nnodes = [\"tag:a\"]\n";
+    let mut second = rebuild(&parts(pools, &NODES), &first, NOW)
+        .unwrap()
+        .snapshot;
+    second.count_on(&first, &second.addresses_in(&first));
+    // What a thread still counts for the generation before.
+    first.given[1].pools[1].in_service.add(1);
+    assert_eq!(second.given[1].zones[0].get(), 5);
+    let of = |worker: usize| {
+        let pools = second.given[worker].pools.iter();
+        pools.map(|p| p.in_service.get()).collect::<Vec<_>>()
+    };
+    assert_eq!((of(0), of(1)), (vec![0, 0], vec![8, 0]));
+}
+
+#[test]
 fn many_pools_of_few_sets_share_what_is_large() {
     let mut pools = String::new();
     for i in 0..60 {

@@ -105,7 +105,10 @@ impl<'a> Chain<'a, '_> {
                 return;
             };
             // RFC 1034 6.2.7, RFC 2181 5.4.1: AA speaks of the first owner in the answer.
-            self.found.authoritative |= self.trail.aliases == 0;
+            if self.trail.aliases == 0 {
+                self.found.authoritative = true;
+                self.found.zone = Some(number);
+            }
             match self.name(number, zone, key) {
                 Step::Done => return,
                 Step::Alias if self.is_closed() => return,

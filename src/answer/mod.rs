@@ -80,6 +80,12 @@ pub struct Outcome {
     pub truncated: bool,
     /// Whether a pool without a node in service was asked.
     pub none_left: bool,
+    /// Whether nodes that are out of service were given all the same.
+    pub fail_open: bool,
+    /// The type that was asked for; none: it was no question.
+    pub qtype: Option<u16>,
+    /// The zone of the name that was asked for, by its number; none: we have none.
+    pub zone: Option<u32>,
     /// The pool that was asked first, if any was.
     pub pool: Option<PoolUse>,
     /// The narrowest block of which the answer holds, whether the client is told or not.
@@ -156,6 +162,7 @@ struct Findings {
     authoritative: bool,
     truncated: bool,
     none_left: bool,
+    zone: Option<u32>,
     pool: Option<PoolUse>,
     /// The narrowest block of which all of the answer holds.
     scope: u8,
@@ -221,8 +228,10 @@ fn reply(
         rcode,
         truncated,
         none_left,
+        zone,
         pool,
         scope,
+        error,
         ..
     } = findings;
     Outcome {
@@ -230,6 +239,9 @@ fn reply(
         rcode,
         truncated,
         none_left,
+        fail_open: none_left && error == Some(ExtendedError::FAIL_OPEN),
+        qtype: Some(query.qtype),
+        zone,
         pool,
         scope,
     }

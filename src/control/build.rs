@@ -7,10 +7,12 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::audience::Audience;
 use super::load::Parts;
 use super::{latency, plan};
+use crate::clock::Clock;
 use crate::config::{Canary, Config};
 use crate::geo::{Country, Point, World, country_at, country_cities, world_cities};
 use crate::health::{Board, CANARY, Check, Damping, Probe, Setup, Slot, Table, Time};
@@ -120,6 +122,8 @@ fn generation(
     maps: Vec<Compiled>,
 ) -> Result<Generation, Vec<String>> {
     let config = &parts.config;
+    let clock = Clock::start();
+    let begun = clock.now();
     let measured = weighed(&parts.latency, now);
     let mut builder = Builder::new(config, &world, (measured, &parts.audience), maps);
     // One that is known by a name has time: it is nobody's until its addresses are known to be somewhere.
@@ -168,13 +172,14 @@ fn generation(
         .filter_map(|o| o.subject.net())
         .filter(|net| !is_routable(net.addr))
         .collect();
-    let snapshot = Snapshot {
+    let mut snapshot = Snapshot {
         generation: number,
         zones: Zones::new(zones),
         pools,
         nodes: builder.nodes,
         addresses: builder.numbered,
         given: Vec::new(),
+        built: (now, Duration::ZERO),
         world,
         private,
         settings: Settings {
@@ -184,6 +189,7 @@ fn generation(
         table: TableCell::new(Table::new(Vec::new())),
     };
     snapshot.table.publish(snapshot.judge(board.table(now)));
+    snapshot.built.1 = clock.now() - begun;
     Ok(Generation { snapshot, board })
 }
 

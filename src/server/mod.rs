@@ -2,7 +2,9 @@
 
 mod connections;
 mod framing;
+pub mod kinds;
 mod mmsg;
+mod streak;
 mod stream;
 pub mod tcp;
 pub mod udp;
@@ -48,6 +50,9 @@ fn counted(tally: &mut Tally, answer: impl FnOnce() -> Outcome) -> Option<Outcom
         tally.silent += 1;
     } else {
         tally.replied(outcome.rcode);
+    }
+    if let Some(qtype) = outcome.qtype {
+        tally.asked(kinds::kind(qtype));
     }
     tally.truncated += u64::from(outcome.truncated);
     tally.none_left += u64::from(outcome.none_left);

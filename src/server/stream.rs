@@ -23,6 +23,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connections::Activity;
 use super::framing::{Inbox, Next};
+use super::streak::Streak;
 use super::tcp::Service;
 use super::{count_given, counted};
 use crate::answer::{LONGEST, Request, Scratch, Transport, answer, client};
@@ -160,6 +161,7 @@ impl<'s> Talk<'s> {
         let snapshot = current.load();
         let table = snapshot.table.load();
         let mut tally = Tally::default();
+        let mut streak = Streak::of(&snapshot, self.service.number);
         let end = DESK.with_borrow_mut(|(scratch, reply)| {
             while replies.len() < BATCH {
                 let packet = match self.inbox.take() {
@@ -179,6 +181,7 @@ impl<'s> Talk<'s> {
                 let Some(outcome) = counted(&mut tally, answer) else {
                     return End::Close;
                 };
+                streak.count(&outcome, scratch);
                 count_given(&snapshot, self.service.number, scratch, || {
                     Some((outcome.pool?.pool, client(&snapshot, request)?))
                 });
@@ -187,6 +190,7 @@ impl<'s> Talk<'s> {
             End::Full
         });
         counters.add(&mut tally);
+        streak.end();
         end
     }
 }

@@ -10,6 +10,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::mmsg::{Batch, Datagram};
+use super::streak::Streak;
 use super::{count_given, counted};
 use crate::answer::{Request, Scratch, Transport, answer, client};
 use crate::health::Table;
@@ -79,17 +80,19 @@ fn serve(
                 for i in 0..count {
                     worker.look_ahead(&snapshot, batch.packet(i));
                 }
+                let mut streak = Streak::of(&snapshot, number);
                 for i in 0..count {
                     let Some(mut datagram) = batch.datagram(i) else {
                         continue;
                     };
-                    let len = worker.answer(&snapshot, &table, &mut datagram);
+                    let len = worker.answer(&snapshot, &table, &mut streak, &mut datagram);
                     if len > 0 {
                         batch.reply(i, len);
                     }
                 }
                 // Before the replies are out, so that whoever has one finds it counted.
                 counters.add(&mut worker.tally);
+                streak.end();
                 counters.send_errors.add(batch.send(socket));
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -125,7 +128,13 @@ impl Worker {
     }
 
     /// Octets of the reply; 0: none is to be sent.
-    fn answer(&mut self, snapshot: &Snapshot, table: &Table, datagram: &mut Datagram<'_>) -> usize {
+    fn answer(
+        &mut self,
+        snapshot: &Snapshot,
+        table: &Table,
+        streak: &mut Streak<'_>,
+        datagram: &mut Datagram<'_>,
+    ) -> usize {
         self.tally.received += 1;
         // A generator of Knuth's is random enough to draw nodes by weight.
         self.draw = self
@@ -143,6 +152,7 @@ impl Worker {
         let answer = || answer(snapshot, table, request, scratch, reply);
         let outcome = counted(&mut self.tally, answer);
         let Some(outcome) = outcome else { return 0 };
+        streak.count(&outcome, &self.scratch);
         count_given(snapshot, self.number, &self.scratch, || {
             Some((outcome.pool?.pool, client(snapshot, request)?))
         });

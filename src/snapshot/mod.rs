@@ -11,7 +11,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use crate::geo::World;
-use crate::health::Table;
+use crate::health::{Table, Time};
 use crate::metrics::{Counter, Peak};
 use crate::policy::{Keep, Node, Plan, Resolvers, Steering};
 use crate::prefix::{Client, Prefix};
@@ -32,6 +32,8 @@ pub struct Snapshot {
     pub addresses: Vec<(u32, IpAddr)>,
     /// For each thread or group of threads that answers, what was given of each address; empty where nobody asks.
     pub given: Vec<Given>,
+    /// When it was begun to be built, and how long that took; only for people.
+    pub built: (Time, Duration),
     /// Where addresses are; only for people and for the next generation, as the pools' maps were made of it.
     pub world: Arc<World>,
     /// Overrides of address blocks that are not routable: only for these does an ECS option count there.
@@ -99,7 +101,7 @@ impl Snapshot {
         }
     }
 
-    /// Makes counters of given addresses for so many threads.
+    /// Makes counters for so many threads.
     pub fn count_given(&mut self, threads: usize) {
         let counters = || Given {
             of: self
@@ -107,6 +109,8 @@ impl Snapshot {
                 .iter()
                 .map(|_| OfAddress::default())
                 .collect(),
+            zones: self.zones.list().iter().map(|_| Arc::default()).collect(),
+            pools: self.pools.iter().map(|_| Arc::default()).collect(),
             clients: Mutex::default(),
         };
         self.given = (0..threads).map(|_| counters()).collect();
@@ -134,7 +138,8 @@ impl Snapshot {
         self.addresses.iter().map(number).collect()
     }
 
-    /// Goes on from the counters of given addresses of a generation before, by [`Self::addresses_in`] it.
+    /// Goes on from the counters of a generation before: those of given addresses by [`Self::addresses_in`] it, those of zones and pools by
+    /// their names.
     pub fn count_on(&mut self, last: &Self, addresses: &[Option<usize>]) {
         self.count_given(last.given.len());
         for (own, before) in self.given.iter().zip(&last.given) {
@@ -142,6 +147,32 @@ impl Snapshot {
                 own.count
                     .add(number.map_or(0, |n| before.of[n].count.get()));
             }
+        }
+        fn apex(zone: &Zone) -> &[u8] {
+            zone.apex().wire()
+        }
+        let (zones, pools) = (self.zones.list().iter(), self.pools.iter());
+        let zones = zones.map(apex).collect::<Vec<_>>();
+        let pools = pools.map(|p| p.name.as_str()).collect::<Vec<_>>();
+        for (own, before) in self.given.iter_mut().zip(&last.given) {
+            let known = last.zones.list().iter().map(apex).zip(&before.zones);
+            go_on(&mut own.zones, &zones, known);
+            let known = last.pools.iter().map(|p| p.name.as_str());
+            go_on(&mut own.pools, &pools, known.zip(&before.pools));
+        }
+    }
+}
+
+/// The same counters go on under the same names: what a thread still counts for the generation before is not lost.
+fn go_on<'l, N: std::hash::Hash + Eq, C: 'l>(
+    own: &mut [Arc<C>],
+    names: &[N],
+    before: impl Iterator<Item = (N, &'l Arc<C>)>,
+) {
+    let before: HashMap<N, &Arc<C>> = before.collect();
+    for (own, name) in own.iter_mut().zip(names) {
+        if let Some(known) = before.get(name) {
+            *own = Arc::clone(known);
         }
     }
 }
@@ -151,6 +182,10 @@ impl Snapshot {
 pub struct Given {
     /// Of each address, by its number.
     pub of: Box<[OfAddress]>,
+    /// Questions of each zone, by its number.
+    pub zones: Box<[Arc<Counter>]>,
+    /// What each pool gave, by its number.
+    pub pools: Box<[Arc<OfPool>]>,
     /// Some of those who asked, and their pools.
     clients: Mutex<Vec<(u32, Client)>>,
 }
@@ -170,6 +205,19 @@ impl Given {
             clients.push((pool, client));
         }
     }
+}
+
+/// How a pool answered questions that asked it first.
+#[derive(Debug, Default)]
+pub struct OfPool {
+    /// With nodes in service.
+    pub in_service: Counter,
+    /// With nodes that are out of service, as none is in.
+    pub fail_open: Counter,
+    /// With none: what the pool says instead.
+    pub none_left: Counter,
+    /// With nothing, as it has no addresses of that family.
+    pub no_addresses: Counter,
 }
 
 /// What was given of an address.
