@@ -86,6 +86,9 @@ impl Publisher {
             status.map(|status| (status.counter, status.last.is_some()))
         };
         let before = known(&board);
+        if let Some(check) = board.checks().get(check) {
+            self.handle.count_probe(&check.probe, &outcome);
+        }
         if let Some(event) = board.observe(check, outcome, self.handle.now()) {
             let notice = Notice::State(event);
             self.handle.tell(&board, &notice, self.handle.now());

@@ -20,13 +20,15 @@ use super::expiry::{self, Expiries};
 use super::history::{Entry, History};
 use super::hosts::{self, Host, HostLine, keep_resolving};
 use super::load::Parts;
+use super::made::Made;
 use super::orders;
+use super::probed::{self, Probed};
 use super::replace::{Runs, Swap};
 use super::shares::{self, Shares};
 use super::states::{self, States};
 use crate::clock::Clock;
 use crate::config::Limits;
-use crate::health::{Board, Time};
+use crate::health::{Board, Outcome, Probe, Time};
 use crate::metrics::Questions;
 use crate::probe::Prober;
 use crate::server::{tcp, udp};
@@ -58,6 +60,8 @@ struct Shared {
     config: PathBuf,
     listen: Vec<SocketAddr>,
     databases: Vec<String>,
+    made: Vec<Made>,
+    probed: Mutex<Probed>,
     counters: Vec<Arc<Questions>>,
     shares: Mutex<Shares>,
     audience: Mutex<Audience>,
@@ -123,6 +127,26 @@ impl Handle {
     #[must_use]
     pub fn databases(&self) -> &[String] {
         &self.0.databases
+    }
+
+    /// When they were made.
+    #[must_use]
+    pub fn made(&self) -> &[Made] {
+        &self.0.made
+    }
+
+    /// What the probers found since the start.
+    #[must_use]
+    pub fn probed(&self) -> Probed {
+        self.lock_probed().clone()
+    }
+
+    pub(super) fn count_probe(&self, probe: &Probe, outcome: &Outcome) {
+        probed::count(&mut self.lock_probed(), probe, outcome);
+    }
+
+    fn lock_probed(&self) -> MutexGuard<'_, Probed> {
+        self.0.probed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// For each address of a generation, by its number, its share of all that were given in the last five minutes; none
@@ -339,6 +363,7 @@ pub fn start(path: &Path, mut parts: Parts) -> Result<Running, StartError> {
         mut board,
     } = build(&parts, 1, clock.now()).map_err(|errors| StartError::Build(errors.join("\n")))?;
     let databases = parts.databases.iter().map(describe).collect();
+    let made = parts.databases.iter().map(Made::of).collect();
     let config = parts.config.clone();
     parts.databases.clear();
     // Only who can get other addresses is built again.
@@ -377,6 +402,8 @@ pub fn start(path: &Path, mut parts: Parts) -> Result<Running, StartError> {
         config: std::path::absolute(path).unwrap_or_else(|_| path.into()),
         listen: sockets.iter().map(|s| s.address).collect(),
         databases,
+        made,
+        probed: Mutex::default(),
         counters,
         shares: Mutex::default(),
         audience: Mutex::new(audience),
