@@ -18,7 +18,7 @@ const ROWS: [&[&str]; 9] = [
 ];
 
 /// Foreign crates and the only places that may name them.
-const DOORS: [(&str, &[&str]); 13] = [
+const DOORS: [(&str, &[&str]); 14] = [
     ("arc_swap", &["snapshot", "policy/slowed.rs"]),
     ("axum", &["admin", "cli/demo.rs"]),
     ("clap", &["cli"]),
@@ -44,6 +44,7 @@ const DOORS: [(&str, &[&str]); 13] = [
     ("hyper", &["admin/ask.rs", "probe/http"]),
     ("maxminddb", &["geo/database.rs"]),
     ("nix", &["probe/exec.rs", "server/udp.rs", "server/mmsg.rs"]),
+    ("prometheus_client", &["admin/metrics"]),
     ("reqwest", &["probe"]),
     ("rustix", &["control/build.rs"]),
     ("rustls", &["probe"]),

@@ -7,11 +7,13 @@
 //!   GET /v1/history?count=N&nodes=A,B        the newest events, of these nodes only if there are any
 //!   POST /v1/order                           what an operator wants of nodes: `control::Wanted`, answered by `control::Done`
 //!   GET /v1/geo?ip=IP                        where an address is, and who says so
+//!   GET /metrics                             what is counted and measured, for Prometheus
 //! ```
 //! Errors are `{"error": "…"}` with a status of 4xx. `page` adds the dashboard and what it asks.
 
 mod ask;
 mod events;
+mod metrics;
 mod page;
 mod regions;
 mod rows;
@@ -87,6 +89,7 @@ fn router(handle: Handle) -> Router {
         .route("/v1/geo", get(geo_live))
         .route("/v1/history", get(history))
         .route("/v1/order", post(order))
+        .merge(metrics::router(handle.clone()))
         .fallback(|| async { refuse(StatusCode::NOT_FOUND, "no such page") })
         .with_state(handle.clone())
         .merge(page::router(handle))

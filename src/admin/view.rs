@@ -208,7 +208,7 @@ fn counters<'a>(
 }
 
 /// The mnemonic of a response code.
-fn rcode(code: u16) -> String {
+pub(super) fn rcode(code: u16) -> String {
     const NAMES: [&str; 7] = [
         "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN",
     ];

@@ -1,0 +1,68 @@
+//! `/metrics`: what is counted and measured, as Prometheus reads it. docs/metrics.md tells what each number means.
+//!
+//! Everything is gathered when somebody asks: answers only count, each worker for itself.
+
+mod checks;
+mod page;
+mod process;
+mod questions;
+mod server;
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
+
+use page::{Page, classic};
+
+use crate::control::Handle;
+
+/// The route, for who is asked by Prometheus.
+pub(super) fn router<S: Clone + Send + Sync + 'static>(handle: Handle) -> Router<S> {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Everything(handle)));
+    Router::new()
+        .route("/metrics", get(metrics))
+        .with_state(Arc::new(registry))
+}
+
+async fn metrics(State(registry): State<Arc<Registry>>, headers: HeaderMap) -> Response {
+    let accepted = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    let open = accepted.is_some_and(|accept| accept.contains("application/openmetrics-text"));
+    // Where it delays no connection: thousands of nodes are thousands of lines.
+    let written = tokio::task::spawn_blocking(move || {
+        let mut text = String::new();
+        encode(&mut text, &registry).map(|()| if open { text } else { classic(&text) })
+    });
+    let kind = if open {
+        "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    } else {
+        "text/plain; version=0.0.4; charset=utf-8"
+    };
+    match written.await {
+        Ok(Ok(text)) => ([(CONTENT_TYPE, kind)], text).into_response(),
+        _ => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+#[derive(Debug)]
+struct Everything(Handle);
+
+impl Collector for Everything {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut page = Page(encoder);
+        questions::write(&mut page, &self.0)?;
+        checks::write(&mut page, &self.0)?;
+        server::write(&mut page, &self.0)?;
+        process::write(&mut page, &self.0)
+    }
+}

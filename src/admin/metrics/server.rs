@@ -1,0 +1,50 @@
+//! The server itself: its version, its generations and what they were built of.
+
+use std::fmt;
+
+use super::page::Page;
+use crate::control::Handle;
+
+pub(super) fn write(page: &mut Page<'_>, handle: &Handle) -> fmt::Result {
+    let snapshot = handle.current().get();
+    page.gauges(
+        "nearmost_build_info",
+        "1, with the version of the program.",
+        [([("version", env!("CARGO_PKG_VERSION"))], 1.0)],
+    )?;
+    let (began, took) = snapshot.built;
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "no server sees 2^53 generations"
+    )]
+    let generation = snapshot.generation as f64;
+    page.gauge(
+        "nearmost_generation",
+        "The number of the generation that answers; the first is 1.",
+        generation,
+    )?;
+    page.gauge(
+        "nearmost_generation_build_timestamp_seconds",
+        "When building it began, in seconds since 1970.",
+        began.as_secs_f64(),
+    )?;
+    page.gauge(
+        "nearmost_generation_build_seconds",
+        "How long building it took, without reading files and databases.",
+        took.as_secs_f64(),
+    )?;
+    // A start is a reading too, and ends where it fails.
+    page.gauge(
+        "nearmost_last_reload_successful",
+        "1 if the files were read without an error the last time.",
+        1.0,
+    )?;
+    page.gauges(
+        "nearmost_database_build_timestamp_seconds",
+        "When a GeoIP database was made, in seconds since 1970.",
+        handle.made().iter().filter_map(|made| {
+            let labels = [("database", &*made.database), ("kind", &*made.kind)];
+            Some((labels, made.at?.as_secs_f64()))
+        }),
+    )
+}
