@@ -18,6 +18,7 @@ mod ramp;
 mod replace;
 mod run;
 mod shares;
+mod sockets;
 mod states;
 mod tell;
 mod warn;

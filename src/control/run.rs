@@ -2,14 +2,13 @@
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
@@ -25,9 +24,9 @@ use super::orders;
 use super::probed::{self, Probed};
 use super::replace::{Runs, Swap};
 use super::shares::{self, Shares};
+use super::sockets::{Sockets, cores, tcp_limits};
 use super::states::{self, States};
 use crate::clock::Clock;
-use crate::config::Limits;
 use crate::health::{Board, Outcome, Probe, Time};
 use crate::metrics::Questions;
 use crate::probe::Prober;
@@ -431,51 +430,12 @@ pub fn start(path: &Path, mut parts: Parts) -> Result<Running, StartError> {
     Ok(running)
 }
 
-/// The sockets of one address.
-struct Sockets {
-    address: SocketAddr,
-    udp: Vec<UdpSocket>,
-    tcp: TcpListener,
-}
-
-impl Sockets {
-    fn bind(address: SocketAddr, workers: usize) -> Result<Self, StartError> {
-        let tcp = tcp::bind(address).map_err(|e| StartError::Listen(address, "TCP", e))?;
-        // Port 0 means any, but the same for all.
-        let address = tcp
-            .local_addr()
-            .map_err(|e| StartError::Listen(address, "TCP", e))?;
-        let udp = (0..workers.max(1))
-            .map(|_| udp::bind(address, workers > 1))
-            .collect::<io::Result<_>>();
-        Ok(Self {
-            address,
-            udp: udp.map_err(|e| StartError::Listen(address, "UDP", e))?,
-            tcp,
-        })
-    }
-}
-
-fn tcp_limits(limits: &Limits) -> tcp::Limits {
-    tcp::Limits {
-        connections: limits.tcp_connections,
-        per_client: limits.tcp_per_client,
-        idle: limits.tcp_idle,
-        total: limits.tcp_total,
-        ..tcp::Limits::default()
-    }
-}
-
 fn runtime(name: &str, threads: usize) -> io::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
         .thread_name(name)
         .enable_all()
         .build()
-}
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 /// A database in words: its file, what it is, and when it was made.
