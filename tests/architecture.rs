@@ -18,7 +18,7 @@ const ROWS: [&[&str]; 9] = [
 ];
 
 /// Foreign crates and the only places that may name them.
-const DOORS: [(&str, &[&str]); 14] = [
+const DOORS: [(&str, &[&str]); 15] = [
     ("arc_swap", &["snapshot", "policy/slowed.rs"]),
     ("axum", &["admin", "cli/demo.rs"]),
     ("clap", &["cli"]),
@@ -49,6 +49,7 @@ const DOORS: [(&str, &[&str]); 14] = [
     ("rustix", &["control/build.rs"]),
     ("rustls", &["probe"]),
     ("toml", &["config"]),
+    ("tracing_subscriber", &["cli/log.rs"]),
 ];
 
 /// Above this a file is more than one concept.

@@ -7,8 +7,10 @@ use std::process::{Child, Command, ExitCode, Stdio};
 
 use clap::Args;
 
-use super::serve::{log, until_told, up};
+use super::log::log;
+use super::serve::{until_told, up};
 use super::{Stop, load_parts, print};
+use crate::config::LogLevels;
 
 /// The configuration, also to be found in `examples/demo`.
 const CONFIG: &str = include_str!("../../examples/demo/nearmost.toml");
@@ -41,7 +43,7 @@ impl Demo {
         if let Some(address) = self.mirror {
             return mirror(address);
         }
-        log();
+        log(None, &LogLevels::default());
         let folder = Folder::make()?;
         let path = folder.0.join("nearmost.toml");
         let config = match self.listen {

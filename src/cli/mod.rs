@@ -9,6 +9,7 @@ mod geo;
 mod health;
 mod history;
 mod hosts;
+mod log;
 mod order;
 mod serve;
 mod status;

@@ -5,18 +5,30 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{Stop, colour, config_path, load_parts};
+use super::log::log;
+use super::{Stop, config_path, load_parts};
 use crate::admin;
+use crate::config::LogFormat;
 use crate::control::{Parts, Running, start};
 
 #[derive(Debug, Args)]
-pub(super) struct Serve {}
+pub(super) struct Serve {
+    /// How the log is written: text, json, or journal [default: as `log` of [server] says]
+    #[arg(long, value_name = "FORMAT", value_parser = log_format)]
+    log_format: Option<LogFormat>,
+}
+
+fn log_format(word: &str) -> Result<LogFormat, String> {
+    let words: Vec<&str> = LogFormat::words().collect();
+    LogFormat::of(word).ok_or_else(|| format!("there are {}", words.join(", ")))
+}
 
 impl Serve {
     pub(super) fn run(&self, config: Option<&Path>) -> Result<ExitCode, Stop> {
-        log();
         let path = config_path(config)?;
         let parts = load_parts(&path)?;
+        let server = &parts.config.server;
+        log(self.log_format.or(server.log), &server.log_level);
         let control = parts.config.server.control.clone();
         let running = up(&path, parts)?;
         until_told(&running);
@@ -25,16 +37,6 @@ impl Serve {
         let _ = std::fs::remove_file(control);
         Ok(ExitCode::SUCCESS)
     }
-}
-
-/// Log lines go to standard error.
-pub(super) fn log() {
-    let writer = std::io::stderr;
-    let _ = tracing_subscriber::fmt()
-        .with_writer(writer)
-        .with_target(false)
-        .with_ansi(colour(&writer()))
-        .try_init();
 }
 
 /// Starts the server and its control socket; returns once it answers.

@@ -12,6 +12,7 @@ mod keep;
 mod kind;
 mod latency;
 mod location;
+mod log;
 mod low;
 mod network;
 mod node;
@@ -43,6 +44,7 @@ use crate::zone::Name;
 
 pub use health::{Canary, Health};
 pub use latency::read_latency;
+pub use log::{LogFormat, LogLevels};
 pub(crate) use node::unusable;
 pub use server::{Limits, Server};
 pub use show::show;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::location;
+use super::log::{self, LogFormat, LogLevels};
 use super::table::{Keys, Table, Value};
 use super::unit;
 use crate::diagnostic::{Diagnostics, Span};
@@ -19,8 +20,10 @@ static SERVER: Keys = Keys {
         "nsid",
         "workers",
         "resolvers",
+        "log",
+        "log_level",
     ],
-    later: &["user", "log"],
+    later: &["user"],
 };
 
 static LIMITS: Keys = Keys {
@@ -61,6 +64,10 @@ pub struct Server {
     pub workers: Option<usize>,
     /// Whom nodes' names are asked of, the first first; port 53 unless given. None: those of `/etc/resolv.conf`.
     pub resolvers: Vec<SocketAddr>,
+    /// How the log is written; none: for the journal where it goes there, else for people.
+    pub log: Option<LogFormat>,
+    /// What is left out of the log. Default: what is below `info`.
+    pub log_level: LogLevels,
 }
 
 /// Bounds on what clients may use.
@@ -105,6 +112,10 @@ pub(super) fn read(top: &Table<'_>, found: &mut Diagnostics) -> (Server, Limits)
             .and_then(|v| v.whole(1..=1024u16, found))
             .map(usize::from),
         resolvers: get("resolvers").map_or_else(Vec::new, |v| sockets(&v, "of a resolver", found)),
+        log: get("log").and_then(|v| log::format(&v, found)),
+        log_level: get("log_level")
+            .and_then(|v| log::levels(&v, found))
+            .unwrap_or_default(),
     };
     (server, limits)
 }

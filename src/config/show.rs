@@ -83,6 +83,11 @@ fn server(out: &mut Text, server: &Server) {
     } else {
         out.value("resolvers", addresses(&server.resolvers));
     }
+    match server.log {
+        Some(log) => out.value("log", format!("\"{log}\"")),
+        None => out.line("# log: for the journal where it goes there, else for people"),
+    }
+    out.value("log_level", format!("\"{}\"", server.log_level));
     match server.workers {
         Some(workers) => out.value("workers", workers),
         None => out.line("# workers: as many as fit the machine"),

@@ -185,11 +185,17 @@ impl Prepared {
             Ready::Exec(command) => command.run(patience).await,
             Ready::Page(page) => page.fetch(self.node, patience, &mut seen).await,
         };
-        Outcome {
+        let outcome = Outcome {
             result: result.map_err(|error| words::line(&error)),
             latency: started.elapsed(),
             seen,
+        };
+        let (name, took) = (&self.probe.name, outcome.latency.as_millis());
+        match &outcome.result {
+            Ok(()) => tracing::debug!("{name} of {}: good, {took} ms", self.node),
+            Err(why) => tracing::debug!("{name} of {}: {why}, {took} ms", self.node),
         }
+        outcome
     }
 }
 

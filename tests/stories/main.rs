@@ -28,6 +28,7 @@ mod explain;
 mod faults;
 mod freeze;
 mod load;
+mod logs;
 mod metrics;
 mod mirrors;
 mod names;
