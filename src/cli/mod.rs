@@ -13,6 +13,7 @@ mod log;
 mod order;
 mod serve;
 mod status;
+mod systemd;
 mod table;
 
 use std::io::{IsTerminal, Write};

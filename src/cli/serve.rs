@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::log::log;
-use super::{Stop, config_path, load_parts};
+use super::{Stop, config_path, load_parts, systemd};
 use crate::admin;
 use crate::config::LogFormat;
 use crate::control::{Parts, Running, start};
@@ -31,8 +31,12 @@ impl Serve {
         log(self.log_format.or(server.log), &server.log_level);
         let control = parts.config.server.control.clone();
         let running = up(&path, parts)?;
+        systemd::ready(running.handle());
+        let telling = systemd::keep_telling(running.handle().clone());
+        running.runtime().spawn(telling);
         until_told(&running);
         tracing::info!("stopping");
+        systemd::stopping();
         drop(running);
         let _ = std::fs::remove_file(control);
         Ok(ExitCode::SUCCESS)

@@ -113,6 +113,7 @@ impl Publisher {
             self.tell_pools(&snapshot);
             self.ramp(&snapshot);
         }
+        self.handle.has_looked();
         all_checked
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -55,6 +55,8 @@ struct Shared {
     current: Arc<Current>,
     board: Arc<Mutex<Board>>,
     clock: Clock,
+    /// How often the collector has looked at all states.
+    looks: AtomicU64,
     started: Time,
     config: PathBuf,
     listen: Vec<SocketAddr>,
@@ -102,6 +104,16 @@ impl Handle {
     #[must_use]
     pub fn now(&self) -> Time {
         self.0.clock.now()
+    }
+
+    /// How often all states were looked at and published: about once a second at least, as long as whoever does that is alive.
+    #[must_use]
+    pub fn looks(&self) -> u64 {
+        self.0.looks.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn has_looked(&self) {
+        self.0.looks.fetch_add(1, Ordering::Relaxed);
     }
 
     /// When the server was started.
@@ -396,6 +408,7 @@ pub fn start(path: &Path, mut parts: Parts) -> Result<Running, StartError> {
         current: Arc::new(Current::new(snapshot)),
         board: Arc::new(Mutex::new(board)),
         clock,
+        looks: AtomicU64::new(0),
         started: clock.now(),
         // Whoever asks may stand in another folder.
         config: std::path::absolute(path).unwrap_or_else(|_| path.into()),

@@ -36,5 +36,6 @@ mod orders;
 mod resolver;
 mod start;
 mod steering;
+mod systemd;
 mod transport;
 mod zones;

@@ -1,0 +1,129 @@
+//! What the service manager is told (sd_notify(3)): that we answer, that we stop, and that we are alive.
+//! Where nobody asks to be told nothing is said.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::time::sleep;
+
+use super::plural;
+use crate::control::Handle;
+
+/// How often the line of what goes on is looked at.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// It answers.
+pub(super) fn ready(handle: &Handle) {
+    say(&[NotifyState::Ready, NotifyState::Status(&status(handle))]);
+}
+
+/// It stops.
+pub(super) fn stopping() {
+    say(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
+}
+
+fn say(what: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(what) {
+        tracing::warn!("the service manager is not told: {error}");
+    }
+}
+
+/// Tells it from time to time that we are alive, if it asks for that, and what goes on; for ever.
+pub(super) async fn keep_telling(handle: Handle) {
+    let lines = async {
+        let mut told = status(&handle);
+        loop {
+            sleep(EVERY).await;
+            let now = status(&handle);
+            if now != told {
+                say(&[NotifyState::Status(&now)]);
+                told = now;
+            }
+        }
+    };
+    let alive = async {
+        if let Some(limit) = sd_notify::watchdog_enabled().filter(|limit| !limit.is_zero()) {
+            let looks = || handle.looks();
+            watchdog(limit, looks, || say(&[NotifyState::Watchdog])).await;
+        }
+    };
+    tokio::join!(lines, alive);
+}
+
+/// Says that we are alive twice within each `limit`, but only if whoever publishes states has looked at them since the last time: a server
+/// whose states stand still sends clients to dead nodes, however well it answers.
+async fn watchdog(limit: Duration, looks: impl Fn() -> u64, mut alive: impl FnMut()) {
+    let mut last = None;
+    loop {
+        let now = looks();
+        if last != Some(now) {
+            alive();
+        }
+        last = Some(now);
+        sleep(limit / 2).await;
+    }
+}
+
+/// What goes on, in a line.
+fn status(handle: &Handle) -> String {
+    let snapshot = handle.current().get();
+    let table = snapshot.table.load();
+    let mut serving = BTreeMap::new();
+    for pool in &snapshot.pools {
+        let families = [&pool.v4, &pool.v6].into_iter().flatten();
+        for address in families.flat_map(|family| family.steering.addresses.iter()) {
+            *serving.entry(address.number).or_insert(false) |=
+                table.word(address.slot).in_service();
+        }
+    }
+    let up = serving.values().filter(|up| **up).count();
+    format!(
+        "answering for {}, generation {}; in service: {up} of {}",
+        plural(snapshot.zones.list().len(), "zone"),
+        snapshot.generation,
+        addresses(serving.len()),
+    )
+}
+
+fn addresses(n: usize) -> String {
+    match n {
+        1 => "1 address".into(),
+        n => format!("{n} addresses"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn only_whoever_looks_is_alive() {
+        let (looks, said) = (AtomicU64::new(0), AtomicU64::new(0));
+        let look = || looks.load(Ordering::Relaxed);
+        let dog = watchdog(Duration::from_secs(30), look, || {
+            said.fetch_add(1, Ordering::Relaxed);
+        });
+        let story = async {
+            // It looks every second, then it hangs for an hour, then it looks again.
+            for _ in 0..300 {
+                looks.fetch_add(1, Ordering::Relaxed);
+                sleep(Duration::from_secs(1)).await;
+            }
+            let before = said.load(Ordering::Relaxed);
+            assert!((20..=21).contains(&before), "{before}");
+            sleep(Duration::from_secs(3600)).await;
+            let hanging = said.load(Ordering::Relaxed) - before;
+            assert!(hanging <= 1, "{hanging}");
+            looks.fetch_add(1, Ordering::Relaxed);
+            sleep(Duration::from_secs(16)).await;
+            assert_eq!(said.load(Ordering::Relaxed), before + hanging + 1);
+        };
+        tokio::select! {
+            () = dog => {}
+            () = story => {}
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What the service manager is told, and the unit that it is given.
+
+use std::fs;
+use std::os::unix::net::UnixDatagram;
+use std::process::{Child, Command};
+use std::time::Instant;
+
+use crate::common::nodes::Does;
+use crate::program::{Folder, Lines, PATIENCE, Ran, other, ours, terminate, wait};
+use crate::world::World;
+
+/// The service manager's end.
+struct Manager(UnixDatagram);
+
+impl Manager {
+    fn new(folder: &Folder) -> Self {
+        let socket = UnixDatagram::bind(folder.path("notify")).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self(socket)
+    }
+
+    fn next(&self) -> String {
+        let mut octets = [0; 4096];
+        let length = self.0.recv(&mut octets).expect("the server says something");
+        String::from_utf8(octets[..length].to_vec()).unwrap()
+    }
+
+    /// The next that holds these words.
+    fn wait(&self, words: &str) -> String {
+        let start = Instant::now();
+        loop {
+            let said = self.next();
+            if said.contains(words) {
+                return said;
+            }
+            assert!(start.elapsed() < PATIENCE, "not said: {words}");
+        }
+    }
+}
+
+/// Ends with the story.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn the_service_manager_is_told_what_happens() {
+    let world = World::of(155, 2);
+    let folder = Folder::with(&world.config(""));
+    let manager = Manager::new(&folder);
+    let mut command = folder.command(&["serve"]);
+    command
+        .env("NOTIFY_SOCKET", folder.path("notify"))
+        .env("WATCHDOG_USEC", "4000000");
+    let mut running = Running(command.spawn().unwrap());
+    let log = Lines::of(running.0.stderr.take().unwrap());
+
+    let first = manager.next();
+    assert!(
+        first.starts_with("READY=1\nSTATUS=answering for 1 zone, generation 1; in service: "),
+        "{first}"
+    );
+    // It answers before it says so.
+    assert!(log.text().contains("answering on "), "{}", log.text());
+    if !first.contains("2 of 2") {
+        manager.wait("in service: 2 of 2 addresses");
+    }
+    manager.wait("WATCHDOG=1");
+    manager.wait("WATCHDOG=1");
+    world.now(1, Does::Hang);
+    manager.wait("STATUS=answering for 1 zone, generation 1; in service: 1 of 2 addresses");
+
+    terminate(&running.0);
+    manager.wait("STOPPING=1\n");
+    assert_eq!(wait(&mut running.0), Some(0));
+}
+
+/// The highest exposure that `systemd-analyze security` may see in the unit, in tenths.
+const EXPOSURE: &str = "16";
+
+#[test]
+fn the_unit_is_good_and_hardened() {
+    let Some(analyze) = other("systemd-analyze") else {
+        return;
+    };
+    let unit = ours("packaging/nearmost.service");
+    let text = fs::read_to_string(&unit).unwrap();
+    // `verify` looks for the program and for the page that it names, which are not installed here.
+    let text = text
+        .replace("/usr/bin/nearmost", env!("CARGO_BIN_EXE_nearmost"))
+        .replace("Documentation=man:nearmost(1)\n", "");
+    let folder = Folder::new();
+    folder.write("nearmost.service", &text);
+    let verify = Ran::of(
+        Command::new(&analyze)
+            .arg("verify")
+            .arg(folder.path("nearmost.service")),
+    );
+    assert_eq!(verify.code, 0, "{verify:?}");
+    assert!(!verify.err.contains("nearmost.service"), "{verify:?}");
+    let threshold = format!("--threshold={EXPOSURE}");
+    let security = Ran::of(
+        Command::new(&analyze)
+            .args(["security", "--no-pager", "--offline=true", &threshold])
+            .arg(&unit),
+    );
+    assert_eq!(security.code, 0, "{security:?}");
+    assert!(
+        security.out.contains("Overall exposure level"),
+        "{security:?}"
+    );
+}
