@@ -9,6 +9,7 @@ mod geo;
 mod health;
 mod history;
 mod hosts;
+mod init;
 mod log;
 mod order;
 mod serve;
@@ -66,6 +67,8 @@ enum Verb {
     Force(order::Force),
     /// Show what happened to nodes, and why
     History(history::History),
+    /// Write a first configuration, and say how to have the parent zone delegate to it
+    Init(init::Init),
 }
 
 /// What all verbs that print a table take.
@@ -93,6 +96,7 @@ pub fn run() -> ExitCode {
         Verb::Undrain(verb) => verb.run(config),
         Verb::Force(verb) => verb.run(config),
         Verb::History(verb) => verb.run(config),
+        Verb::Init(verb) => verb.run(config),
     };
     match result {
         Ok(code) => code,

@@ -27,6 +27,7 @@ mod drill;
 mod explain;
 mod faults;
 mod freeze;
+mod init;
 mod load;
 mod logs;
 mod metrics;
