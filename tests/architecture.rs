@@ -18,10 +18,12 @@ const ROWS: [&[&str]; 9] = [
 ];
 
 /// Foreign crates and the only places that may name them.
-const DOORS: [(&str, &[&str]); 16] = [
+const DOORS: [(&str, &[&str]); 18] = [
     ("arc_swap", &["snapshot", "policy/slowed.rs"]),
     ("axum", &["admin", "cli/demo.rs"]),
     ("clap", &["cli"]),
+    ("clap_complete", &["cli/completions.rs"]),
+    ("clap_mangen", &["cli/man.rs"]),
     ("comfy_table", &["cli/table.rs"]),
     (
         "hashbrown",

@@ -3,6 +3,7 @@
 //! Exit codes: 0 fine, 1 the answer is "no" or "unhealthy" or there is none, 2 usage, 78 bad configuration.
 
 mod check;
+mod completions;
 mod demo;
 mod explain;
 mod geo;
@@ -11,6 +12,7 @@ mod history;
 mod hosts;
 mod init;
 mod log;
+mod man;
 mod order;
 mod serve;
 mod status;
@@ -69,6 +71,10 @@ enum Verb {
     History(history::History),
     /// Write a first configuration, and say how to have the parent zone delegate to it
     Init(init::Init),
+    /// Print what makes a shell complete the words of this command
+    Completions(completions::Completions),
+    /// Print the manual page, or write a page for each verb into a folder
+    Man(man::Man),
 }
 
 /// What all verbs that print a table take.
@@ -97,6 +103,8 @@ pub fn run() -> ExitCode {
         Verb::Force(verb) => verb.run(config),
         Verb::History(verb) => verb.run(config),
         Verb::Init(verb) => verb.run(config),
+        Verb::Completions(verb) => verb.run(),
+        Verb::Man(verb) => verb.run(),
     };
     match result {
         Ok(code) => code,

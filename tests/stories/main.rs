@@ -34,6 +34,7 @@ mod metrics;
 mod mirrors;
 mod names;
 mod orders;
+mod pages;
 mod resolver;
 mod start;
 mod steering;
