@@ -91,8 +91,9 @@ fn a_rebuilt_generation_is_as_one_built_anew() {
     let pools = "[pool.a]\nnodes = [\"tag:a\"]\n[pool.b]\nnodes = [\"tag:b\"]\n";
     let first = build(&parts(pools, &NODES), 1, NOW).unwrap().snapshot;
     let more: Vec<_> = NODES.into_iter().chain([("bsyd", -33.9, 151.2)]).collect();
-    let parts = parts(pools, &more);
+    let mut parts = parts(pools, &more);
     let anew = build(&parts, 2, NOW).unwrap().snapshot;
+    parts.atlas.world = Arc::clone(&first.world);
     let second = rebuild(&parts, &first, NOW).unwrap().snapshot;
     assert_eq!(second.generation, 2);
     assert!(Arc::ptr_eq(&first.world, &second.world));
@@ -280,9 +281,13 @@ fn checks_that_both_have_go_on() {
             }
         }
     }
-    // Another probe of the same name is another check.
+    // Another probe of the same name is another check, but it goes on from the state.
     let mut other = build(&pool("down = 9\n"), &NODES[..3]);
     assert_eq!(other.go_on(&first).iter().flatten().count(), 0);
+    for (own, before) in other.statuses().iter().zip(first.statuses()) {
+        assert_eq!(own.counter.state(), before.counter.state());
+        assert!(own.last.is_none());
+    }
 }
 
 /// Freezes, penalties and all that goes with them outlive a change of addresses, under other numbers.

@@ -73,6 +73,7 @@ fn snapshot() -> Snapshot {
         pools: vec![],
         nodes: vec![],
         world: World::build(&[], &[]).into(),
+        databases: Vec::new().into(),
         private: vec![],
         settings: Settings {
             udp_size: 1232,

@@ -20,6 +20,8 @@ pub enum AskError {
     NotRunning(String),
     /// The server says no: its own words.
     Refused(String),
+    /// The files are wrong, in the words of `check`.
+    Files(String),
     /// What came is no answer.
     Broken(String),
 }
@@ -27,15 +29,17 @@ pub enum AskError {
 impl fmt::Display for AskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotRunning(why) | Self::Refused(why) | Self::Broken(why) => f.write_str(why),
+            Self::NotRunning(why) | Self::Refused(why) | Self::Files(why) | Self::Broken(why) => {
+                f.write_str(why)
+            }
         }
     }
 }
 
 impl std::error::Error for AskError {}
 
-/// A server that takes longer is as good as not there.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// A server that takes longer is as good as not there. A reload may open large databases and waits for the first round of new probes.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Asks the server at `socket` for `path` and reads the JSON that it answers.
 ///
@@ -77,9 +81,11 @@ async fn send<T: DeserializeOwned>(
     if status != 200 {
         let error: Option<serde_json::Value> = serde_json::from_slice(&body).ok();
         let words = error.as_ref().and_then(|e| e["error"].as_str());
-        return Err(AskError::Refused(
-            words.map_or_else(|| format!("status {status}"), str::to_owned),
-        ));
+        let words = words.map_or_else(|| format!("status {status}"), str::to_owned);
+        return Err(match status {
+            422 => AskError::Files(words),
+            _ => AskError::Refused(words),
+        });
     }
     serde_json::from_slice(&body)
         .map_err(|e| AskError::Broken(format!("the answer is not understood: {e}")))

@@ -212,7 +212,7 @@ impl Told {
             started: handle.started().as_secs(),
             config: handle.config().display().to_string(),
             listen: handle.listen(),
-            databases: handle.databases(),
+            databases: &handle.databases(),
             names: &self.names.1,
             pools: snapshot
                 .pools

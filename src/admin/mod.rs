@@ -8,8 +8,11 @@
 //!   POST /v1/order                           what an operator wants of nodes: `control::Wanted`, answered by `control::Done`
 //!   GET /v1/geo?ip=IP                        where an address is, and who says so
 //!   GET /metrics                             what is counted and measured, for Prometheus
+//!   POST /v1/reload                          read all files again: `ReloadWanted`, answered by `control::Reloaded`
+//!   POST /v1/whatif                          who would be sent elsewhere: `control::If`, answered by `control::Outlook`
 //! ```
-//! Errors are `{"error": "…"}` with a status of 4xx. `page` adds the dashboard and what it asks.
+//! Errors are `{"error": "…"}` with a status of 4xx: 409 where things are not so that it could be done, 422 where files are wrong. `page` adds the
+//! dashboard and what it asks.
 
 mod ask;
 mod events;
@@ -31,7 +34,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::net::{UnixListener, UnixStream};
 
@@ -41,7 +44,7 @@ pub use view::{
     locate,
 };
 
-use crate::control::{Handle, Wanted};
+use crate::control::{Handle, If, NotReloaded, Wanted};
 use crate::zone::{Name, RecordType};
 
 /// Listens on the control socket, readable and writable for user and group, and answers until the runtime ends.
@@ -90,6 +93,8 @@ fn router(handle: Handle) -> Router {
         .route("/v1/history", get(history))
         .route("/v1/order", post(order))
         .merge(metrics::router(handle.clone()))
+        .route("/v1/reload", post(reload))
+        .route("/v1/whatif", post(what_if))
         .fallback(|| async { refuse(StatusCode::NOT_FOUND, "no such page") })
         .with_state(handle.clone())
         .merge(page::router(handle))
@@ -167,9 +172,56 @@ async fn order(
     match wanted {
         Ok(Json(wanted)) => match handle.order_and_settle(&wanted).await {
             Ok(done) => Json(done).into_response(),
-            Err(why) => refuse(StatusCode::UNPROCESSABLE_ENTITY, &why),
+            Err(why) => refuse(StatusCode::CONFLICT, &why),
         },
         Err(why) => refuse(StatusCode::BAD_REQUEST, &why.body_text()),
+    }
+}
+
+/// How files are to be read again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReloadWanted {
+    /// Nothing is to be changed.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// Who wants it.
+    pub who: String,
+}
+
+async fn reload(
+    State(handle): State<Handle>,
+    wanted: Result<Json<ReloadWanted>, axum::extract::rejection::JsonRejection>,
+) -> Response {
+    let Json(wanted) = match wanted {
+        Ok(wanted) => wanted,
+        Err(why) => return refuse(StatusCode::BAD_REQUEST, &why.body_text()),
+    };
+    apart(move || handle.reload(wanted.dry_run, &wanted.who)).await
+}
+
+async fn what_if(
+    State(handle): State<Handle>,
+    supposed: Result<Json<If>, axum::extract::rejection::JsonRejection>,
+) -> Response {
+    let Json(supposed) = match supposed {
+        Ok(supposed) => supposed,
+        Err(why) => return refuse(StatusCode::BAD_REQUEST, &why.body_text()),
+    };
+    apart(move || handle.what_if(&supposed)).await
+}
+
+/// Does what takes its time where nobody waits for it.
+async fn apart<T: Serialize + Send + 'static>(
+    work: impl FnOnce() -> Result<T, NotReloaded> + Send + 'static,
+) -> Response {
+    let done = tokio::task::spawn_blocking(work).await;
+    match done.unwrap_or_else(|e| Err(NotReloaded::Failed(e.to_string()))) {
+        Ok(done) => Json(done).into_response(),
+        Err(why @ NotReloaded::Files(_)) => {
+            refuse(StatusCode::UNPROCESSABLE_ENTITY, &why.to_string())
+        }
+        Err(why) => refuse(StatusCode::CONFLICT, &why.to_string()),
     }
 }
 

@@ -8,7 +8,7 @@ use hickory_proto::op::Message;
 use serde::{Deserialize, Serialize};
 
 use crate::answer::{self, AsnPart, Explanation};
-use crate::control::{Handle, HostLine, OrderLine, cities};
+use crate::control::{Handle, HostLine, LastReload, OrderLine, cities};
 use crate::geo::{World, nearest_city};
 use crate::health::{self, Board, Check, Damped, Frozen, Seen, State, Time};
 use crate::metrics::Questions;
@@ -29,6 +29,8 @@ pub struct Status {
     pub started: u64,
     /// The file it was started from.
     pub config: String,
+    /// How the last reload has ended; none: there was none.
+    pub last_reload: Option<LastReload>,
     /// Addresses, UDP and TCP.
     pub listen: Vec<String>,
     /// GeoIP databases in words.
@@ -138,8 +140,9 @@ impl Status {
             now: handle.now().as_secs(),
             started: handle.started().as_secs(),
             config: handle.config().display().to_string(),
+            last_reload: handle.last_reload(),
             listen: handle.listen().iter().map(ToString::to_string).collect(),
-            databases: handle.databases().to_vec(),
+            databases: handle.databases(),
             zones: snapshot.zones.list().iter().map(zone).collect(),
             pools: snapshot
                 .pools
@@ -523,7 +526,7 @@ pub struct Located {
 
 /// Says where an address is and who says so.
 #[must_use]
-pub fn locate(world: &World, databases: &[String], ip: IpAddr) -> Located {
+pub fn locate(world: &World, databases: Vec<String>, ip: IpAddr) -> Located {
     let client = Client::of(ip);
     let (place, len) = world.locate(client);
     Located {
@@ -537,6 +540,6 @@ pub fn locate(world: &World, databases: &[String], ip: IpAddr) -> Located {
         near: place.point.and_then(nearest_city),
         block: Prefix::holding(ip, len).to_string(),
         routable: crate::prefix::is_routable(ip),
-        databases: databases.to_vec(),
+        databases,
     }
 }

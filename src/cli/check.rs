@@ -25,6 +25,7 @@ impl Check {
             sources,
             found,
             parts,
+            ..
         } = load(&path);
         complain(&sources, &found);
         let Some(parts) = parts else {

@@ -8,8 +8,6 @@ use clap::Args;
 
 use super::{Format, NO, Stop, ask, config_path, load_parts, print, print_json};
 use crate::admin::{Located, locate};
-use crate::control::describe;
-use crate::geo::World;
 
 #[derive(Debug, Args)]
 pub(super) struct Geo {
@@ -26,9 +24,8 @@ impl Geo {
     pub(super) fn run(&self, config: Option<&Path>) -> Result<ExitCode, Stop> {
         let located: Located = if self.offline {
             let parts = load_parts(&config_path(config)?)?;
-            let world = World::build(&parts.databases, &parts.config.geo.overrides);
-            let databases: Vec<String> = parts.databases.iter().map(describe).collect();
-            locate(&world, &databases, self.ip)
+            let databases = parts.atlas.databases.iter().map(ToString::to_string);
+            locate(&parts.atlas.world, databases.collect(), self.ip)
         } else {
             ask(config, &format!("/v1/geo?ip={}", self.ip))?
         };

@@ -13,11 +13,14 @@ mod hosts;
 mod init;
 mod log;
 mod man;
+mod moves;
 mod order;
+mod reload;
 mod serve;
 mod status;
 mod systemd;
 mod table;
+mod whatif;
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -75,6 +78,10 @@ enum Verb {
     Completions(completions::Completions),
     /// Print the manual page, or write a page for each verb into a folder
     Man(man::Man),
+    /// Have the running server read its files again, and say what that changes
+    Reload(reload::ReloadVerb),
+    /// Show who would be sent elsewhere if nodes were down, or if there were others
+    Whatif(whatif::WhatIf),
 }
 
 /// What all verbs that print a table take.
@@ -100,6 +107,8 @@ pub fn run() -> ExitCode {
         Verb::Geo(verb) => verb.run(config),
         Verb::Drain(verb) => verb.run(config),
         Verb::Undrain(verb) => verb.run(config),
+        Verb::Reload(verb) => verb.run(config),
+        Verb::Whatif(verb) => verb.run(config),
         Verb::Force(verb) => verb.run(config),
         Verb::History(verb) => verb.run(config),
         Verb::Init(verb) => verb.run(config),
@@ -163,6 +172,7 @@ fn load_parts(path: &Path) -> Result<Parts, Stop> {
         sources,
         found,
         parts,
+        ..
     } = load(path);
     complain(&sources, &found);
     parts.ok_or_else(|| Stop::configuration(verdict(&found)))
@@ -228,7 +238,10 @@ fn talk<T>(
     let runtime = runtime.map_err(|e| Stop::no(e.to_string()))?;
     runtime
         .block_on(talk(&config.server.control))
-        .map_err(|e| Stop::no(e.to_string()))
+        .map_err(|error| match error {
+            admin::AskError::Files(_) => Stop::configuration(error.to_string()),
+            _ => Stop::no(error.to_string()),
+        })
 }
 
 /// Prints text to standard output; a reader that has gone away is no error. Whether there is one.

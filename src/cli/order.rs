@@ -171,7 +171,7 @@ fn text(done: &Done, forced: Option<Forced>, until: Option<Time>) -> String {
 }
 
 /// The one behind `sudo`, else the one who is logged in.
-fn who() -> String {
+pub(super) fn who() -> String {
     let told = ["SUDO_USER", "USER", "LOGNAME"].into_iter();
     let mut told = told.filter_map(|name| std::env::var(name).ok());
     told.find(|name| !name.is_empty())

@@ -78,14 +78,27 @@ pub(super) fn up(path: &Path, parts: Parts) -> Result<Running, Stop> {
     Ok(running)
 }
 
-/// Waits for SIGTERM or SIGINT.
+/// Waits for SIGTERM or SIGINT; at SIGHUP files are read again.
 pub(super) fn until_told(running: &Running) {
     use tokio::signal::unix::{SignalKind, signal};
     running.runtime().block_on(async {
         let term = signal(SignalKind::terminate());
         let interrupt = signal(SignalKind::interrupt());
-        if let (Ok(mut term), Ok(mut interrupt)) = (term, interrupt) {
-            tokio::select! { _ = term.recv() => {}, _ = interrupt.recv() => {} }
+        let hangup = signal(SignalKind::hangup());
+        let (Ok(mut term), Ok(mut interrupt), Ok(mut hangup)) = (term, interrupt, hangup) else {
+            return;
+        };
+        loop {
+            tokio::select! {
+                _ = term.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = hangup.recv() => {
+                    let handle = running.handle().clone();
+                    // What comes out of it is logged.
+                    let reload = move || handle.reload(false, "SIGHUP");
+                    let _ = tokio::task::spawn_blocking(reload).await;
+                }
+            }
         }
     });
 }

@@ -28,7 +28,11 @@ impl StatusVerb {
         }
         let empty = |f: &Option<FamilyLine>| f.as_ref().is_some_and(|f| f.in_service == 0);
         let none_left = status.pools.iter().any(|p| empty(&p.v4) || empty(&p.v6));
-        Ok(if none_left || !status.frozen.is_empty() {
+        let stale = status
+            .last_reload
+            .as_ref()
+            .is_some_and(|last| last.error.is_some());
+        Ok(if none_left || stale || !status.frozen.is_empty() {
             ExitCode::from(NO)
         } else {
             ExitCode::SUCCESS
@@ -39,6 +43,18 @@ impl StatusVerb {
 /// Lines for what nobody should overlook.
 fn alarms(status: &Status) -> String {
     let mut out = String::new();
+    if let Some((last, error)) = status
+        .last_reload
+        .as_ref()
+        .and_then(|last| Some((last, last.error.as_ref()?)))
+    {
+        let past = ago(status.now.saturating_sub(last.at));
+        out += &format!(
+            "not reloaded   {past} ago, by {}: what runs is older than the files\n",
+            last.who
+        );
+        error.lines().for_each(|line| out += &format!("  {line}\n"));
+    }
     for f in &status.frozen {
         out += &format!(
             "states frozen  IPv{}, since {}, until {} UTC at most: {} of {} nodes failed at once\n",

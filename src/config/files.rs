@@ -5,6 +5,8 @@ use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use super::document::File;
 use super::table::{Keys, Table};
 use super::{node, pool, probe};
@@ -26,10 +28,25 @@ pub(super) struct Definition<'a> {
     pub(super) table: Table<'a>,
 }
 
+/// A file that is not in its folder, read as if it was: in the place of one of the same name, or of a table.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Extra {
+    /// Whether it defines a pool; else it defines a node.
+    pub pool: bool,
+    /// The name of what it defines.
+    pub name: String,
+    /// What messages call the file.
+    pub path: String,
+    /// What it holds.
+    pub text: String,
+}
+
 /// The files there are, their texts in the sources.
 pub(super) struct Found {
     main: Listed,
     parts: Vec<(Kind, String, Listed)>,
+    /// Tables that do not count, as a file stands in their place.
+    replaced: Vec<(Kind, String)>,
     zones: Vec<(PathBuf, String)>,
 }
 
@@ -41,6 +58,7 @@ pub(super) struct Files<'s> {
     main: File<'s>,
     /// Name and contents, by name.
     parts: Vec<(Kind, &'s str, File<'s>)>,
+    replaced: &'s [(Kind, String)],
     /// Zone files: path beside `nearmost.toml` as that was given, and the file's name without its end.
     pub(super) zones: &'s [(PathBuf, String)],
 }
@@ -111,6 +129,7 @@ impl Found {
         Self {
             main,
             parts: Vec::new(),
+            replaced: Vec::new(),
             zones: Vec::new(),
         }
     }
@@ -118,6 +137,7 @@ impl Found {
     /// A file and the folders beside it; none if the file cannot be read.
     pub(super) fn with_folders(
         path: &Path,
+        extras: &[Extra],
         sources: &mut Sources,
         found: &mut Diagnostics,
     ) -> Option<Self> {
@@ -131,8 +151,29 @@ impl Found {
                 }
             }
         }
+        let mut replaced = Vec::new();
+        for Extra {
+            pool,
+            name,
+            path: file,
+            text,
+        } in extras
+        {
+            let kind = if *pool { Kind::Pool } else { Kind::Node };
+            parts.retain(|(k, n, _): &(Kind, String, Listed)| (*k, n) != (kind, name));
+            // Paths in it are relative to where it would stand.
+            let number = sources.add(file.as_str(), text.as_bytes().to_vec());
+            let folder = absolute(&beside.join(kind.folder()));
+            parts.push((kind, name.clone(), Listed(number, folder)));
+            replaced.push((kind, name.clone()));
+        }
         let zones = list(&beside.join("zones"), "zone", found);
-        Some(Self { main, parts, zones })
+        Some(Self {
+            main,
+            parts,
+            replaced,
+            zones,
+        })
     }
 }
 
@@ -158,6 +199,7 @@ impl<'s> Files<'s> {
         Self {
             main,
             parts,
+            replaced: &files.replaced,
             zones: &files.zones,
         }
     }
@@ -185,6 +227,10 @@ impl<'s> Files<'s> {
             .and_then(|v| v.entries(found))
             .unwrap_or_default()
         {
+            let replaced = |(k, name): &(Kind, String)| *k == kind && name == value.key;
+            if self.replaced.iter().any(replaced) {
+                continue;
+            }
             if let Some(table) = value.table(span, kind.keys(), found) {
                 out.push(Definition {
                     name: value.key,

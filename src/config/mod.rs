@@ -4,6 +4,7 @@
 //! has a file of its own here that says which keys it has, what they mean and what they are by default. All errors of
 //! all files are told in one go.
 
+mod differences;
 mod document;
 mod expect;
 mod files;
@@ -33,6 +34,9 @@ mod unit;
 mod warn;
 mod zones;
 
+/// Folders beside `nearmost.toml` that are read.
+pub const FOLDERS: [&str; 4] = ["nodes", "pools", "probes", "zones"];
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -42,6 +46,8 @@ use crate::health::Probe;
 use crate::policy::{Node, Pool};
 use crate::zone::Name;
 
+pub use differences::{Difference, Key, differences};
+pub use files::Extra;
 pub use health::{Canary, Health};
 pub use latency::read_latency;
 pub use log::{LogFormat, LogLevels};
@@ -127,7 +133,17 @@ impl Default for Limits {
 /// What is wrong goes to `found`, sorted by place. With errors in it the value is only good for finding more of them: whatever
 /// was wrong has its default there, or is left out. None if `path` itself cannot be read.
 pub fn read(path: &Path, sources: &mut Sources, found: &mut Diagnostics) -> Option<Config> {
-    let found_files = files::Found::with_folders(path, sources, found)?;
+    read_with(path, &[], sources, found)
+}
+
+/// As [`read`], with some more files.
+pub fn read_with(
+    path: &Path,
+    extras: &[Extra],
+    sources: &mut Sources,
+    found: &mut Diagnostics,
+) -> Option<Config> {
+    let found_files = files::Found::with_folders(path, extras, sources, found)?;
     Some(assemble(&found_files, sources, found))
 }
 

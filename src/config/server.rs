@@ -22,6 +22,7 @@ static SERVER: Keys = Keys {
         "resolvers",
         "log",
         "log_level",
+        "watch",
     ],
     later: &["user"],
 };
@@ -68,6 +69,8 @@ pub struct Server {
     pub log: Option<LogFormat>,
     /// What is left out of the log. Default: what is below `info`.
     pub log_level: LogLevels,
+    /// Whether files that change are read again by themselves. Default: they are.
+    pub watch: bool,
 }
 
 /// Bounds on what clients may use.
@@ -116,6 +119,7 @@ pub(super) fn read(top: &Table<'_>, found: &mut Diagnostics) -> (Server, Limits)
         log_level: get("log_level")
             .and_then(|v| log::levels(&v, found))
             .unwrap_or_default(),
+        watch: get("watch").and_then(|v| v.truth(found)).unwrap_or(true),
     };
     (server, limits)
 }

@@ -88,6 +88,7 @@ fn server(out: &mut Text, server: &Server) {
         None => out.line("# log: for the journal where it goes there, else for people"),
     }
     out.value("log_level", format!("\"{}\"", server.log_level));
+    out.value("watch", server.watch);
     match server.workers {
         Some(workers) => out.value("workers", workers),
         None => out.line("# workers: as many as fit the machine"),

@@ -50,19 +50,19 @@ pub fn cities(country: Option<Country>) -> Vec<(Point, f64)> {
 /// # Errors
 /// All that is wrong, in words: nodes whose place is not to be found, probes without a name to ask for.
 pub fn build(parts: &Parts, number: u64, now: Time) -> Result<Generation, Vec<String>> {
-    let world = World::build(&parts.databases, &parts.config.geo.overrides);
-    generation(parts, number, now, Arc::new(world), Vec::new())
+    generation(parts, number, now, Vec::new())
 }
 
-/// Builds the generation after another, whose world is kept: the databases and overrides of `parts` are not looked at. Maps are kept
-/// where they would come out the same, so that a node that was added ranks only its own pools anew. For a thread of its own, while the
-/// other generation answers.
+/// Builds the generation after another. Where the world is the same, maps are kept that would come out the same, so that a node that
+/// was added ranks only its own pools anew. For a thread of its own, while the other generation answers.
 ///
 /// # Errors
 /// As [`build`].
 pub fn rebuild(parts: &Parts, last: &Snapshot, now: Time) -> Result<Generation, Vec<String>> {
     let mut maps: Vec<Compiled> = Vec::new();
-    let families = last.pools.iter().flat_map(|p| [&p.v4, &p.v6]).flatten();
+    let same = Arc::ptr_eq(&parts.atlas.world, &last.world);
+    let pools = last.pools.iter().filter(|_| same);
+    let families = pools.flat_map(|p| [&p.v4, &p.v6]).flatten();
     for Family {
         steering, plans, ..
     } in families.flat_map(Family::all)
@@ -74,13 +74,7 @@ pub fn rebuild(parts: &Parts, last: &Snapshot, now: Time) -> Result<Generation, 
             }
         }
     }
-    generation(
-        parts,
-        last.generation + 1,
-        now,
-        Arc::clone(&last.world),
-        maps,
-    )
+    generation(parts, last.generation + 1, now, maps)
 }
 
 /// How much a build gives way to all else: it is never urgent, answers are.
@@ -118,12 +112,11 @@ fn generation(
     parts: &Parts,
     number: u64,
     now: Time,
-    world: Arc<World>,
     maps: Vec<Compiled>,
 ) -> Result<Generation, Vec<String>> {
-    let config = &parts.config;
     let clock = Clock::start();
     let begun = clock.now();
+    let (config, world) = (&parts.config, Arc::clone(&parts.atlas.world));
     let measured = weighed(&parts.latency, now);
     let mut builder = Builder::new(config, &world, (measured, &parts.audience), maps);
     // One that is known by a name has time: it is nobody's until its addresses are known to be somewhere.
@@ -181,6 +174,7 @@ fn generation(
         given: Vec::new(),
         built: (now, Duration::ZERO),
         world,
+        databases: Arc::clone(&parts.atlas.databases),
         private,
         settings: Settings {
             udp_size: config.limits.udp_size,

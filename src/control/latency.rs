@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use crate::config::{Config, read_latency};
 use crate::diagnostic::{Diagnostics, Sources, Span};
-use crate::geo::{Database, PlaceSource, Subject, World, nearest_city};
+use crate::geo::{PlaceSource, Subject, World, nearest_city};
 use crate::policy::{LatencyRow, Measured, Member, Sample, least_ms};
 use crate::prefix::Client;
 
 /// Reads the tables of a configuration.
 pub(super) fn read(
     config: &Config,
-    databases: &[Database],
+    world: &World,
     sources: &mut Sources,
     found: &mut Diagnostics,
 ) -> Vec<LatencyRow> {
@@ -20,7 +20,7 @@ pub(super) fn read(
         rows.extend(read_latency(path, *at, &config.nodes, sources, found));
     }
     if !rows.is_empty() && found.errors() == 0 {
-        doubt(config, databases, &rows, found);
+        doubt(config, world, &rows, found);
     }
     rows.into_iter().map(|(row, _)| row).collect()
 }
@@ -29,13 +29,7 @@ pub(super) fn read(
 const TOLD: usize = 20;
 
 /// Says which networks cannot be where the databases put them: they are too near to a node for that.
-fn doubt(
-    config: &Config,
-    databases: &[Database],
-    rows: &[(LatencyRow, Span)],
-    found: &mut Diagnostics,
-) {
-    let world = World::build(databases, &config.geo.overrides);
+fn doubt(config: &Config, world: &World, rows: &[(LatencyRow, Span)], found: &mut Diagnostics) {
     let point = |ip| world.locate(Client::of(ip)).0.point;
     let nodes = config.nodes.iter();
     let nodes: Vec<_> = nodes

@@ -1,12 +1,14 @@
 //! Files to a checked configuration: everything that can be wrong with them is told in one go.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use super::atlas::Atlas;
 use super::audience::Audience;
-use crate::config::{self, Config, ZoneSource};
+use super::watch::Files;
+use crate::config::{self, Config, Extra, ZoneSource};
 use crate::diagnostic::{Diagnostics, Sources, Span};
-use crate::geo::{Database, Subject};
+use crate::geo::{About, Subject};
 use crate::policy::{LatencyRow, NoneLeft, Pool, Resolver, Selector};
 use crate::zone::{Data, Name, Record, file, rtype};
 
@@ -19,6 +21,8 @@ pub struct Loaded {
     pub found: Diagnostics,
     /// What can be built; none with errors in `found`.
     pub parts: Option<Parts>,
+    /// What was read, folders too, as it was then.
+    pub files: Files,
 }
 
 /// What a generation is built of.
@@ -28,20 +32,44 @@ pub struct Parts {
     pub config: Config,
     /// The zones' names and records, in the configuration's order.
     pub zones: Vec<(Name, Vec<Record>)>,
-    /// The GeoIP databases.
-    pub databases: Vec<Database>,
+    /// Where addresses are.
+    pub atlas: Atlas,
     /// What was measured between clients and nodes.
     pub latency: Vec<LatencyRow>,
     /// Where the clients of pools are, as far as some were seen.
     pub audience: Audience,
+    /// What all this was read from.
+    pub files: Files,
+}
+
+impl Parts {
+    /// Lets the zones' records go, which are larger than all that is kept of them, if no other generation will be built of these parts:
+    /// that is so where no node is known by a `name`.
+    pub(super) fn let_go(&mut self, nameless: bool) {
+        if nameless {
+            self.zones = Vec::new();
+        }
+    }
 }
 
 /// Reads `nearmost.toml`, all that it names, and the folders beside it.
 #[must_use]
 pub fn load(path: &Path) -> Loaded {
+    load_after(path, &[], None)
+}
+
+/// As [`load`] with some more files, where the databases that `last` was made of are not opened again.
+#[must_use]
+pub fn load_after(path: &Path, extras: &[Extra], last: Option<&Atlas>) -> Loaded {
     let mut loaded = Loaded::default();
-    if let Some(config) = config::read(path, &mut loaded.sources, &mut loaded.found) {
-        finish(&mut loaded, config);
+    let Loaded { sources, found, .. } = &mut loaded;
+    let config = config::read_with(path, extras, sources, found);
+    if let Some(config) = config {
+        finish(&mut loaded, config, last);
+    }
+    loaded.files.add(path, &loaded.sources);
+    if let Some(parts) = &mut loaded.parts {
+        parts.files = loaded.files.clone();
     }
     loaded
 }
@@ -51,25 +79,34 @@ pub fn load(path: &Path) -> Loaded {
 pub fn load_text(path: &Path, text: &str) -> Loaded {
     let mut loaded = Loaded::default();
     let config = config::read_text(path, text, &mut loaded.sources, &mut loaded.found);
-    finish(&mut loaded, config);
+    finish(&mut loaded, config, None);
     loaded
 }
 
-fn finish(loaded: &mut Loaded, config: Config) {
-    let Loaded { sources, found, .. } = loaded;
+fn finish(loaded: &mut Loaded, config: Config, last: Option<&Atlas>) {
+    let Loaded {
+        sources,
+        found,
+        files,
+        ..
+    } = loaded;
     let zones = zones(&config, sources, found);
-    let databases = databases(&config, found);
-    let latency = super::latency::read(&config, &databases, sources, found);
+    *files = Files::named_in(&config);
+    let Some(atlas) = Atlas::of(&config, last, found) else {
+        return;
+    };
+    let latency = super::latency::read(&config, &atlas.world, sources, found);
     if found.errors() == 0 {
-        unanswerable(&config, &databases, found);
+        unanswerable(&config, &atlas.databases, found);
     }
     if found.errors() == 0 {
         loaded.parts = Some(Parts {
             config,
             zones,
-            databases,
+            atlas,
             latency,
             audience: Audience::default(),
+            files: Files::default(),
         });
     }
 }
@@ -234,32 +271,10 @@ fn made(
         .collect()
 }
 
-fn databases(config: &Config, found: &mut Diagnostics) -> Vec<Database> {
-    let mut open = |(path, span): &(PathBuf, Span)| match Database::open(path) {
-        Ok(database) => Some(database),
-        Err(error) => {
-            found.error(*span, error.message);
-            None
-        }
-    };
-    let listed = &config.geo.databases;
-    let mut databases: Vec<Database> = listed.iter().filter_map(&mut open).collect();
-    // Where one could not be opened there is an error anyway.
-    if databases.len() == listed.len() && !databases.iter().any(Database::knows_places) {
-        match Database::shipped() {
-            Ok(database) => databases.push(database),
-            Err(error) => {
-                found.error(None, error.to_string());
-            }
-        }
-    }
-    databases
-}
-
 const LIST_ONE: &str = "list one in \"databases\" of [geo]";
 
 /// Warns of what is asked for that no database knows.
-fn unanswerable(config: &Config, databases: &[Database], found: &mut Diagnostics) {
+fn unanswerable(config: &Config, databases: &[About], found: &mut Diagnostics) {
     let limits = config.nodes.iter().flat_map(|node| {
         let selectors = node.limit.selectors();
         selectors.map(move |s| (s, format!("the limit of node \"{}\"", node.name)))
@@ -270,8 +285,8 @@ fn unanswerable(config: &Config, databases: &[Database], found: &mut Diagnostics
     });
     let mut systems = config.geo.overrides.iter().map(|o| o.subject);
     let system = systems.find(|s| matches!(s, Subject::Asn(..)));
-    let asns = databases.iter().any(|d| !d.knows_places());
-    let parts = databases.iter().any(Database::knows_subdivisions);
+    let asns = databases.iter().any(|d| !d.knows_places);
+    let parts = databases.iter().any(|d| d.knows_subdivisions);
     let mut told = [asns, parts];
     if let Some(system) = system.filter(|_| !asns) {
         found

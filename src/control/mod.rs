@@ -1,5 +1,6 @@
 //! Keeps the running server true to its files: builds generations, runs probers, publishes what they find.
 
+mod atlas;
 mod audience;
 mod build;
 mod collect;
@@ -10,11 +11,13 @@ mod hosts;
 mod keep;
 mod latency;
 mod load;
-mod made;
+mod moves;
+mod names;
 mod orders;
 mod plan;
 mod probed;
 mod ramp;
+mod reload;
 mod replace;
 mod run;
 mod shares;
@@ -22,14 +25,21 @@ mod sockets;
 mod states;
 mod tell;
 mod warn;
+mod watch;
+mod whatif;
 
+pub use atlas::Atlas;
 pub use audience::Audience;
 pub use build::{Generation, build, cities, rebuild, rebuild_aside};
 pub use history::Entry;
 pub use hosts::{HostLine, known_addresses};
-pub use load::{Loaded, Parts, load, load_text};
-pub use made::Made;
+pub use load::{Loaded, Parts, load, load_after, load_text};
+pub use moves::{CountryShare, Moves, NodeShare};
+pub use names::ZoneChange;
 pub use orders::{Done, OrderLine, Wanted};
 pub use probed::{Probed, UP_TO};
 pub use ramp::{Job, Ramps};
-pub use run::{Handle, Running, StartError, describe, start};
+pub use reload::{LastReload, NotReloaded, Reloaded};
+pub use run::{Handle, Running, StartError, start};
+pub use watch::Files;
+pub use whatif::{If, Outlook};

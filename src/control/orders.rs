@@ -240,7 +240,7 @@ pub(super) fn restore(board: &mut Board, folder: &Path) {
 }
 
 /// The names that patterns choose, in their order.
-fn chosen(names: &[&str], patterns: &[String]) -> Result<Vec<String>, String> {
+pub(super) fn chosen(names: &[&str], patterns: &[String]) -> Result<Vec<String>, String> {
     for pattern in patterns {
         if !names.iter().any(|name| matches(pattern, name)) {
             let near = crate::diagnostic::nearest(pattern, names.iter().copied());

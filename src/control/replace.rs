@@ -1,7 +1,7 @@
 //! One generation in the place of another while questions are answered and probes run.
 //!
 //! ```text
-//!   whoever wants it:   build aside -> prepare the checks that are new -> hand both over, wait
+//!   whoever wants it:   build aside -> prepare the checks that are new, run each once -> hand all over, wait
 //!   the collector:      between two results: states, orders and counts go on -> publish -> stop checks that went, start new ones
 //! ```
 //! Results are the collector's alone, so none can come in the middle. Checks are known to the prober by numbers that are never given
@@ -9,19 +9,21 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 use super::build::Generation;
 use super::expiry::SETTLED;
 use super::run::Handle;
-use crate::probe::{Prepared, Prober, prepare};
+use crate::health::{Notice, Outcome};
+use crate::probe::{Prepared, Prober, first_round, prepare};
 
 /// A generation that is handed to the collector.
 #[derive(Debug)]
 pub(super) struct Swap {
     generation: Generation,
-    /// The checks that the generation before did not have, in the order of the board.
-    fresh: Vec<Prepared>,
+    /// The checks that the generation before did not have, in the order of the board, and what they found.
+    fresh: Vec<Arc<Prepared>>,
+    found: Vec<Outcome>,
     done: mpsc::Sender<Result<(), String>>,
 }
 
@@ -31,8 +33,8 @@ impl Handle {
     ///
     /// - Answers are whole answers of one generation or the other.
     /// - A check that both have (an equal probe, of the same address, under the same name) goes on undisturbed, with its counters and
-    ///   its last results. One that went is stopped, and its late results are dropped. A new one starts at once; until its first
-    ///   result it is unknown, which is out of service.
+    ///   its last results. One that went is stopped, and its late results are dropped. A new one has run once before anything is
+    ///   changed, as at a start: until it had a result its address would be out of service.
     /// - Orders go on, and so do the counts of given addresses.
     ///
     /// Sockets, limits and the clock are not of a generation.
@@ -52,11 +54,14 @@ impl Handle {
         };
         // Files of roots are read here: slowly, and before anything is changed.
         let fresh = prepare(&fresh).map_err(|e| e.to_string())?;
+        let fresh: Vec<Arc<Prepared>> = fresh.into_iter().map(Arc::new).collect();
+        let found = self.probing().block_on(first_round(&fresh));
         let (done, is_done) = mpsc::channel();
         let gone = "the server is stopping";
         let swap = Swap {
             generation,
             fresh,
+            found,
             done,
         };
         self.swaps().blocking_send(swap).map_err(|_| gone)?;
@@ -100,9 +105,10 @@ impl Runs {
         let Swap {
             generation,
             fresh,
+            found,
             done,
         } = swap;
-        let put = put(handle, generation);
+        let put = put(handle, generation, found);
         if let Ok(known) = &put {
             self.follow(known, fresh);
         }
@@ -115,7 +121,7 @@ impl Runs {
     }
 
     /// Stops what went and starts what is new. `known` has for each check its number on the board before.
-    fn follow(&mut self, known: &[Option<usize>], fresh: Vec<Prepared>) {
+    fn follow(&mut self, known: &[Option<usize>], fresh: Vec<Arc<Prepared>>) {
         let before = std::mem::take(&mut self.numbers);
         let mut went = self.checks.clone();
         for number in known.iter().flatten() {
@@ -136,7 +142,11 @@ impl Runs {
 }
 
 /// Publishes a generation with all that goes on; for each check the number that it had before.
-fn put(handle: &Handle, generation: Generation) -> Result<Vec<Option<usize>>, String> {
+fn put(
+    handle: &Handle,
+    generation: Generation,
+    found: Vec<Outcome>,
+) -> Result<Vec<Option<usize>>, String> {
     let Generation {
         mut snapshot,
         board: mut next,
@@ -153,6 +163,12 @@ fn put(handle: &Handle, generation: Generation) -> Result<Vec<Option<usize>>, St
         handle.tell(&board, &notice, now);
     }
     let known = next.go_on(&board);
+    let fresh = (0..).zip(&known).filter(|(_, known)| known.is_none());
+    for ((check, _), outcome) in fresh.zip(found) {
+        if let Some(event) = next.observe(check, outcome, now) {
+            handle.tell(&next, &Notice::State(event), now);
+        }
+    }
     snapshot.table.publish(snapshot.judge(next.table(now)));
     let addresses = snapshot.addresses_in(&last);
     snapshot.keep_slowed(&last);
@@ -172,7 +188,6 @@ fn put(handle: &Handle, generation: Generation) -> Result<Vec<Option<usize>>, St
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::Duration;
 
     use tokio::runtime::Handle as Runtime;
@@ -214,17 +229,16 @@ mod tests {
             received.recv().await.unwrap();
         }
         // The first went, a new one stands before those that stay.
-        let fresh = prepare(&[check(4)]).unwrap();
-        runs.follow(&[None, Some(2), Some(1)], fresh);
+        let ready = |port: u16| -> Vec<Arc<Prepared>> {
+            let ready = prepare(&[check(port)]).unwrap();
+            ready.into_iter().map(Arc::new).collect()
+        };
+        runs.follow(&[None, Some(2), Some(1)], ready(4));
         assert_eq!(of(&runs), [None, Some(2), Some(1), Some(0), None, None]);
-        assert_eq!(
-            received.recv().await.unwrap().0,
-            3,
-            "only the new one has a first run"
-        );
+        // Nor does the new one: it ran before it came here.
         assert!(received.try_recv().is_err());
         runs.follow(&[Some(0)], Vec::new());
-        runs.follow(&[None, Some(0)], prepare(&[check(1)]).unwrap());
+        runs.follow(&[None, Some(0)], ready(1));
         assert_eq!(of(&runs), [None, None, None, Some(1), Some(0), None]);
     }
 }

@@ -9,23 +9,24 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::runtime::Runtime;
-use tokio::sync::{mpsc, watch};
+use tokio::runtime::{self, Runtime};
+use tokio::sync::{Notify, mpsc, watch};
 
 use super::audience::{self, Audience};
 use super::build::{Generation, build};
 use super::collect::collect;
 use super::expiry::{self, Expiries};
 use super::history::{Entry, History};
-use super::hosts::{self, Host, HostLine, keep_resolving};
+use super::hosts::{self, HostLine, Hosts, keep_resolving};
 use super::load::Parts;
-use super::made::Made;
 use super::orders;
 use super::probed::{self, Probed};
+use super::reload::{Basis, LastReload};
 use super::replace::{Runs, Swap};
 use super::shares::{self, Shares};
 use super::sockets::{Sockets, cores, tcp_limits};
 use super::states::{self, States};
+use super::watch::{Files, keep_watching};
 use crate::clock::Clock;
 use crate::health::{Board, Outcome, Probe, Time};
 use crate::metrics::Questions;
@@ -60,8 +61,6 @@ struct Shared {
     started: Time,
     config: PathBuf,
     listen: Vec<SocketAddr>,
-    databases: Vec<String>,
-    made: Vec<Made>,
     probed: Mutex<Probed>,
     counters: Vec<Arc<Questions>>,
     shares: Mutex<Shares>,
@@ -69,7 +68,14 @@ struct Shared {
     expiries: Mutex<Expiries>,
     history: Mutex<History>,
     swaps: mpsc::Sender<Swap>,
-    hosts: Mutex<Vec<Host>>,
+    hosts: Mutex<Hosts>,
+    /// Told when the hosts are others.
+    other_hosts: Notify,
+    /// Held by whoever builds a generation.
+    basis: Mutex<Basis>,
+    last_reload: Mutex<Option<LastReload>>,
+    /// The runtime of probes and of names.
+    probing: runtime::Handle,
     /// Held by whoever writes states.
     writing: Mutex<()>,
     /// The folder for orders and history.
@@ -136,14 +142,39 @@ impl Handle {
 
     /// The databases in use, in words.
     #[must_use]
-    pub fn databases(&self) -> &[String] {
-        &self.0.databases
+    pub fn databases(&self) -> Vec<String> {
+        let snapshot = self.current().get();
+        snapshot.databases.iter().map(ToString::to_string).collect()
     }
 
-    /// When they were made.
+    /// What the current generation was built of, to build the next; waits for whoever builds one.
+    pub(super) fn basis(&self) -> MutexGuard<'_, Basis> {
+        self.0.basis.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was read last, and whether it is to be read again when it changes; none while somebody builds a generation.
+    pub(super) fn known_files(&self) -> Option<(Files, bool)> {
+        let basis = self.0.basis.try_lock().ok()?;
+        Some((basis.files.clone(), basis.parts.config.server.watch))
+    }
+
+    pub(super) fn probing(&self) -> &runtime::Handle {
+        &self.0.probing
+    }
+
+    /// How the last reload that was no dry run has ended; none: there was none.
     #[must_use]
-    pub fn made(&self) -> &[Made] {
-        &self.0.made
+    pub fn last_reload(&self) -> Option<LastReload> {
+        self.lock_last_reload().clone()
+    }
+
+    pub(super) fn set_last_reload(&self, last: LastReload) {
+        *self.lock_last_reload() = Some(last);
+    }
+
+    fn lock_last_reload(&self) -> MutexGuard<'_, Option<LastReload>> {
+        let last = self.0.last_reload.lock();
+        last.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the probers found since the start.
@@ -214,8 +245,7 @@ impl Handle {
     /// The nodes that are known by a name.
     #[must_use]
     pub fn hosts(&self) -> Vec<HostLine> {
-        let mut lines: Vec<HostLine> =
-            self.with_hosts(|hosts| hosts.iter().map(Host::line).collect());
+        let mut lines = self.with_hosts(|hosts| hosts.lines());
         let snapshot = self.current().get();
         for line in &mut lines {
             let node = snapshot.nodes.iter().find(|n| n.name == line.node);
@@ -224,16 +254,27 @@ impl Handle {
         lines
     }
 
-    pub(super) fn with_hosts<T>(&self, look: impl FnOnce(&mut [Host]) -> T) -> T {
+    pub(super) fn with_hosts<T>(&self, look: impl FnOnce(&mut Hosts) -> T) -> T {
         let hosts = self.0.hosts.lock();
         look(&mut hosts.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes those of another generation.
+    pub(super) fn take_hosts(&self, next: Hosts) {
+        self.with_hosts(|hosts| *hosts = next);
+        self.0.other_hosts.notify_one();
+    }
+
+    /// Waits until the hosts are others.
+    pub(super) async fn hosts_changed(&self) {
+        self.0.other_hosts.notified().await;
     }
 
     /// Keeps the answers for nodes' names.
     pub(super) fn write_hosts(&self) {
         let Some(folder) = self.state() else { return };
-        let hosts = self.with_hosts(|hosts| hosts.to_vec());
-        if let Err(error) = hosts::write(&hosts, folder) {
+        let hosts = self.with_hosts(|hosts| hosts.clone());
+        if let Err(error) = hosts.write(folder) {
             tracing::warn!("addresses are not kept in {}: {error}", folder.display());
         }
     }
@@ -365,20 +406,18 @@ pub fn start(path: &Path, mut parts: Parts) -> Result<Running, StartError> {
     let clock = Clock::start();
     let system = |e: io::Error| StartError::System(e.to_string());
     let probing = runtime("probe", 1).map_err(system)?;
-    let mut hosts = hosts::of(&mut parts.config, clock.now());
-    hosts::first(&mut hosts, &mut parts.config, &probing, clock);
+    let mut hosts = Hosts::of(&mut parts.config, clock.now());
+    hosts::first(&mut hosts, &mut parts.config, probing.handle(), || {
+        clock.now()
+    });
     parts.audience = Audience::restore(parts.config.server.state.as_deref());
     let audience = parts.audience.clone();
     let Generation {
         mut snapshot,
         mut board,
     } = build(&parts, 1, clock.now()).map_err(|errors| StartError::Build(errors.join("\n")))?;
-    let databases = parts.databases.iter().map(describe).collect();
-    let made = parts.databases.iter().map(Made::of).collect();
     let config = parts.config.clone();
-    parts.databases.clear();
-    // Only who can get other addresses is built again.
-    let parts = (!hosts.is_empty()).then_some(parts);
+    parts.let_go(hosts.is_empty());
     let workers = config.server.workers.unwrap_or_else(cores);
     let runtime = runtime("server", cores()).map_err(system)?;
     let sockets = {
@@ -413,8 +452,6 @@ pub fn start(path: &Path, mut parts: Parts) -> Result<Running, StartError> {
         // Whoever asks may stand in another folder.
         config: std::path::absolute(path).unwrap_or_else(|_| path.into()),
         listen: sockets.iter().map(|s| s.address).collect(),
-        databases,
-        made,
         probed: Mutex::default(),
         counters,
         shares: Mutex::default(),
@@ -423,6 +460,10 @@ pub fn start(path: &Path, mut parts: Parts) -> Result<Running, StartError> {
         history: Mutex::new(History::open(config.server.state.as_deref())),
         swaps,
         hosts: Mutex::new(hosts),
+        other_hosts: Notify::new(),
+        basis: Mutex::new(Basis::new(parts)),
+        last_reload: Mutex::default(),
+        probing: probing.handle().clone(),
         writing: Mutex::default(),
         state: config.server.state.clone(),
     }));
@@ -436,7 +477,7 @@ pub fn start(path: &Path, mut parts: Parts) -> Result<Running, StartError> {
         probing: Some(probing),
     };
     running.probe(swapped)?;
-    running.go_on(parts);
+    running.go_on();
     running
         .serve(sockets, stopped, tcp_limits(&config.limits))
         .map_err(system)?;
@@ -444,23 +485,11 @@ pub fn start(path: &Path, mut parts: Parts) -> Result<Running, StartError> {
 }
 
 fn runtime(name: &str, threads: usize) -> io::Result<Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
+    runtime::Builder::new_multi_thread()
         .worker_threads(threads)
         .thread_name(name)
         .enable_all()
         .build()
-}
-
-/// A database in words: its file, what it is, and when it was made.
-#[must_use]
-pub fn describe(database: &crate::geo::Database) -> String {
-    let built = database
-        .built()
-        .map(|t| t.duration_since(std::time::UNIX_EPOCH).unwrap_or_default());
-    let date = built.map_or("at an unknown time".into(), |t| {
-        crate::clock::utc(t)[..10].to_owned()
-    });
-    format!("{} ({}, made {date})", database.name(), database.kind())
 }
 
 impl Running {
@@ -503,14 +532,13 @@ impl Running {
         Ok(())
     }
 
-    /// Does what is to be done from time to time. `parts` are there if nodes can get other addresses.
-    fn go_on(&self, parts: Option<Parts>) {
+    /// Does what is to be done from time to time.
+    fn go_on(&self) {
         let (runtime, handle) = (self.runtime(), &self.handle);
         runtime.spawn(handle.clone().look());
         runtime.spawn(handle.clone().look_at_ttls());
-        if let Some(parts) = parts {
-            runtime.spawn(keep_resolving(handle.clone(), parts));
-        }
+        runtime.spawn(keep_resolving(handle.clone()));
+        runtime.spawn(keep_watching(handle.clone()));
         if handle.state().is_some() {
             runtime.spawn(handle.clone().keep_states());
         }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use hashbrown::HashMap;
 use maxminddb::{MaxMindDbError, PathElement, Reader, WithinOptions, path};
@@ -18,6 +18,7 @@ use super::places::Places;
 use super::record::{AsnRecord, Flat, Nested, Schema};
 use super::tree::{Broken, Tree};
 use super::{Place, UNKNOWN};
+use crate::clock::utc;
 
 /// The small database that ships with nearmost: `geoip/README.md` says how it is made and how good it is.
 static SHIPPED: &[u8] = include_bytes!("../../geoip/nearmost.mmdb");
@@ -25,12 +26,37 @@ static SHIPPED: &[u8] = include_bytes!("../../geoip/nearmost.mmdb");
 /// What a database says of all addresses, at the grain of the maps; of a family that it lacks it knows nothing. The file itself is
 /// let go.
 pub struct Database {
-    name: String,
-    kind: String,
-    built: Option<SystemTime>,
+    about: About,
     v4: Arc<Packed<u32>>,
     v6: Arc<Packed<u64>>,
     knows: Knows,
+}
+
+/// What is known of a database beside its contents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct About {
+    /// The file, or what it is instead of a file.
+    pub name: String,
+    /// What the database says it is, such as `GeoLite2-City`.
+    pub kind: String,
+    /// When it was made.
+    pub built: Option<SystemTime>,
+    /// Whether it says where addresses are, and not which autonomous systems they belong to.
+    pub knows_places: bool,
+    /// Whether it tells parts of countries apart.
+    pub knows_subdivisions: bool,
+    /// Ranges of addresses that it tells apart, of both families.
+    pub ranges: usize,
+}
+
+impl fmt::Display for About {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let built = self.built.map(|t| t.duration_since(UNIX_EPOCH));
+        let date = built.map_or("at an unknown time".into(), |t| {
+            utc(t.unwrap_or_default())[..10].to_owned()
+        });
+        write!(f, "{} ({}, made {date})", self.name, self.kind)
+    }
 }
 
 /// What the numbers of a database's ranges mean.
@@ -85,14 +111,7 @@ impl Database {
 
     fn from_octets(name: String, octets: &[u8]) -> Result<Self, Error> {
         match Walk::of(octets) {
-            Ok(walk) => Ok(Self {
-                name,
-                kind: walk.reader.metadata().database_type.clone(),
-                built: walk.reader.metadata().build_time().ok(),
-                v4: Arc::new(walk.v4.finish()),
-                v6: Arc::new(walk.v6.finish()),
-                knows: walk.learns.knows(),
-            }),
+            Ok(walk) => Ok(walk.finish(name)),
             Err(message) => Err(Error {
                 database: name,
                 message,
@@ -100,37 +119,10 @@ impl Database {
         }
     }
 
-    /// The file, or what it is instead of a file.
+    /// What is known of it beside its contents.
     #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// When it was made.
-    #[must_use]
-    pub fn built(&self) -> Option<SystemTime> {
-        self.built
-    }
-
-    /// What the database says it is, such as `GeoLite2-City`.
-    #[must_use]
-    pub fn kind(&self) -> &str {
-        &self.kind
-    }
-
-    /// Whether it says where addresses are, and not which autonomous systems they belong to.
-    #[must_use]
-    pub fn knows_places(&self) -> bool {
-        matches!(self.knows, Knows::Places(_))
-    }
-
-    /// Whether it tells parts of countries apart.
-    #[must_use]
-    pub fn knows_subdivisions(&self) -> bool {
-        match &self.knows {
-            Knows::Places(places) => places.iter().any(|place| place.subdivision.is_some()),
-            Knows::Asns(_) => false,
-        }
+    pub fn about(&self) -> &About {
+        &self.about
     }
 
     /// What holds for addresses of IPv4, in numbers.
@@ -151,7 +143,7 @@ impl Database {
 
 impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Database({})", self.name)
+        write!(f, "Database({})", self.about.name)
     }
 }
 
@@ -235,6 +227,29 @@ impl<'a> Walk<'a> {
         tree.walk(&mut |first, len, data| walk.network(first, len, data))
             .map_err(|e| corrupt(&e))?;
         Ok(walk)
+    }
+
+    fn finish(self, name: String) -> Database {
+        let metadata = self.reader.metadata();
+        let (v4, v6) = (self.v4.finish(), self.v6.finish());
+        let knows = self.learns.knows();
+        let tells = |place: &Place| place.subdivision.is_some();
+        Database {
+            about: About {
+                name,
+                kind: metadata.database_type.clone(),
+                built: metadata.build_time().ok(),
+                knows_places: matches!(knows, Knows::Places(_)),
+                knows_subdivisions: match &knows {
+                    Knows::Places(places) => places.iter().any(tells),
+                    Knows::Asns(_) => false,
+                },
+                ranges: v4.len() + v6.len(),
+            },
+            v4: Arc::new(v4),
+            v6: Arc::new(v6),
+            knows,
+        }
     }
 
     fn network(&mut self, first: IpAddr, len: u8, data: u32) -> Result<(), Broken> {
@@ -370,7 +385,8 @@ mod tests {
     fn systems_are_found() {
         let asns = Database::from_octets("test".into(), &file("GeoLite2-ASN-Test.mmdb")).unwrap();
         let city = Database::from_octets("test".into(), &file("GeoIP2-City-Test.mmdb")).unwrap();
-        assert!(!asns.knows_places() && city.knows_places() && city.knows_subdivisions());
+        assert!(!asns.about.knows_places && city.about.knows_places);
+        assert!(city.about.knows_subdivisions);
         let world = World::build(&[city, asns], &[]);
         let asn = |ip: &str| {
             let asn = world.asn(Client::of(ip.parse().unwrap()))?;

@@ -15,7 +15,7 @@ mod tree;
 mod world;
 
 pub use asn::{Asn, asn_named};
-pub use database::{Database, Error};
+pub use database::{About, Database, Error};
 pub use gazetteer::{
     continent, country_at, country_cities, country_named, is_country, km_to_country, nearest_city,
     world_cities,

@@ -72,7 +72,7 @@ pub struct Status {
 }
 
 /// All checks, and the slots that are judged by them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Board {
     pub(super) checks: Vec<Check>,
     pub(super) statuses: Vec<Status>,

@@ -3,20 +3,32 @@
 use std::collections::HashMap;
 
 use super::board::{Board, Check};
+use super::counter::State;
 use super::slot::Slot;
 
 impl Board {
     /// Goes on from the board of the generation before: orders stay, and so does all that is known of a check that this one has too,
-    /// which is one of an equal probe, of the same address, under the same name. For each check the number that it had there.
+    /// which is one of an equal probe, of the same address, under the same name. One whose probe is another of the same name goes on from
+    /// its state, as after a restart: new numbers are no reason to take a node out. For each check the number that it had there.
     pub fn go_on(&mut self, last: &Self) -> Vec<Option<usize>> {
         self.orders = last.orders.clone();
         // Else every state would be called new, and every TTL be the least, after each change.
         self.started = last.started;
         self.freezes = last.freezes;
-        let known = self.known_checks(last);
-        for (status, number) in self.statuses.iter_mut().zip(&known) {
-            if let Some(number) = number {
-                *status = last.statuses[*number].clone();
+        let named = self.named_checks(last);
+        let equal =
+            |check: usize, number: usize| self.checks[check].probe == last.checks[number].probe;
+        let known: Vec<Option<usize>> = (0..)
+            .zip(&named)
+            .map(|(check, number)| number.filter(|number| equal(check, *number)))
+            .collect();
+        for (check, number) in named.iter().enumerate() {
+            let Some(number) = *number else { continue };
+            let before = &last.statuses[number];
+            if known[check].is_some() {
+                self.statuses[check] = before.clone();
+            } else if before.counter.state() != State::Unknown {
+                self.resume(check, before.counter.state(), before.since);
             }
         }
         self.doubt.go_on(&last.doubt, &known, &self.statuses);
@@ -25,14 +37,11 @@ impl Board {
         known
     }
 
-    fn known_checks(&self, last: &Self) -> Vec<Option<usize>> {
+    fn named_checks(&self, last: &Self) -> Vec<Option<usize>> {
         let key = |check: &Check| (check.address, check.host.clone(), check.probe.name.clone());
         let numbers: HashMap<_, usize> = last.checks.iter().map(key).zip(0..).collect();
-        let known = |check: &Check| {
-            let number = *numbers.get(&key(check))?;
-            (last.checks[number].probe == check.probe).then_some(number)
-        };
-        self.checks.iter().map(known).collect()
+        let number = |check: &Check| numbers.get(&key(check)).copied();
+        self.checks.iter().map(number).collect()
     }
 
     /// For each slot the number of the one before that is judged by the same checks in the same way.

@@ -57,7 +57,7 @@ struct Flaps {
 }
 
 /// All slots of pools that damp.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Damper {
     pools: Vec<Damping>,
     /// By slot; empty where no pool damps.

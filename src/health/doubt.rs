@@ -56,7 +56,7 @@ pub struct Frozen {
 }
 
 /// A node's addresses of one family.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct View {
     checks: Vec<usize>,
     slots: Vec<usize>,
@@ -67,7 +67,7 @@ struct View {
 }
 
 /// A view without a success since.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Failing {
     since: Time,
     /// Whether it was in service before.
@@ -77,7 +77,7 @@ struct Failing {
 }
 
 /// All views of one family.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Family {
     views: Vec<View>,
     canaries: Vec<usize>,
@@ -90,7 +90,7 @@ struct Family {
 }
 
 /// What makes a prober doubt itself, for IPv4 and for IPv6.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Doubt {
     /// How long states are frozen at most; zero: never.
     limit: Duration,

@@ -20,6 +20,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::Sender;
@@ -64,26 +65,33 @@ impl Prober {
             running: HashMap::new(),
             next: 0,
         };
-        prober.add(prepared);
+        let count = prepared.len();
+        for (place, prepared) in prepared.into_iter().enumerate() {
+            let turns = Turns::new(place, (place, count), prepared.probe.every);
+            prober.spawn(turns, prepared.into());
+        }
         Ok(prober)
     }
 
-    /// Starts more checks, as [`Self::start`] does; the others are not disturbed. Their numbers follow each other.
-    pub fn add(&mut self, prepared: Vec<Prepared>) -> Range<usize> {
-        let (first, count, started) = (self.next, prepared.len(), Instant::now());
-        for (place, prepared) in prepared.into_iter().enumerate() {
-            let turns = Turns::new(self.next, (place, count), prepared.probe.every);
-            let prepared = Arc::new(prepared);
-            let run = move || {
-                let prepared = Arc::clone(&prepared);
-                async move { prepared.run().await }
-            };
-            let runs = keep_running(turns, started, self.results.clone(), run);
-            let task = self.tasks.spawn_on(runs, &self.runtime);
-            self.running.insert(self.next, task);
-            self.next += 1;
+    /// Starts more checks, each of which has just run once ([`first_round`]); the others are not disturbed. Their numbers follow each other.
+    pub fn add(&mut self, prepared: Vec<Arc<Prepared>>) -> Range<usize> {
+        let first = self.next;
+        for prepared in prepared {
+            let turns = Turns::new(self.next, (0, 1), prepared.probe.every);
+            self.spawn(turns.without_first(), prepared);
         }
         first..self.next
+    }
+
+    fn spawn(&mut self, turns: Turns, prepared: Arc<Prepared>) {
+        let run = move || {
+            let prepared = Arc::clone(&prepared);
+            async move { prepared.run().await }
+        };
+        let runs = keep_running(turns, Instant::now(), self.results.clone(), run);
+        let task = self.tasks.spawn_on(runs, &self.runtime);
+        self.running.insert(self.next, task);
+        self.next += 1;
     }
 
     /// Stops a check. Results that are on their way still come.
@@ -102,6 +110,35 @@ pub struct Prepared {
     probe: Arc<Probe>,
     node: SocketAddr,
     ready: Ready,
+}
+
+/// Runs each check once, a moment apart; what came out of it, in their order. It takes [`FIRST_ROUND`] and the longest timeout at most.
+pub async fn first_round(checks: &[Arc<Prepared>]) -> Vec<Outcome> {
+    let started = Instant::now();
+    let mut runs = JoinSet::new();
+    for (place, check) in checks.iter().enumerate() {
+        let turns = Turns::new(place, (place, checks.len()), check.probe.every);
+        let check = Arc::clone(check);
+        runs.spawn(async move {
+            turns.first(started).await;
+            (place, check.run().await)
+        });
+    }
+    let mut outcomes: Vec<Option<Outcome>> = checks.iter().map(|_| None).collect();
+    while let Some(done) = runs.join_next().await {
+        if let Ok((place, outcome)) = done {
+            outcomes[place] = Some(outcome);
+        }
+    }
+    let not_run = || Outcome {
+        result: Err("it was not run".into()),
+        latency: Duration::ZERO,
+        seen: Seen::default(),
+    };
+    outcomes
+        .into_iter()
+        .map(|o| o.unwrap_or_else(not_run))
+        .collect()
 }
 
 /// What a kind needs at each run, made once.

@@ -43,6 +43,20 @@ impl Turns {
         }
     }
 
+    /// The same for a check that has just run: its first turn is the one that would be the second.
+    pub(super) fn without_first(self) -> Self {
+        Self {
+            first: self.second,
+            second: self.second + self.every,
+            ..self
+        }
+    }
+
+    /// Waits for the first turn.
+    pub(super) async fn first(&self, started: Instant) {
+        sleep_until(started + self.first).await;
+    }
+
     /// The first turn after `now`; turns that have passed are left out.
     fn after(&self, now: Duration) -> Duration {
         let passed = now.saturating_sub(self.second).as_nanos() / self.every.as_nanos();
@@ -72,7 +86,7 @@ pub(super) async fn keep_running<F, R>(
     R: Future<Output = Outcome>,
 {
     let number = usize::try_from(turns.number).expect("it came from a usize");
-    sleep_until(started + turns.first).await;
+    turns.first(started).await;
     loop {
         // Boxed: between two runs, which is nearly always, a check is only its timer.
         let outcome = Box::pin(run()).await;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use crate::geo::World;
+use crate::geo::{About, World};
 use crate::health::{Table, Time};
 use crate::metrics::{Counter, Peak};
 use crate::policy::{Keep, Node, Plan, Resolvers, Steering};
@@ -36,6 +36,8 @@ pub struct Snapshot {
     pub built: (Time, Duration),
     /// Where addresses are; only for people and for the next generation, as the pools' maps were made of it.
     pub world: Arc<World>,
+    /// The GeoIP databases that this is made of; only for people.
+    pub databases: Arc<[About]>,
     /// Overrides of address blocks that are not routable: only for these does an ECS option count there.
     pub private: Vec<Prefix>,
     /// What all replies share.

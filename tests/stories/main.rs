@@ -35,6 +35,7 @@ mod mirrors;
 mod names;
 mod orders;
 mod pages;
+mod reload;
 mod resolver;
 mod start;
 mod steering;

@@ -1,6 +1,7 @@
 //! The server itself: its version, its generations and what they were built of.
 
 use std::fmt;
+use std::time::UNIX_EPOCH;
 
 use super::page::Page;
 use crate::control::Handle;
@@ -34,17 +35,19 @@ pub(super) fn write(page: &mut Page<'_>, handle: &Handle) -> fmt::Result {
         took.as_secs_f64(),
     )?;
     // A start is a reading too, and ends where it fails.
+    let failed = handle.last_reload().is_some_and(|last| last.error.is_some());
     page.gauge(
         "nearmost_last_reload_successful",
         "1 if the files were read without an error the last time.",
-        1.0,
+        if failed { 0.0 } else { 1.0 },
     )?;
     page.gauges(
         "nearmost_database_build_timestamp_seconds",
         "When a GeoIP database was made, in seconds since 1970.",
-        handle.made().iter().filter_map(|made| {
-            let labels = [("database", &*made.database), ("kind", &*made.kind)];
-            Some((labels, made.at?.as_secs_f64()))
+        snapshot.databases.iter().filter_map(|database| {
+            let labels = [("database", &*database.name), ("kind", &*database.kind)];
+            let at = database.built?.duration_since(UNIX_EPOCH).ok()?;
+            Some((labels, at.as_secs_f64()))
         }),
     )
 }

@@ -60,6 +60,14 @@ impl Host {
         self.next = if next > now + LONGEST { now } else { next };
     }
 
+    /// The same where the node has another index.
+    pub(super) fn at(&self, index: usize) -> Self {
+        Self {
+            index,
+            ..self.clone()
+        }
+    }
+
     pub(super) fn node(&self) -> &str {
         &self.node
     }

@@ -13,12 +13,14 @@ mod host;
 mod kept;
 
 use std::collections::HashSet;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::runtime::Runtime;
+use tokio::runtime;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -30,9 +32,9 @@ use crate::config::Config;
 use crate::health::Time;
 use crate::policy::Node;
 use crate::probe::{Resolved, resolve};
+use crate::zone::Name;
 
-pub(super) use host::{Host, words};
-pub(super) use kept::write;
+use host::{Host, words};
 
 /// Names that are asked for at one time.
 const AT_ONCE: usize = 64;
@@ -74,33 +76,99 @@ pub fn known_addresses(config: &mut Config, now: Time) {
     kept::restore(config, now);
 }
 
-/// The nodes that are known by a name, with what the state folder knows of them. Their addresses are put into the configuration.
-pub(super) fn of(config: &mut Config, now: Time) -> Vec<Host> {
-    let hosts = kept::restore(config, now);
-    for host in hosts.iter().filter(|h| h.resolved().is_some()) {
-        let (node, addresses) = (host.node(), words(&host.addresses()));
-        tracing::info!(
-            "{node}: going on from the last answer for {}: {addresses}",
-            host.name_text()
-        );
-    }
-    hosts
+/// The nodes that are known by a name, and who is asked for these.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Hosts {
+    list: Vec<Host>,
+    /// Those of the configuration; none: those of the system.
+    resolvers: Vec<SocketAddr>,
+    /// No name is asked for again sooner.
+    least: Duration,
 }
 
-/// Resolves the names that never were, and waits some seconds for it.
+impl Hosts {
+    /// Those of a configuration, with what the state folder knows of them. Their addresses are put into it.
+    pub(super) fn of(config: &mut Config, now: Time) -> Self {
+        let list = kept::restore(config, now);
+        for host in list.iter().filter(|h| h.resolved().is_some()) {
+            let (node, addresses) = (host.node(), words(&host.addresses()));
+            tracing::info!(
+                "{node}: going on from the last answer for {}: {addresses}",
+                host.name_text()
+            );
+        }
+        Self::with(config, list)
+    }
+
+    fn with(config: &Config, list: Vec<Host>) -> Self {
+        Self {
+            list,
+            resolvers: config.server.resolvers.clone(),
+            least: config.limits.resolve_least,
+        }
+    }
+
+    /// Those of another configuration, with all that is known of those that are here too. Their addresses are put into it.
+    pub(super) fn next(&self, config: &mut Config) -> Self {
+        let mut list = Vec::new();
+        for (index, node) in (0..).zip(&mut config.nodes) {
+            let Some(name) = &node.host else { continue };
+            let same = |h: &&Host| h.node() == node.name && h.name() == name;
+            let known = self.list.iter().find(same);
+            let host = known.map_or_else(|| Host::new(&node.name, index, name), |h| h.at(index));
+            node.addresses = host.addresses();
+            list.push(host);
+        }
+        Self::with(config, list)
+    }
+
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// For people.
+    pub(super) fn lines(&self) -> Vec<HostLine> {
+        self.list.iter().map(Host::line).collect()
+    }
+
+    /// Keeps good answers in a folder.
+    pub(super) fn write(&self, folder: &Path) -> io::Result<()> {
+        kept::write(&self.list, folder)
+    }
+
+    /// Takes what the resolvers say of a name, if it is still a node's.
+    fn take(&mut self, (node, name): &Key, said: &Resolved, now: Time) {
+        let same = |h: &&mut Host| h.node() == node && h.name() == name;
+        if let Some(host) = self.list.iter_mut().find(same) {
+            host.take(said, now, self.least);
+        }
+    }
+
+    /// Those of the configuration, else those of the system as they are now.
+    fn resolvers(&self) -> Arc<[SocketAddr]> {
+        if !self.resolvers.is_empty() {
+            return self.resolvers.clone().into();
+        }
+        let text = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+        name_servers(&text).into()
+    }
+}
+
+/// A node and its name.
+type Key = (String, Name);
+
+/// Resolves the names that never were, and waits some seconds for it. For a thread that may wait.
 pub(super) fn first(
-    hosts: &mut [Host],
+    hosts: &mut Hosts,
     config: &mut Config,
-    runtime: &Runtime,
-    clock: crate::clock::Clock,
+    runtime: &runtime::Handle,
+    now: impl Fn() -> Time,
 ) {
     let mut lookups = JoinSet::new();
-    let resolvers: Arc<[SocketAddr]> = resolvers(config).into();
-    let never = (0..)
-        .zip(hosts.iter())
-        .filter(|(_, h)| h.resolved().is_none());
-    for (number, host) in never {
-        lookups.spawn_on(look_up(number, host, &resolvers), runtime.handle());
+    let resolvers = hosts.resolvers();
+    for host in hosts.list.iter().filter(|h| h.resolved().is_none()) {
+        lookups.spawn_on(look_up(host, &resolvers), runtime);
     }
     if lookups.is_empty() {
         return;
@@ -109,32 +177,28 @@ pub(super) fn first(
     runtime.block_on(async {
         let until = Instant::now() + FIRST;
         while let Ok(Some(done)) = tokio::time::timeout_at(until, lookups.join_next()).await {
-            if let Ok((number, resolved)) = done {
-                hosts[number].take(&resolved, clock.now(), config.limits.resolve_least);
+            if let Ok((key, resolved)) = done {
+                hosts.take(&key, &resolved, now());
             }
         }
     });
-    for host in hosts {
+    for host in &hosts.list {
         config.nodes[host.index()].addresses = host.addresses();
     }
 }
 
 fn look_up(
-    number: usize,
     host: &Host,
     resolvers: &Arc<[SocketAddr]>,
-) -> impl Future<Output = (usize, Resolved)> + use<> {
-    let (name, resolvers) = (host.name().clone(), Arc::clone(resolvers));
-    async move { (number, resolve(&name, &resolvers).await) }
-}
-
-/// Those of the configuration, else those of the system as they are now.
-fn resolvers(config: &Config) -> Vec<SocketAddr> {
-    if !config.server.resolvers.is_empty() {
-        return config.server.resolvers.clone();
+) -> impl Future<Output = (Key, Resolved)> + use<> {
+    let (key, resolvers) = (
+        (host.node().to_owned(), host.name().clone()),
+        Arc::clone(resolvers),
+    );
+    async move {
+        let resolved = resolve(&key.1, &resolvers).await;
+        (key, resolved)
     }
-    let text = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
-    name_servers(&text)
 }
 
 /// The name servers of a resolv.conf(5); without any, the one of this machine.
@@ -154,102 +218,74 @@ fn name_servers(text: &str) -> Vec<SocketAddr> {
     servers
 }
 
-/// Resolves names when they are due, for ever. `parts` are what the current generation was built of.
-pub(super) async fn keep_resolving(handle: Handle, parts: Parts) {
-    let least = parts.config.limits.resolve_least;
-    let mut addresses = Addresses {
-        parts: Arc::new(parts),
-        changes: Vec::new(),
-        told: false,
-    };
+/// Resolves names when they are due, for ever.
+pub(super) async fn keep_resolving(handle: Handle) {
     tell_lost(&handle);
     let (mut lookups, mut asked) = (JoinSet::new(), HashSet::new());
     let mut settled: Option<Instant> = None;
+    let mut told = false;
     loop {
         let now = handle.now();
         let due = handle.with_hosts(|hosts| {
-            let waiting = (0..).zip(hosts.iter()).filter(|(n, _)| !asked.contains(n));
-            let (due, later): (Vec<_>, Vec<_>) = waiting.partition(|(_, h)| h.next() <= now);
+            let key = |host: &Host| (host.node().to_owned(), host.name().clone());
+            let waiting = hosts.list.iter().filter(|h| !asked.contains(&key(h)));
+            let (due, later): (Vec<_>, Vec<_>) = waiting.partition(|h| h.next() <= now);
             if !due.is_empty() && lookups.len() < AT_ONCE {
-                let resolvers: Arc<[SocketAddr]> = resolvers(&addresses.parts.config).into();
-                for (number, host) in due.into_iter().take(AT_ONCE - lookups.len()) {
-                    asked.insert(number);
-                    lookups.spawn(look_up(number, host, &resolvers));
+                let resolvers = hosts.resolvers();
+                for host in due.into_iter().take(AT_ONCE - lookups.len()) {
+                    asked.insert(key(host));
+                    lookups.spawn(look_up(host, &resolvers));
                 }
             }
-            later.iter().map(|(_, h)| h.next() - now).min()
+            later.iter().map(|h| h.next() - now).min()
         });
         tokio::select! {
             Some(done) = lookups.join_next(), if !lookups.is_empty() => {
-                let Ok((number, resolved)) = done else { continue };
-                asked.remove(&number);
-                handle.with_hosts(|hosts| hosts[number].take(&resolved, handle.now(), least));
+                let Ok((key, resolved)) = done else { continue };
+                asked.remove(&key);
+                handle.with_hosts(|hosts| hosts.take(&key, &resolved, handle.now()));
                 settled.get_or_insert(Instant::now() + TOGETHER);
             }
             () = sleep_until(settled.unwrap_or_else(Instant::now)), if settled.is_some() => {
-                settled = (!addresses.settle(&handle).await).then(|| Instant::now() + AGAIN);
+                settled = (!settle(&handle, &mut told).await).then(|| Instant::now() + AGAIN);
             }
+            // Another generation has other names.
+            () = handle.hosts_changed() => {}
             () = sleep(due.unwrap_or(IDLE)) => {}
         }
     }
 }
 
-/// The parts of the next generation, and what of them is not in the current one yet.
-struct Addresses {
-    parts: Arc<Parts>,
-    changes: Vec<Change>,
-    /// Whether it was told that they cannot be.
-    told: bool,
-}
-
 /// A node has other addresses.
 struct Change {
     node: String,
+    index: usize,
     why: String,
     from: Vec<IpAddr>,
     to: Vec<IpAddr>,
 }
 
-impl Addresses {
-    /// Keeps what is known now, and puts it in service where it changed; whether that is done.
-    async fn settle(&mut self, handle: &Handle) -> bool {
-        let Some(parts) = Arc::get_mut(&mut self.parts) else {
-            return false;
-        };
-        let nodes = &mut parts.config.nodes;
-        let changed = handle.with_hosts(|hosts| {
-            hosts
-                .iter()
-                .filter_map(|h| change(h, nodes))
-                .collect::<Vec<_>>()
-        });
-        self.changes.extend(changed);
-        let (build, replace, state) = (
-            Arc::clone(&self.parts),
-            !self.changes.is_empty(),
-            handle.clone(),
-        );
-        let done = tokio::task::spawn_blocking(move || {
-            state.write_hosts();
-            if replace { put(&state, build) } else { Ok(()) }
-        });
-        match done.await.unwrap_or_else(|e| Err(e.to_string())) {
-            Ok(()) => {
-                if replace {
-                    tell_lost(handle);
-                }
-                self.changes
-                    .drain(..)
-                    .for_each(|change| change.tell(handle));
-                self.told = false;
-                true
+/// Keeps what is known now, and puts it in service where it changed; whether that is done. That it is not is told once.
+async fn settle(handle: &Handle, told: &mut bool) -> bool {
+    let state = handle.clone();
+    let done = tokio::task::spawn_blocking(move || {
+        state.write_hosts();
+        put(&state)
+    });
+    match done.await.unwrap_or_else(|e| Err(e.to_string())) {
+        Ok(changes) => {
+            if !changes.is_empty() {
+                tell_lost(handle);
             }
-            Err(why) => {
-                if !std::mem::replace(&mut self.told, true) {
-                    tracing::error!("new addresses of nodes are not in service: {why}");
-                }
-                false
+            changes.into_iter().for_each(|change| change.tell(handle));
+            *told = false;
+            true
+        }
+        Err(why) => {
+            if !std::mem::replace(told, true) {
+                tracing::error!("new addresses of nodes are not in service: {why}");
             }
+            false
         }
     }
 }
@@ -267,25 +303,50 @@ fn tell_lost(handle: &Handle) {
     }
 }
 
+/// Puts the addresses in service that names have now; those that are others.
+fn put(handle: &Handle) -> Result<Vec<Change>, String> {
+    let mut basis = handle.basis();
+    let changes = handle.with_hosts(|hosts| {
+        let nodes = &basis.parts.config.nodes;
+        let all = hosts.list.iter().filter_map(|host| change(host, nodes));
+        all.collect::<Vec<_>>()
+    });
+    if changes.is_empty() {
+        return Ok(changes);
+    }
+    let mut give = |of: fn(&Change) -> &Vec<IpAddr>| {
+        let parts = Arc::get_mut(&mut basis.parts).ok_or("the last build still runs")?;
+        for change in &changes {
+            parts.config.nodes[change.index]
+                .addresses
+                .clone_from(of(change));
+        }
+        Ok::<_, String>(Arc::clone(&basis.parts))
+    };
+    let parts = give(|change| &change.to)?;
+    let done = put_parts(handle, parts);
+    if done.is_err() {
+        give(|change| &change.from)?;
+    }
+    done.map(|()| changes)
+}
+
 /// Builds the next generation beside the current one, and puts it in its place.
-fn put(handle: &Handle, parts: Arc<Parts>) -> Result<(), String> {
+fn put_parts(handle: &Handle, parts: Arc<Parts>) -> Result<(), String> {
     let last = handle.current().get();
     let build = rebuild_aside(parts, last, handle.now()).map_err(|e| e.to_string())?;
     let built = build.join().map_err(|_| "the build has panicked")?;
     handle.replace(built.map_err(|errors| errors.join("\n"))?)
 }
 
-/// Gives a node the addresses of its name, if they are others.
-fn change(host: &Host, nodes: &mut [Node]) -> Option<Change> {
-    let (node, to) = (&mut nodes[host.index()], host.addresses());
-    if node.addresses == to {
-        return None;
-    }
-    let from = std::mem::replace(&mut node.addresses, to.clone());
-    Some(Change {
+/// What a host's answer changes for its node.
+fn change(host: &Host, nodes: &[Node]) -> Option<Change> {
+    let (node, to) = (&nodes[host.index()], host.addresses());
+    (node.addresses != to).then(|| Change {
         node: node.name.clone(),
+        index: host.index(),
         why: format!("{} resolved", host.name_text()),
-        from,
+        from: node.addresses.clone(),
         to,
     })
 }
