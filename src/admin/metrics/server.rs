@@ -35,7 +35,9 @@ pub(super) fn write(page: &mut Page<'_>, handle: &Handle) -> fmt::Result {
         took.as_secs_f64(),
     )?;
     // A start is a reading too, and ends where it fails.
-    let failed = handle.last_reload().is_some_and(|last| last.error.is_some());
+    let failed = handle
+        .last_reload()
+        .is_some_and(|last| last.error.is_some());
     page.gauge(
         "nearmost_last_reload_successful",
         "1 if the files were read without an error the last time.",
