@@ -46,10 +46,11 @@ fn main() {
     let loaded = control::load(&config);
     let parts = loaded.parts.expect("the configuration is good");
     let socket = parts.config.server.control.clone();
-    let running = control::start(&config, parts).unwrap();
-    let serving = running
-        .runtime()
-        .block_on(admin::serve(&socket, running.handle().clone()));
+    let running = control::start(&config, parts, None).unwrap();
+    let serving =
+        running
+            .runtime()
+            .block_on(admin::serve(&socket, running.handle().clone(), false));
     running.runtime().spawn(serving.unwrap());
 
     let mut took: Vec<Duration> = (0..SCRAPES).map(|_| scrape(&socket).0).collect();

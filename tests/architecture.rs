@@ -48,7 +48,7 @@ const DOORS: [(&str, &[&str]); 18] = [
     ("nix", &["probe/exec.rs", "server/udp.rs", "server/mmsg.rs"]),
     ("prometheus_client", &["admin/metrics"]),
     ("reqwest", &["probe"]),
-    ("rustix", &["control/build.rs"]),
+    ("rustix", &["control/build.rs", "control/takeover.rs"]),
     ("rustls", &["probe"]),
     ("sd_notify", &["cli/systemd.rs"]),
     ("toml", &["config"]),

@@ -106,6 +106,7 @@ impl Server {
         let (stop, stopped) = oneshot::channel();
         let serving = serve(listeners, current, limits, (counters.clone(), 0), async {
             let _: Result<(), _> = stopped.await;
+            Duration::ZERO
         });
         Self {
             addresses,

@@ -9,6 +9,7 @@
 //!   GET /v1/geo?ip=IP                        where an address is, and who says so
 //!   GET /metrics                             what is counted and measured, for Prometheus
 //!   POST /v1/reload                          read all files again: `ReloadWanted`, answered by `control::Reloaded`
+//!   POST /v1/upgrade                         have a new process take over; `status` tells when it has
 //!   POST /v1/whatif                          who would be sent elsewhere: `control::If`, answered by `control::Outlook`
 //! ```
 //! Errors are `{"error": "…"}` with a status of 4xx: 409 where things are not so that it could be done, 422 where files are wrong. `page` adds the
@@ -47,15 +48,16 @@ pub use view::{
 use crate::control::{Handle, If, NotReloaded, Wanted};
 use crate::zone::{Name, RecordType};
 
-/// Listens on the control socket, readable and writable for user and group, and answers until the runtime ends.
+/// Listens on the control socket, `instead` of another server or not, readable and writable for user and group, and answers until the runtime ends.
 ///
 /// # Errors
 /// If the path is no socket of ours or another server answers on it.
 pub async fn serve(
     path: &Path,
     handle: Handle,
+    instead: bool,
 ) -> io::Result<impl Future<Output = io::Result<()>> + use<>> {
-    if UnixStream::connect(path).await.is_ok() {
+    if !instead && UnixStream::connect(path).await.is_ok() {
         return Err(io::Error::new(
             io::ErrorKind::AddrInUse,
             "another server answers on it",
@@ -95,6 +97,7 @@ fn router(handle: Handle) -> Router {
         .merge(metrics::router(handle.clone()))
         .route("/v1/reload", post(reload))
         .route("/v1/whatif", post(what_if))
+        .route("/v1/upgrade", post(upgrade))
         .fallback(|| async { refuse(StatusCode::NOT_FOUND, "no such page") })
         .with_state(handle.clone())
         .merge(page::router(handle))
@@ -209,6 +212,11 @@ async fn what_if(
         Err(why) => return refuse(StatusCode::BAD_REQUEST, &why.body_text()),
     };
     apart(move || handle.what_if(&supposed)).await
+}
+
+async fn upgrade(State(handle): State<Handle>) -> Response {
+    handle.upgrade();
+    Json(json!({ "pid": std::process::id() })).into_response()
 }
 
 /// Does what takes its time where nobody waits for it.

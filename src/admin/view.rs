@@ -21,6 +21,10 @@ use crate::zone::{Name, RecordType};
 pub struct Status {
     /// The program's version.
     pub version: String,
+    /// The process.
+    pub pid: u32,
+    /// Why the process that was to take over did not, if it did not.
+    pub upgrade_error: Option<String>,
     /// The current generation.
     pub generation: u64,
     /// The server's clock.
@@ -136,6 +140,8 @@ impl Status {
         };
         Self {
             version: env!("CARGO_PKG_VERSION").into(),
+            pid: std::process::id(),
+            upgrade_error: handle.upgrade_error(),
             generation: snapshot.generation,
             now: handle.now().as_secs(),
             started: handle.started().as_secs(),

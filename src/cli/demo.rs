@@ -59,9 +59,9 @@ impl Demo {
                 mirrors.push(Mirror::start(&node.name, SocketAddr::new(*ip, port))?);
             }
         }
-        let running = up(&path, parts)?;
+        let mut running = up(&path, parts, None)?;
         print(&introduction(&path, &mirrors, running.handle().listen()));
-        until_told(&running);
+        until_told(&mut running, None);
         Ok(ExitCode::SUCCESS)
     }
 }

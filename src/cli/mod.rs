@@ -20,6 +20,7 @@ mod serve;
 mod status;
 mod systemd;
 mod table;
+mod upgrade;
 mod whatif;
 
 use std::io::{IsTerminal, Write};
@@ -80,6 +81,8 @@ enum Verb {
     Man(man::Man),
     /// Have the running server read its files again, and say what that changes
     Reload(reload::ReloadVerb),
+    /// Have a new process of the program on disk take over from the running one, without a lost question
+    Upgrade(upgrade::Upgrade),
     /// Show who would be sent elsewhere if nodes were down, or if there were others
     Whatif(whatif::WhatIf),
 }
@@ -108,6 +111,7 @@ pub fn run() -> ExitCode {
         Verb::Drain(verb) => verb.run(config),
         Verb::Undrain(verb) => verb.run(config),
         Verb::Reload(verb) => verb.run(config),
+        Verb::Upgrade(verb) => verb.run(config),
         Verb::Whatif(verb) => verb.run(config),
         Verb::Force(verb) => verb.run(config),
         Verb::History(verb) => verb.run(config),

@@ -1,7 +1,8 @@
 //! `serve`: answer questions until told to stop.
 
+use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, Stdio};
 
 use clap::Args;
 
@@ -9,13 +10,16 @@ use super::log::log;
 use super::{Stop, config_path, load_parts, systemd};
 use crate::admin;
 use crate::config::LogFormat;
-use crate::control::{Parts, Running, start};
+use crate::control::{Handle, Parts, Running, Taken, start};
 
 #[derive(Debug, Args)]
 pub(super) struct Serve {
     /// How the log is written: text, json, or journal [default: as `log` of [server] says]
     #[arg(long, value_name = "FORMAT", value_parser = log_format)]
     log_format: Option<LogFormat>,
+    /// Take the sockets of the server that runs with this configuration, and its place once this one answers
+    #[arg(long)]
+    take_over: bool,
 }
 
 fn log_format(word: &str) -> Result<LogFormat, String> {
@@ -25,26 +29,47 @@ fn log_format(word: &str) -> Result<LogFormat, String> {
 
 impl Serve {
     pub(super) fn run(&self, config: Option<&Path>) -> Result<ExitCode, Stop> {
+        // As it is named now: when it is replaced on disk, the new one has the name.
+        let program = std::env::current_exe();
         let path = config_path(config)?;
         let parts = load_parts(&path)?;
         let server = &parts.config.server;
         log(self.log_format.or(server.log), &server.log_level);
-        let control = parts.config.server.control.clone();
-        let running = up(&path, parts)?;
-        systemd::ready(running.handle());
+        let control = server.control.clone();
+        let taken = self.take_over.then(|| take(&control)).transpose()?;
+        let mut running = up(&path, parts, taken)?;
+        systemd::ready(running.handle(), self.take_over);
         let telling = systemd::keep_telling(running.handle().clone());
         running.runtime().spawn(telling);
-        until_told(&running);
-        tracing::info!("stopping");
-        systemd::stopping();
-        drop(running);
-        let _ = std::fs::remove_file(control);
+        match until_told(&mut running, program.ok().as_deref()) {
+            End::Stop => {
+                tracing::info!("stopping");
+                systemd::stopping();
+                drop(running);
+                let _ = std::fs::remove_file(control);
+            }
+            End::Replaced(to) => {
+                tracing::info!("another process answers: finishing what is open, then ending");
+                running.give_way(&to);
+            }
+        }
         Ok(ExitCode::SUCCESS)
     }
 }
 
+fn take(control: &Path) -> Result<Taken, Stop> {
+    let taken = Taken::from(control).map_err(|e| {
+        let control = control.display();
+        Stop::no(format!(
+            "no server with the control socket {control} gives its sockets away: {e}"
+        ))
+    })?;
+    tracing::info!("taking over from process {}", taken.pid());
+    Ok(taken)
+}
+
 /// Starts the server and its control socket; returns once it answers.
-pub(super) fn up(path: &Path, parts: Parts) -> Result<Running, Stop> {
+pub(super) fn up(path: &Path, parts: Parts, mut taken: Option<Taken>) -> Result<Running, Stop> {
     if parts.config.geo.databases.is_empty() {
         tracing::info!(
             "no GeoIP database is configured: using the small one that ships with nearmost (IP Geolocation by DB-IP, https://db-ip.com)"
@@ -52,16 +77,18 @@ pub(super) fn up(path: &Path, parts: Parts) -> Result<Running, Stop> {
     }
     let control = parts.config.server.control.clone();
     // Found out before anybody is answered: that server keeps answering, and keeps its socket.
-    if std::os::unix::net::UnixStream::connect(&control).is_ok() {
+    if taken.is_none() && UnixStream::connect(&control).is_ok() {
         let control = control.display();
         return Err(Stop::no(format!(
             "cannot listen on {control}: another server answers on it"
         )));
     }
-    let running = start(path, parts).map_err(|e| Stop::no(e.to_string()))?;
-    let serving = running
-        .runtime()
-        .block_on(admin::serve(&control, running.handle().clone()));
+    let running = start(path, parts, taken.as_mut()).map_err(|e| Stop::no(e.to_string()))?;
+    let serving = running.runtime().block_on(admin::serve(
+        &control,
+        running.handle().clone(),
+        taken.is_some(),
+    ));
     let serving =
         serving.map_err(|e| Stop::no(format!("cannot listen on {}: {e}", control.display())))?;
     running.runtime().spawn(async move {
@@ -78,27 +105,79 @@ pub(super) fn up(path: &Path, parts: Parts) -> Result<Running, Stop> {
     Ok(running)
 }
 
-/// Waits for SIGTERM or SIGINT; at SIGHUP files are read again.
-pub(super) fn until_told(running: &Running) {
+/// Why a server ends.
+pub(super) enum End {
+    /// It was told to.
+    Stop,
+    /// Another process answers, and waits for a word.
+    Replaced(UnixStream),
+}
+
+/// Waits for SIGTERM or SIGINT, or until another process has taken over. At SIGHUP files are read again; at SIGUSR2, or when somebody asks for
+/// an upgrade, `program` is started to take over.
+pub(super) fn until_told(running: &mut Running, program: Option<&Path>) -> End {
     use tokio::signal::unix::{SignalKind, signal};
+    let replaced = running.replaced();
+    let handle = running.handle().clone();
     running.runtime().block_on(async {
-        let term = signal(SignalKind::terminate());
-        let interrupt = signal(SignalKind::interrupt());
-        let hangup = signal(SignalKind::hangup());
-        let (Ok(mut term), Ok(mut interrupt), Ok(mut hangup)) = (term, interrupt, hangup) else {
-            return;
+        let [term, interrupt, hangup, user] = [
+            SignalKind::terminate(),
+            SignalKind::interrupt(),
+            SignalKind::hangup(),
+            SignalKind::user_defined2(),
+        ]
+        .map(signal);
+        let (Ok(mut term), Ok(mut interrupt), Ok(mut hangup), Ok(mut user)) =
+            (term, interrupt, hangup, user)
+        else {
+            return End::Stop;
         };
+        let mut replaced = std::pin::pin!(replaced);
         loop {
             tokio::select! {
-                _ = term.recv() => break,
-                _ = interrupt.recv() => break,
+                _ = term.recv() => return End::Stop,
+                _ = interrupt.recv() => return End::Stop,
+                to = &mut replaced => return End::Replaced(to),
+                _ = user.recv() => successor(&handle, program),
+                () = handle.upgrade_wanted() => successor(&handle, program),
                 _ = hangup.recv() => {
-                    let handle = running.handle().clone();
+                    let handle = handle.clone();
                     // What comes out of it is logged.
                     let reload = move || handle.reload(false, "SIGHUP");
                     let _ = tokio::task::spawn_blocking(reload).await;
                 }
             }
         }
+    })
+}
+
+/// Starts a process that is to take over. That it fails is told, and nothing else happens.
+fn successor(handle: &Handle, program: Option<&Path>) {
+    let failed = |handle: &Handle, why: String| {
+        tracing::error!("no other process has taken over: {why}");
+        handle.upgrade_failed(Some(why));
+    };
+    let Some(program) = program else {
+        return failed(handle, "this program does not know its own name".into());
+    };
+    let started = Command::new(program)
+        .arg("-c")
+        .arg(handle.config())
+        .args(["serve", "--take-over"])
+        .stdin(Stdio::null())
+        .spawn();
+    let mut child = match started {
+        Ok(child) => child,
+        Err(error) => return failed(handle, format!("{}: {error}", program.display())),
+    };
+    tracing::info!("process {} is to take over", child.id());
+    let handle = handle.clone();
+    // If all goes well this process ends first.
+    std::thread::spawn(move || {
+        let why = match child.wait() {
+            Ok(status) => format!("it has ended with {status}; its log says why"),
+            Err(error) => error.to_string(),
+        };
+        failed(&handle, why);
     });
 }

@@ -13,8 +13,11 @@ use crate::control::Handle;
 /// How often the line of what goes on is looked at.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// It answers.
-pub(super) fn ready(handle: &Handle) {
+/// It answers; where it has taken over, its process is the service's from now on.
+pub(super) fn ready(handle: &Handle, taken_over: bool) {
+    if taken_over {
+        say(&[NotifyState::MainPid(std::process::id())]);
+    }
     say(&[NotifyState::Ready, NotifyState::Status(&status(handle))]);
 }
 

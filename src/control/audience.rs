@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::handle::Handle;
 use super::keep;
-use super::run::Handle;
 use crate::geo::{Country, Crowd, Point};
 use crate::health::Time;
 use crate::snapshot::{SAMPLED, Snapshot};

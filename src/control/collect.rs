@@ -9,9 +9,9 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::build::aside;
+use super::handle::Handle;
 use super::ramp::{Job, Ramps};
 use super::replace::{Runs, Swap};
-use super::run::Handle;
 use super::warn::Warned;
 use crate::health::{Board, Notice, Outcome, Table};
 use crate::policy::Steering;

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::expiry::SETTLED;
 use super::guard;
+use super::handle::Handle;
 use super::history::Entry;
 use super::keep;
-use super::run::Handle;
 use crate::health::{Board, Forced, Order, Time};
 
 /// An order as it is kept and shown. Times are seconds since 1970.
@@ -172,6 +172,18 @@ impl Handle {
         tokio::time::sleep(SETTLED).await;
         let safe_at = up(self.safe_at(&done.nodes));
         Ok(Done { safe_at, ..done })
+    }
+
+    /// Takes the orders from the state folder: another process had them until now.
+    pub(super) fn take_orders(&self) {
+        let Some(folder) = self.state() else { return };
+        let mut board = self.board();
+        let known: Vec<String> = board.orders().keys().cloned().collect();
+        for node in known {
+            board.order(&node, None);
+        }
+        restore(&mut board, folder);
+        self.publish(&board, self.now());
     }
 
     /// Ends the orders whose time is over.

@@ -17,12 +17,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::build::{Generation, aside, rebuild};
+use super::handle::Handle;
 use super::history::Entry;
 use super::hosts;
 use super::load::{Loaded, Parts, load_after};
 use super::moves::{Moves, moves};
 use super::names::{ZoneChange, zone_changes};
-use super::run::Handle;
 use super::watch::Files;
 use crate::config::{Difference, ZoneSource, differences};
 use crate::health::{Board, Forced, Order};

@@ -13,7 +13,7 @@ use std::sync::{Arc, mpsc};
 
 use super::build::Generation;
 use super::expiry::SETTLED;
-use super::run::Handle;
+use super::handle::Handle;
 use crate::health::{Notice, Outcome};
 use crate::probe::{Prepared, Prober, first_round, prepare};
 

@@ -1,376 +1,57 @@
 //! A running server: sockets bound, probers started, the first round waited for, then questions answered.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::runtime::{self, Runtime};
 use tokio::sync::{Notify, mpsc, watch};
 
-use super::audience::{self, Audience};
+use super::audience::Audience;
 use super::build::{Generation, build};
 use super::collect::collect;
-use super::expiry::{self, Expiries};
-use super::history::{Entry, History};
-use super::hosts::{self, HostLine, Hosts, keep_resolving};
+use super::handle::{Handle, Shared};
+use super::history::History;
+use super::hosts::{self, Hosts, keep_resolving};
 use super::load::Parts;
 use super::orders;
-use super::probed::{self, Probed};
-use super::reload::{Basis, LastReload};
+use super::reload::Basis;
 use super::replace::{Runs, Swap};
-use super::shares::{self, Shares};
 use super::sockets::{Sockets, cores, tcp_limits};
-use super::states::{self, States};
-use super::watch::{Files, keep_watching};
+use super::states;
+use super::takeover::{self, Own, Taken};
+use super::watch::keep_watching;
 use crate::clock::Clock;
-use crate::health::{Board, Outcome, Probe, Time};
+use crate::health::{Board, Time};
 use crate::metrics::Questions;
 use crate::probe::Prober;
 use crate::server::{tcp, udp};
-use crate::snapshot::{Current, Snapshot};
+use crate::snapshot::Current;
 
 /// A running server. Dropping it stops it.
 #[derive(Debug)]
 pub struct Running {
     handle: Handle,
     stop: Arc<AtomicBool>,
-    stopping: watch::Sender<bool>,
+    /// That we stop, and for how long open connections go on all the same.
+    stopping: watch::Sender<Option<Duration>>,
+    /// The one of TCP.
+    tcp: Option<tokio::task::JoinHandle<()>>,
+    /// What a new process may take.
+    own: Option<Own>,
+    /// The control socket, beside which it is offered.
+    control: PathBuf,
     workers: Vec<JoinHandle<()>>,
     /// TCP and the control socket.
     runtime: Option<Runtime>,
     /// Probes have a runtime of their own: a thousand nodes that hang must not delay an answer.
     probing: Option<Runtime>,
-}
-
-/// What others may ask of a running server.
-#[derive(Clone, Debug)]
-pub struct Handle(Arc<Shared>);
-
-#[derive(Debug)]
-struct Shared {
-    current: Arc<Current>,
-    board: Arc<Mutex<Board>>,
-    clock: Clock,
-    /// How often the collector has looked at all states.
-    looks: AtomicU64,
-    started: Time,
-    config: PathBuf,
-    listen: Vec<SocketAddr>,
-    probed: Mutex<Probed>,
-    counters: Vec<Arc<Questions>>,
-    shares: Mutex<Shares>,
-    audience: Mutex<Audience>,
-    expiries: Mutex<Expiries>,
-    history: Mutex<History>,
-    swaps: mpsc::Sender<Swap>,
-    hosts: Mutex<Hosts>,
-    /// Told when the hosts are others.
-    other_hosts: Notify,
-    /// Held by whoever builds a generation.
-    basis: Mutex<Basis>,
-    last_reload: Mutex<Option<LastReload>>,
-    /// The runtime of probes and of names.
-    probing: runtime::Handle,
-    /// Held by whoever writes states.
-    writing: Mutex<()>,
-    /// The folder for orders and history.
-    state: Option<PathBuf>,
-}
-
-impl Handle {
-    /// The current generation.
-    #[must_use]
-    pub fn current(&self) -> &Current {
-        &self.0.current
-    }
-
-    /// The board of the current generation. Whoever holds it has that generation too: no other takes its place meanwhile. It holds up
-    /// the probers' results, never an answer.
-    pub fn board(&self) -> MutexGuard<'_, Board> {
-        // A panic elsewhere leaves a board that is as good as before its last result.
-        self.0.board.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Publishes what follows from the board if that has changed. Whoever does holds the board, so that no older table comes after
-    /// a newer one.
-    pub(super) fn publish(&self, board: &Board, now: Time) {
-        let snapshot = self.current().get();
-        let table = snapshot.judge(board.table(now));
-        if **snapshot.table.load() != table {
-            snapshot.table.publish(table);
-        }
-    }
-
-    /// Time since 1970.
-    #[must_use]
-    pub fn now(&self) -> Time {
-        self.0.clock.now()
-    }
-
-    /// How often all states were looked at and published: about once a second at least, as long as whoever does that is alive.
-    #[must_use]
-    pub fn looks(&self) -> u64 {
-        self.0.looks.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn has_looked(&self) {
-        self.0.looks.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// When the server was started.
-    #[must_use]
-    pub fn started(&self) -> Time {
-        self.0.started
-    }
-
-    /// The file it was started from.
-    #[must_use]
-    pub fn config(&self) -> &Path {
-        &self.0.config
-    }
-
-    /// The addresses that it answers on, UDP and TCP.
-    #[must_use]
-    pub fn listen(&self) -> &[SocketAddr] {
-        &self.0.listen
-    }
-
-    /// The databases in use, in words.
-    #[must_use]
-    pub fn databases(&self) -> Vec<String> {
-        let snapshot = self.current().get();
-        snapshot.databases.iter().map(ToString::to_string).collect()
-    }
-
-    /// What the current generation was built of, to build the next; waits for whoever builds one.
-    pub(super) fn basis(&self) -> MutexGuard<'_, Basis> {
-        self.0.basis.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What was read last, and whether it is to be read again when it changes; none while somebody builds a generation.
-    pub(super) fn known_files(&self) -> Option<(Files, bool)> {
-        let basis = self.0.basis.try_lock().ok()?;
-        Some((basis.files.clone(), basis.parts.config.server.watch))
-    }
-
-    pub(super) fn probing(&self) -> &runtime::Handle {
-        &self.0.probing
-    }
-
-    /// How the last reload that was no dry run has ended; none: there was none.
-    #[must_use]
-    pub fn last_reload(&self) -> Option<LastReload> {
-        self.lock_last_reload().clone()
-    }
-
-    pub(super) fn set_last_reload(&self, last: LastReload) {
-        *self.lock_last_reload() = Some(last);
-    }
-
-    fn lock_last_reload(&self) -> MutexGuard<'_, Option<LastReload>> {
-        let last = self.0.last_reload.lock();
-        last.unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What the probers found since the start.
-    #[must_use]
-    pub fn probed(&self) -> Probed {
-        self.lock_probed().clone()
-    }
-
-    pub(super) fn count_probe(&self, probe: &Probe, outcome: &Outcome) {
-        probed::count(&mut self.lock_probed(), probe, outcome);
-    }
-
-    fn lock_probed(&self) -> MutexGuard<'_, Probed> {
-        self.0.probed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// For each address of a generation, by its number, its share of all that were given in the last five minutes; none
-    /// where none was.
-    #[must_use]
-    pub fn shares(&self, snapshot: &Snapshot) -> Option<Vec<f64>> {
-        self.lock_shares().of(snapshot)
-    }
-
-    /// The folder for orders and history; none: they end with the process.
-    #[must_use]
-    pub fn state(&self) -> Option<&Path> {
-        self.0.state.as_deref()
-    }
-
-    /// The newest events, of these nodes only if there are any; the oldest of them first.
-    #[must_use]
-    pub fn history(&self, nodes: &[String], count: usize) -> Vec<Entry> {
-        self.lock_history().newest(nodes, count)
-    }
-
-    /// How many events there were so far, and those that came after the first `seen` of them; the newest thousands are kept.
-    #[must_use]
-    pub fn history_after(&self, seen: u64) -> (u64, Vec<Entry>) {
-        self.lock_history().after(seen)
-    }
-
-    /// Keeps the states of all checks from time to time, for ever.
-    async fn keep_states(self) {
-        for turn in 1u32.. {
-            tokio::time::sleep(states::EVERY).await;
-            let handle = self.clone();
-            // A disk may be slow.
-            let write = move || {
-                handle.write_states();
-                if turn.is_multiple_of(audience::WRITTEN) {
-                    handle.write_clients();
-                }
-            };
-            let _ = tokio::task::spawn_blocking(write).await;
-        }
-    }
-
-    fn write_states(&self) {
-        let Some(folder) = self.state() else { return };
-        // The end may come while they are written from time to time: both would be to the same file.
-        let _alone = self.0.writing.lock();
-        let states = States::of(&self.board(), self.now());
-        if let Err(error) = states.write(folder) {
-            tracing::warn!("states are not kept in {}: {error}", folder.display());
-        }
-    }
-
-    /// The nodes that are known by a name.
-    #[must_use]
-    pub fn hosts(&self) -> Vec<HostLine> {
-        let mut lines = self.with_hosts(|hosts| hosts.lines());
-        let snapshot = self.current().get();
-        for line in &mut lines {
-            let node = snapshot.nodes.iter().find(|n| n.name == line.node);
-            line.lost = !line.addresses.is_empty() && node.is_some_and(|n| n.at.is_none());
-        }
-        lines
-    }
-
-    pub(super) fn with_hosts<T>(&self, look: impl FnOnce(&mut Hosts) -> T) -> T {
-        let hosts = self.0.hosts.lock();
-        look(&mut hosts.unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Takes those of another generation.
-    pub(super) fn take_hosts(&self, next: Hosts) {
-        self.with_hosts(|hosts| *hosts = next);
-        self.0.other_hosts.notify_one();
-    }
-
-    /// Waits until the hosts are others.
-    pub(super) async fn hosts_changed(&self) {
-        self.0.other_hosts.notified().await;
-    }
-
-    /// Keeps the answers for nodes' names.
-    pub(super) fn write_hosts(&self) {
-        let Some(folder) = self.state() else { return };
-        let hosts = self.with_hosts(|hosts| hosts.clone());
-        if let Err(error) = hosts.write(folder) {
-            tracing::warn!("addresses are not kept in {}: {error}", folder.display());
-        }
-    }
-
-    /// Adds an event.
-    pub(super) fn remember(&self, entry: Entry) {
-        self.lock_history().add(entry);
-    }
-
-    fn lock_history(&self) -> MutexGuard<'_, History> {
-        let history = self.0.history.lock();
-        history.unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Nobody looks at what is counted meanwhile.
-    pub(super) fn counting(&self, change: impl FnOnce(&mut Shares)) {
-        change(&mut self.lock_shares());
-    }
-
-    /// The way of a new generation to the collector.
-    pub(super) fn swaps(&self) -> &mpsc::Sender<Swap> {
-        &self.0.swaps
-    }
-
-    pub(super) fn with_audience<T>(&self, look: impl FnOnce(&mut Audience) -> T) -> T {
-        let audience = self.0.audience.lock();
-        look(&mut audience.unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn lock_shares(&self) -> MutexGuard<'_, Shares> {
-        self.0.shares.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Looks at what is counted from time to time, for ever.
-    async fn look(self) {
-        loop {
-            tokio::time::sleep(shares::EVERY).await;
-            {
-                let mut shares = self.lock_shares();
-                // While nobody replaces it.
-                shares.look(&self.current().get());
-            }
-            self.look_at_clients(&self.current().get());
-        }
-    }
-
-    /// Looks at the TTLs that were handed out from time to time, for ever.
-    async fn look_at_ttls(self) {
-        loop {
-            tokio::time::sleep(expiry::EVERY).await;
-            self.expires(&[]);
-        }
-    }
-
-    /// Looks at the TTLs that a generation handed out which is not the current one any more.
-    pub(super) fn look_back(&self, last: &Snapshot) {
-        self.lock_expiries().look(last, self.now());
-    }
-
-    fn lock_expiries(&self) -> MutexGuard<'_, Expiries> {
-        let expiries = self.0.expiries.lock();
-        expiries.unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// When the last answer with an address of these nodes ends in caches, as far as this process has given it.
-    fn expires(&self, nodes: &[String]) -> Time {
-        let snapshot = self.current().get();
-        let mut expiries = self.lock_expiries();
-        expiries.look(&snapshot, self.now());
-        let named = |node: &u32| nodes.contains(&snapshot.nodes[*node as usize].name);
-        let own = snapshot.addresses.iter().filter(|(node, _)| named(node));
-        expiries.of(own.map(|(_, ip)| *ip))
-    }
-
-    /// When no cache can hold an answer with an address of these nodes any more, if they are out of service now or in a slow drain: the
-    /// largest TTL really handed out. Whatever ran before this process may have given them with the longest there is.
-    #[must_use]
-    pub fn safe_at(&self, nodes: &[String]) -> Time {
-        let snapshot = self.current().get();
-        let (longest, least) = snapshot.longest_ttls(nodes);
-        let before = self.started() + Duration::from_secs(longest.into());
-        let known = self.expires(nodes).max(before).max(self.now());
-        // A slow drain gives it for a while still, with the least TTL.
-        let slow = snapshot.slow_start(nodes);
-        let board = self.board();
-        let orders = nodes.iter().filter_map(|node| board.orders().get(node));
-        let slowly = orders.filter(|order| order.takes_hold(slow) > order.since);
-        let end = slowly.map(|order| order.takes_hold(slow)).max();
-        known.max(end.map_or(known, |end| end + Duration::from_secs(least.into())))
-    }
-
-    /// The counters of all workers.
-    #[must_use]
-    pub fn counters(&self) -> &[Arc<Questions>] {
-        &self.0.counters
-    }
 }
 
 /// Why a server does not start.
@@ -397,12 +78,17 @@ impl fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
-/// Starts a server and returns once it answers: after the first round of all probes. Databases and records are let go
+/// Starts a server and returns once it answers: after the first round of all probes. With the sockets of another process it answers in its
+/// place, and that one has stopped. Databases and records are let go
 /// as soon as the generation is built, as they are larger than all that is kept; records only where no node is known by a name.
 ///
 /// # Errors
 /// [`StartError`]; nothing is left running.
-pub fn start(path: &Path, mut parts: Parts) -> Result<Running, StartError> {
+pub fn start(
+    path: &Path,
+    mut parts: Parts,
+    mut taken: Option<&mut Taken>,
+) -> Result<Running, StartError> {
     let clock = Clock::start();
     let system = |e: io::Error| StartError::System(e.to_string());
     let probing = runtime("probe", 1).map_err(system)?;
@@ -422,26 +108,14 @@ pub fn start(path: &Path, mut parts: Parts) -> Result<Running, StartError> {
     let runtime = runtime("server", cores()).map_err(system)?;
     let sockets = {
         let _inside = runtime.enter();
-        let bind = |address: &SocketAddr| Sockets::bind(*address, workers);
-        config
-            .server
-            .listen
-            .iter()
-            .map(bind)
-            .collect::<Result<Vec<_>, _>>()?
+        Sockets::all(&config.server.listen, workers, taken.as_deref_mut())?
     };
     // One for each UDP socket, and one for all of TCP.
     let counters: Vec<Arc<Questions>> = (0..=sockets.iter().map(|s| s.udp.len()).sum())
         .map(|_| Arc::default())
         .collect();
     snapshot.count_given(counters.len());
-    if let Some(state) = &config.server.state {
-        orders::restore(&mut board, state);
-        let resumed = states::restore(&mut board, state, clock.now());
-        if resumed > 0 {
-            tracing::info!("going on from {resumed} states that were known before");
-        }
-    }
+    restore(&mut board, config.server.state.as_deref(), clock.now());
     let (swaps, swapped) = mpsc::channel(1);
     let handle = Handle(Arc::new(Shared {
         current: Arc::new(Current::new(snapshot)),
@@ -466,12 +140,18 @@ pub fn start(path: &Path, mut parts: Parts) -> Result<Running, StartError> {
         probing: probing.handle().clone(),
         writing: Mutex::default(),
         state: config.server.state.clone(),
+        retired: AtomicBool::new(false),
+        upgrade: Notify::new(),
+        upgrade_error: Mutex::default(),
     }));
-    let (stopping, stopped) = watch::channel(false);
+    let (stopping, stopped) = watch::channel(None);
     let mut running = Running {
         handle,
         stop: Arc::default(),
         stopping,
+        tcp: None,
+        own: Some(Sockets::own(&sockets).map_err(system)?),
+        control: config.server.control.clone(),
         workers: Vec::new(),
         runtime: Some(runtime),
         probing: Some(probing),
@@ -481,7 +161,23 @@ pub fn start(path: &Path, mut parts: Parts) -> Result<Running, StartError> {
     running
         .serve(sockets, stopped, tcp_limits(&config.limits))
         .map_err(system)?;
+    if let Some(taken) = taken {
+        if let Err(error) = taken.answer() {
+            tracing::warn!("the process before has ended without a word: {error}");
+        }
+        running.handle.take_orders();
+    }
     Ok(running)
+}
+
+/// Gives a board what a state folder knows.
+fn restore(board: &mut Board, state: Option<&Path>, now: Time) {
+    let Some(state) = state else { return };
+    orders::restore(board, state);
+    let resumed = states::restore(board, state, now);
+    if resumed > 0 {
+        tracing::info!("going on from {resumed} states that were known before");
+    }
 }
 
 fn runtime(name: &str, threads: usize) -> io::Result<Runtime> {
@@ -547,7 +243,7 @@ impl Running {
     fn serve(
         &mut self,
         sockets: Vec<Sockets>,
-        stopped: watch::Receiver<bool>,
+        stopped: watch::Receiver<Option<Duration>>,
         limits: tcp::Limits,
     ) -> io::Result<()> {
         let shared = Arc::clone(&self.handle.0);
@@ -567,21 +263,71 @@ impl Running {
         let counters = (counters.next().unwrap_or_default(), self.workers.len());
         let mut stopped = stopped;
         let stop = async move {
-            let _ = stopped.wait_for(|stop| *stop).await;
+            let stop = stopped.wait_for(Option::is_some).await;
+            stop.map_or(None, |linger| *linger).unwrap_or_default()
         };
-        self.runtime()
-            .spawn(tcp::serve(listeners, current, limits, counters, stop));
+        let serving = tcp::serve(listeners, current, limits, counters, stop);
+        self.tcp = Some(self.runtime().spawn(serving));
         Ok(())
     }
+
+    /// Waits for a new process that takes over, for ever; the way to tell it that we have stopped.
+    pub fn replaced(&mut self) -> impl Future<Output = UnixStream> + use<> {
+        let (told, tells) = tokio::sync::oneshot::channel();
+        if let Some(own) = self.own.take() {
+            let control = self.control.clone();
+            let offer = move || match own.offer(&control) {
+                Ok(stream) => drop(told.send(stream)),
+                Err(error) => tracing::error!("no other process can take over: {error}"),
+            };
+            let started = std::thread::Builder::new()
+                .name("takeover".into())
+                .spawn(offer);
+            if let Err(error) = started {
+                tracing::error!("no other process can take over: {error}");
+            }
+        }
+        async move {
+            match tells.await {
+                Ok(stream) => stream,
+                Err(_) => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Stops answering, as another process does; TCP connections go on while they are used. What is known is on disk when it is told.
+    pub fn give_way(mut self, mut to: &UnixStream) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.workers
+            .drain(..)
+            .for_each(|worker| drop(worker.join()));
+        let _ = self.stopping.send(Some(LINGER));
+        if let Some(probing) = self.probing.take() {
+            probing.shutdown_background();
+        }
+        self.handle.write_states();
+        self.handle.write_clients();
+        self.handle.0.retired.store(true, Ordering::Relaxed);
+        let _ = to.write_all(b"d");
+        if let Some(tcp) = self.tcp.take() {
+            let _ = self.runtime().block_on(tcp);
+        }
+    }
 }
+
+/// So long open TCP connections go on when another process has taken over: longer than an idle one is kept.
+const LINGER: Duration = Duration::from_secs(15);
 
 /// What the first round may take beyond the longest timeout.
 const GRACE: Duration = Duration::from_secs(2);
 
 impl Drop for Running {
     fn drop(&mut self) {
+        if !self.handle.0.retired.load(Ordering::Relaxed) {
+            takeover::withdraw(&self.control);
+        }
         self.stop.store(true, Ordering::Relaxed);
-        let _ = self.stopping.send(true);
+        let _ = self.stopping.send(Some(Duration::ZERO));
         self.handle.write_states();
         self.handle.write_clients();
         for worker in self.workers.drain(..) {

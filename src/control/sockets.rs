@@ -6,6 +6,7 @@ use std::net::{SocketAddr, UdpSocket};
 use tokio::net::TcpListener;
 
 use super::run::StartError;
+use super::takeover::{Own, Taken};
 use crate::config::Limits;
 use crate::server::{tcp, udp};
 
@@ -17,8 +18,43 @@ pub(super) struct Sockets {
 }
 
 impl Sockets {
+    /// Those of all addresses: what another process has of them, the others new.
+    pub(super) fn all(
+        listen: &[SocketAddr],
+        workers: usize,
+        mut taken: Option<&mut Taken>,
+    ) -> Result<Vec<Self>, StartError> {
+        let bind = |address: &SocketAddr| {
+            let given = taken.as_mut().and_then(|taken| taken.of(*address));
+            match given {
+                Some(given) => Self::taken(given).map_err(|e| StartError::System(e.to_string())),
+                None => Self::bind(*address, workers),
+            }
+        };
+        listen.iter().map(bind).collect()
+    }
+
+    /// What another process may have of them.
+    pub(super) fn own(all: &[Self]) -> io::Result<Own> {
+        let mut own = Own::default();
+        for Self { address, udp, tcp } in all {
+            udp.iter().try_for_each(|udp| own.udp(*address, udp))?;
+            own.tcp(*address, tcp)?;
+        }
+        Ok(own)
+    }
+
+    /// Those of another process.
+    fn taken((udp, tcp): (Vec<UdpSocket>, std::net::TcpListener)) -> io::Result<Self> {
+        Ok(Self {
+            address: tcp.local_addr()?,
+            udp,
+            tcp: TcpListener::from_std(tcp)?,
+        })
+    }
+
     /// Binds them; port 0 means any that is free.
-    pub(super) fn bind(address: SocketAddr, workers: usize) -> Result<Self, StartError> {
+    fn bind(address: SocketAddr, workers: usize) -> Result<Self, StartError> {
         let tcp = tcp::bind(address).map_err(|e| StartError::Listen(address, "TCP", e))?;
         // Port 0 means any, but the same for all.
         let address = tcp

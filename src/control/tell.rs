@@ -1,7 +1,7 @@
 //! What changed, for the log and the history.
 
+use super::handle::Handle;
 use super::history::Entry;
-use super::run::Handle;
 use crate::clock::utc;
 use crate::health::{Board, Event, Frozen, Notice, State, Thaw, Time};
 

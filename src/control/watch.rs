@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::atlas::Stamp;
-use super::run::Handle;
+use super::handle::Handle;
 use crate::config::{Config, FOLDERS};
 use crate::diagnostic::Sources;
 use crate::health::Kind;

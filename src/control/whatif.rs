@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::build::rebuild;
+use super::handle::Handle;
 use super::load::load_after;
 use super::moves::{Moves, moves};
 use super::orders::chosen;
 use super::reload::{NotReloaded, assumed, believe_new};
-use super::run::Handle;
 use crate::config::Extra;
 use crate::health::{Board, Forced};
 

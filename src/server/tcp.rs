@@ -85,14 +85,15 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Answers on all `listeners` until `stop`, then closes everything. The limits hold for all of them together; so do the counters
+/// Answers on all `listeners` until `stop`, then closes everything; connections that are open may go on for as long as `stop` says, if
+/// they are asked something again and again. The limits hold for all of them together; so do the counters
 /// of the generation with this `number`.
 pub async fn serve(
     listeners: Vec<TcpListener>,
     current: Arc<Current>,
     limits: Limits,
     (counters, number): (Arc<Questions>, usize),
-    stop: impl Future<Output = ()>,
+    stop: impl Future<Output = Duration>,
 ) {
     let mut connections = Connections::new(Room {
         in_all: limits.connections,
@@ -110,7 +111,11 @@ pub async fn serve(
     for turn in 0.. {
         tokio::select! {
             biased;
-            () = &mut stop => return,
+            linger = &mut stop => {
+                drop(listeners);
+                let _ = tokio::time::timeout(linger, connections.all_ended()).await;
+                return;
+            }
             () = connections.ended() => {}
             accepted = accept(&listeners, turn) => match accepted {
                 Ok((stream, peer)) => {

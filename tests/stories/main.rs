@@ -41,4 +41,5 @@ mod start;
 mod steering;
 mod systemd;
 mod transport;
+mod upgrade;
 mod zones;

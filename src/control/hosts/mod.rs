@@ -25,9 +25,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::build::rebuild_aside;
+use super::handle::Handle;
 use super::history::Entry;
 use super::load::Parts;
-use super::run::Handle;
 use crate::config::Config;
 use crate::health::Time;
 use crate::policy::Node;

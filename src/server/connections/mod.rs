@@ -178,6 +178,13 @@ impl Connections {
         self.forget(id(&ended));
     }
 
+    /// Waits until all have ended.
+    pub(super) async fn all_ended(&mut self) {
+        while !self.open.is_empty() {
+            self.ended().await;
+        }
+    }
+
     /// Closes the connection whose turn it is to go; whether there was one.
     pub(super) fn evict(&mut self) -> bool {
         let oldest = self.oldest();

@@ -1,0 +1,385 @@
+//! What others may ask of a running server, and what its parts share.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::runtime;
+use tokio::sync::{Notify, mpsc};
+
+use super::audience::{self, Audience};
+use super::expiry::{self, Expiries};
+use super::history::{Entry, History};
+use super::hosts::{HostLine, Hosts};
+use super::probed::{self, Probed};
+use super::reload::{Basis, LastReload};
+use super::replace::Swap;
+use super::shares::{self, Shares};
+use super::states::{self, States};
+use super::watch::Files;
+use crate::clock::Clock;
+use crate::health::{Board, Outcome, Probe, Time};
+use crate::metrics::Questions;
+use crate::snapshot::{Current, Snapshot};
+
+/// What others may ask of a running server.
+#[derive(Clone, Debug)]
+pub struct Handle(pub(super) Arc<Shared>);
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) current: Arc<Current>,
+    pub(super) board: Arc<Mutex<Board>>,
+    pub(super) clock: Clock,
+    /// How often the collector has looked at all states.
+    pub(super) looks: AtomicU64,
+    pub(super) started: Time,
+    pub(super) config: PathBuf,
+    pub(super) listen: Vec<SocketAddr>,
+    pub(super) probed: Mutex<Probed>,
+    pub(super) counters: Vec<Arc<Questions>>,
+    pub(super) shares: Mutex<Shares>,
+    pub(super) audience: Mutex<Audience>,
+    pub(super) expiries: Mutex<Expiries>,
+    pub(super) history: Mutex<History>,
+    pub(super) swaps: mpsc::Sender<Swap>,
+    pub(super) hosts: Mutex<Hosts>,
+    /// Told when the hosts are others.
+    pub(super) other_hosts: Notify,
+    /// Held by whoever builds a generation.
+    pub(super) basis: Mutex<Basis>,
+    pub(super) last_reload: Mutex<Option<LastReload>>,
+    /// The runtime of probes and of names.
+    pub(super) probing: runtime::Handle,
+    /// Held by whoever writes states.
+    pub(super) writing: Mutex<()>,
+    /// The folder for orders and history.
+    pub(super) state: Option<PathBuf>,
+    /// Another process has taken over: files are its.
+    pub(super) retired: AtomicBool,
+    /// Told when another process is to take over.
+    pub(super) upgrade: Notify,
+    /// Why the last one that was to did not.
+    pub(super) upgrade_error: Mutex<Option<String>>,
+}
+
+impl Handle {
+    /// The current generation.
+    #[must_use]
+    pub fn current(&self) -> &Current {
+        &self.0.current
+    }
+
+    /// The board of the current generation. Whoever holds it has that generation too: no other takes its place meanwhile. It holds up
+    /// the probers' results, never an answer.
+    pub fn board(&self) -> MutexGuard<'_, Board> {
+        // A panic elsewhere leaves a board that is as good as before its last result.
+        self.0.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Publishes what follows from the board if that has changed. Whoever does holds the board, so that no older table comes after
+    /// a newer one.
+    pub(super) fn publish(&self, board: &Board, now: Time) {
+        let snapshot = self.current().get();
+        let table = snapshot.judge(board.table(now));
+        if **snapshot.table.load() != table {
+            snapshot.table.publish(table);
+        }
+    }
+
+    /// Time since 1970.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.0.clock.now()
+    }
+
+    /// How often all states were looked at and published: about once a second at least, as long as whoever does that is alive.
+    #[must_use]
+    pub fn looks(&self) -> u64 {
+        self.0.looks.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn has_looked(&self) {
+        self.0.looks.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// When the server was started.
+    #[must_use]
+    pub fn started(&self) -> Time {
+        self.0.started
+    }
+
+    /// The file it was started from.
+    #[must_use]
+    pub fn config(&self) -> &Path {
+        &self.0.config
+    }
+
+    /// The addresses that it answers on, UDP and TCP.
+    #[must_use]
+    pub fn listen(&self) -> &[SocketAddr] {
+        &self.0.listen
+    }
+
+    /// The databases in use, in words.
+    #[must_use]
+    pub fn databases(&self) -> Vec<String> {
+        let snapshot = self.current().get();
+        snapshot.databases.iter().map(ToString::to_string).collect()
+    }
+
+    /// What the current generation was built of, to build the next; waits for whoever builds one.
+    pub(super) fn basis(&self) -> MutexGuard<'_, Basis> {
+        self.0.basis.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was read last, and whether it is to be read again when it changes; none while somebody builds a generation.
+    pub(super) fn known_files(&self) -> Option<(Files, bool)> {
+        if self.0.retired.load(Ordering::Relaxed) {
+            return None;
+        }
+        let basis = self.0.basis.try_lock().ok()?;
+        Some((basis.files.clone(), basis.parts.config.server.watch))
+    }
+
+    pub(super) fn probing(&self) -> &runtime::Handle {
+        &self.0.probing
+    }
+
+    /// How the last reload that was no dry run has ended; none: there was none.
+    #[must_use]
+    pub fn last_reload(&self) -> Option<LastReload> {
+        self.lock_last_reload().clone()
+    }
+
+    pub(super) fn set_last_reload(&self, last: LastReload) {
+        *self.lock_last_reload() = Some(last);
+    }
+
+    fn lock_last_reload(&self) -> MutexGuard<'_, Option<LastReload>> {
+        let last = self.0.last_reload.lock();
+        last.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the probers found since the start.
+    #[must_use]
+    pub fn probed(&self) -> Probed {
+        self.lock_probed().clone()
+    }
+
+    pub(super) fn count_probe(&self, probe: &Probe, outcome: &Outcome) {
+        probed::count(&mut self.lock_probed(), probe, outcome);
+    }
+
+    fn lock_probed(&self) -> MutexGuard<'_, Probed> {
+        self.0.probed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// For each address of a generation, by its number, its share of all that were given in the last five minutes; none
+    /// where none was.
+    #[must_use]
+    pub fn shares(&self, snapshot: &Snapshot) -> Option<Vec<f64>> {
+        self.lock_shares().of(snapshot)
+    }
+
+    /// The folder for orders and history; none: they end with the process.
+    #[must_use]
+    pub fn state(&self) -> Option<&Path> {
+        let retired = self.0.retired.load(Ordering::Relaxed);
+        self.0.state.as_deref().filter(|_| !retired)
+    }
+
+    /// Has a new process of the program as it is on disk now take over.
+    pub fn upgrade(&self) {
+        self.upgrade_failed(None);
+        self.0.upgrade.notify_one();
+    }
+
+    /// Waits until a new process is wanted.
+    pub async fn upgrade_wanted(&self) {
+        self.0.upgrade.notified().await;
+    }
+
+    /// Why the process that was to take over did not; none: nothing is known against it.
+    #[must_use]
+    pub fn upgrade_error(&self) -> Option<String> {
+        let error = self.0.upgrade_error.lock();
+        error.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps why.
+    pub fn upgrade_failed(&self, why: Option<String>) {
+        let error = self.0.upgrade_error.lock();
+        *error.unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    /// The newest events, of these nodes only if there are any; the oldest of them first.
+    #[must_use]
+    pub fn history(&self, nodes: &[String], count: usize) -> Vec<Entry> {
+        self.lock_history().newest(nodes, count)
+    }
+
+    /// How many events there were so far, and those that came after the first `seen` of them; the newest thousands are kept.
+    #[must_use]
+    pub fn history_after(&self, seen: u64) -> (u64, Vec<Entry>) {
+        self.lock_history().after(seen)
+    }
+
+    /// Keeps the states of all checks from time to time, for ever.
+    pub(super) async fn keep_states(self) {
+        for turn in 1u32.. {
+            tokio::time::sleep(states::EVERY).await;
+            let handle = self.clone();
+            // A disk may be slow.
+            let write = move || {
+                handle.write_states();
+                if turn.is_multiple_of(audience::WRITTEN) {
+                    handle.write_clients();
+                }
+            };
+            let _ = tokio::task::spawn_blocking(write).await;
+        }
+    }
+
+    pub(super) fn write_states(&self) {
+        let Some(folder) = self.state() else { return };
+        // The end may come while they are written from time to time: both would be to the same file.
+        let _alone = self.0.writing.lock();
+        let states = States::of(&self.board(), self.now());
+        if let Err(error) = states.write(folder) {
+            tracing::warn!("states are not kept in {}: {error}", folder.display());
+        }
+    }
+
+    /// The nodes that are known by a name.
+    #[must_use]
+    pub fn hosts(&self) -> Vec<HostLine> {
+        let mut lines = self.with_hosts(|hosts| hosts.lines());
+        let snapshot = self.current().get();
+        for line in &mut lines {
+            let node = snapshot.nodes.iter().find(|n| n.name == line.node);
+            line.lost = !line.addresses.is_empty() && node.is_some_and(|n| n.at.is_none());
+        }
+        lines
+    }
+
+    pub(super) fn with_hosts<T>(&self, look: impl FnOnce(&mut Hosts) -> T) -> T {
+        let hosts = self.0.hosts.lock();
+        look(&mut hosts.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes those of another generation.
+    pub(super) fn take_hosts(&self, next: Hosts) {
+        self.with_hosts(|hosts| *hosts = next);
+        self.0.other_hosts.notify_one();
+    }
+
+    /// Waits until the hosts are others.
+    pub(super) async fn hosts_changed(&self) {
+        self.0.other_hosts.notified().await;
+    }
+
+    /// Keeps the answers for nodes' names.
+    pub(super) fn write_hosts(&self) {
+        let Some(folder) = self.state() else { return };
+        let hosts = self.with_hosts(|hosts| hosts.clone());
+        if let Err(error) = hosts.write(folder) {
+            tracing::warn!("addresses are not kept in {}: {error}", folder.display());
+        }
+    }
+
+    /// Adds an event.
+    pub(super) fn remember(&self, entry: Entry) {
+        self.lock_history().add(entry);
+    }
+
+    fn lock_history(&self) -> MutexGuard<'_, History> {
+        let history = self.0.history.lock();
+        history.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nobody looks at what is counted meanwhile.
+    pub(super) fn counting(&self, change: impl FnOnce(&mut Shares)) {
+        change(&mut self.lock_shares());
+    }
+
+    /// The way of a new generation to the collector.
+    pub(super) fn swaps(&self) -> &mpsc::Sender<Swap> {
+        &self.0.swaps
+    }
+
+    pub(super) fn with_audience<T>(&self, look: impl FnOnce(&mut Audience) -> T) -> T {
+        let audience = self.0.audience.lock();
+        look(&mut audience.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn lock_shares(&self) -> MutexGuard<'_, Shares> {
+        self.0.shares.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks at what is counted from time to time, for ever.
+    pub(super) async fn look(self) {
+        loop {
+            tokio::time::sleep(shares::EVERY).await;
+            {
+                let mut shares = self.lock_shares();
+                // While nobody replaces it.
+                shares.look(&self.current().get());
+            }
+            self.look_at_clients(&self.current().get());
+        }
+    }
+
+    /// Looks at the TTLs that were handed out from time to time, for ever.
+    pub(super) async fn look_at_ttls(self) {
+        loop {
+            tokio::time::sleep(expiry::EVERY).await;
+            self.expires(&[]);
+        }
+    }
+
+    /// Looks at the TTLs that a generation handed out which is not the current one any more.
+    pub(super) fn look_back(&self, last: &Snapshot) {
+        self.lock_expiries().look(last, self.now());
+    }
+
+    fn lock_expiries(&self) -> MutexGuard<'_, Expiries> {
+        let expiries = self.0.expiries.lock();
+        expiries.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When the last answer with an address of these nodes ends in caches, as far as this process has given it.
+    fn expires(&self, nodes: &[String]) -> Time {
+        let snapshot = self.current().get();
+        let mut expiries = self.lock_expiries();
+        expiries.look(&snapshot, self.now());
+        let named = |node: &u32| nodes.contains(&snapshot.nodes[*node as usize].name);
+        let own = snapshot.addresses.iter().filter(|(node, _)| named(node));
+        expiries.of(own.map(|(_, ip)| *ip))
+    }
+
+    /// When no cache can hold an answer with an address of these nodes any more, if they are out of service now or in a slow drain: the
+    /// largest TTL really handed out. Whatever ran before this process may have given them with the longest there is.
+    #[must_use]
+    pub fn safe_at(&self, nodes: &[String]) -> Time {
+        let snapshot = self.current().get();
+        let (longest, least) = snapshot.longest_ttls(nodes);
+        let before = self.started() + Duration::from_secs(longest.into());
+        let known = self.expires(nodes).max(before).max(self.now());
+        // A slow drain gives it for a while still, with the least TTL.
+        let slow = snapshot.slow_start(nodes);
+        let board = self.board();
+        let orders = nodes.iter().filter_map(|node| board.orders().get(node));
+        let slowly = orders.filter(|order| order.takes_hold(slow) > order.since);
+        let end = slowly.map(|order| order.takes_hold(slow)).max();
+        known.max(end.map_or(known, |end| end + Duration::from_secs(least.into())))
+    }
+
+    /// The counters of all workers.
+    #[must_use]
+    pub fn counters(&self) -> &[Arc<Questions>] {
+        &self.0.counters
+    }
+}
