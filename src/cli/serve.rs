@@ -10,7 +10,7 @@ use super::log::log;
 use super::{Stop, config_path, load_parts, systemd};
 use crate::admin;
 use crate::config::LogFormat;
-use crate::control::{Handle, Parts, Running, Taken, start};
+use crate::control::{Handle, Parts, Running, Taken, process_of, start};
 
 #[derive(Debug, Args)]
 pub(super) struct Serve {
@@ -38,7 +38,7 @@ impl Serve {
         let control = server.control.clone();
         let taken = self.take_over.then(|| take(&control)).transpose()?;
         let mut running = up(&path, parts, taken)?;
-        systemd::ready(running.handle(), self.take_over);
+        systemd::ready(running.handle());
         let telling = systemd::keep_telling(running.handle().clone());
         running.runtime().spawn(telling);
         match until_told(&mut running, program.ok().as_deref()) {
@@ -50,6 +50,9 @@ impl Serve {
             }
             End::Replaced(to) => {
                 tracing::info!("another process answers: finishing what is open, then ending");
+                if let Some(process) = process_of(&to) {
+                    systemd::replaced_by(process);
+                }
                 running.give_way(&to);
             }
         }

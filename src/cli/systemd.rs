@@ -13,11 +13,13 @@ use crate::control::Handle;
 /// How often the line of what goes on is looked at.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// It answers; where it has taken over, its process is the service's from now on.
-pub(super) fn ready(handle: &Handle, taken_over: bool) {
-    if taken_over {
-        say(&[NotifyState::MainPid(std::process::id())]);
-    }
+/// Another process is the service's from now on. It is told by the one that is so far: the service manager believes no other.
+pub(super) fn replaced_by(process: u32) {
+    say(&[NotifyState::MainPid(process)]);
+}
+
+/// It answers.
+pub(super) fn ready(handle: &Handle) {
     say(&[NotifyState::Ready, NotifyState::Status(&status(handle))]);
 }
 

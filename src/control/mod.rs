@@ -44,6 +44,6 @@ pub use probed::{Probed, UP_TO};
 pub use ramp::{Job, Ramps};
 pub use reload::{LastReload, NotReloaded, Reloaded};
 pub use run::{Running, StartError, start};
-pub use takeover::Taken;
+pub use takeover::{Taken, process_of};
 pub use watch::Files;
 pub use whatif::{If, Outlook};

@@ -127,6 +127,13 @@ impl Own {
     }
 }
 
+/// The process at the other end.
+#[must_use]
+pub fn process_of(stream: &UnixStream) -> Option<u32> {
+    let theirs = rustix::net::sockopt::socket_peercred(stream).ok()?;
+    u32::try_from(theirs.pid.as_raw_nonzero().get()).ok()
+}
+
 fn room() -> usize {
     rustix::cmsg_space!(ScmRights(IN_ONE))
 }

@@ -29,6 +29,9 @@ impl Board {
                 self.statuses[check] = before.clone();
             } else if before.counter.state() != State::Unknown {
                 self.resume(check, before.counter.state(), before.since);
+                let status = &mut self.statuses[check];
+                (status.since, status.last_up) = (before.since, before.last_up);
+                status.last_error.clone_from(&before.last_error);
             }
         }
         self.doubt.go_on(&last.doubt, &known, &self.statuses);

@@ -11,7 +11,7 @@ use crate::model::{Model, Node, Pool};
 
 impl Oracle {
     /// The checks that there have to be: one per address, probe and name asked for, however many pools use it. What is known of one
-    /// stays, unless its probe is another.
+    /// stays; of one whose probe is another its state does.
     pub(crate) fn begin(&mut self, model: &Model, now: Seconds) {
         let old = std::mem::take(self);
         let mut all: BTreeSet<(Key, bool)> = BTreeSet::new();
@@ -29,6 +29,10 @@ impl Oracle {
         for (check, before) in self.checks.iter_mut().zip(&known) {
             if let Some(before) = before.map(|n| &old.checks[n]) {
                 (check.counter, check.newest) = (before.counter.clone(), before.newest);
+            } else if let Some(before) = old.number(&check.key).map(|n| &old.checks[n])
+                && before.counter.up.is_some()
+            {
+                check.counter = before.counter.without_counts();
             }
         }
         self.see_nodes(model, &old, &known);

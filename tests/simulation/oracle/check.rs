@@ -41,6 +41,15 @@ pub(crate) struct Counter {
 }
 
 impl Counter {
+    /// The same state, and nothing counted on the way to another.
+    pub(super) fn without_counts(&self) -> Self {
+        Self {
+            failures: 0,
+            successes: 0,
+            ..self.clone()
+        }
+    }
+
     pub(super) fn new(now: Seconds) -> Self {
         Self {
             up: None,
