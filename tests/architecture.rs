@@ -18,8 +18,13 @@ const ROWS: [&[&str]; 9] = [
 ];
 
 /// Foreign crates and the only places that may name them.
-const DOORS: [(&str, &[&str]); 18] = [
+const DOORS: [(&str, &[&str]); 20] = [
     ("arc_swap", &["snapshot", "policy/slowed.rs"]),
+    // A module of rustls has the same name.
+    (
+        "aws_lc_rs",
+        &["admin/token.rs", "probe/http/tls.rs", "server/tls.rs"],
+    ),
     ("axum", &["admin", "cli/demo.rs"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli/completions.rs"]),
@@ -43,14 +48,23 @@ const DOORS: [(&str, &[&str]); 18] = [
             "zone/file",
         ],
     ),
-    ("hyper", &["admin/ask.rs", "probe/http"]),
+    ("hyper", &["admin/ask.rs", "admin/listen.rs", "probe/http"]),
     ("maxminddb", &["geo/database.rs"]),
-    ("nix", &["probe/exec.rs", "server/udp.rs", "server/mmsg.rs"]),
+    (
+        "nix",
+        &[
+            "admin/listen.rs",
+            "probe/exec.rs",
+            "server/udp.rs",
+            "server/mmsg.rs",
+        ],
+    ),
     ("prometheus_client", &["admin/metrics"]),
     ("reqwest", &["probe"]),
     ("rustix", &["control/build.rs", "control/takeover.rs"]),
-    ("rustls", &["probe"]),
+    ("rustls", &["probe", "server/tls.rs"]),
     ("sd_notify", &["cli/systemd.rs"]),
+    ("tokio_rustls", &["admin/listen.rs"]),
     ("toml", &["config"]),
     ("tracing_subscriber", &["cli/log.rs"]),
 ];

@@ -11,10 +11,12 @@ use nearmost::diagnostic::{Diagnostics, Sources};
 const REFERENCE: &str = "docs/configuration.md";
 
 /// The lists of keys in `src/config`, and the sections of the reference that describe them.
-const SECTIONS: [(&str, &str, &str); 19] = [
+const SECTIONS: [(&str, &str, &str); 21] = [
     ("files.rs", "TOP", "Tables of `nearmost.toml`"),
     ("server.rs", "SERVER", "`[server]`"),
     ("server.rs", "LIMITS", "`[limits]`"),
+    ("admin.rs", "ADMIN", "`[admin]`"),
+    ("admin.rs", "TOKEN", "`[[admin.token]]`"),
     ("health.rs", "HEALTH", "`[health]`"),
     ("health.rs", "CANARY", "`canaries`"),
     ("network.rs", "GEO", "`[geo]`"),
@@ -171,7 +173,7 @@ fn examples(path: &str) -> (usize, usize) {
 #[test]
 fn examples_are_read_without_errors() {
     assert_eq!(examples("README.md"), (0, 1));
-    assert_eq!(examples(REFERENCE), (21, 6));
+    assert_eq!(examples(REFERENCE), (22, 6));
 }
 
 /// A list of keys as it stands in the source.

@@ -66,7 +66,7 @@ pub(super) struct Files<'s> {
 /// The tables of `nearmost.toml`.
 static TOP: Keys = Keys {
     known: &[
-        "server", "limits", "geo", "health", "zone", "pool", "node", "probe",
+        "server", "limits", "admin", "geo", "health", "zone", "pool", "node", "probe",
     ],
     later: &[
         "tls",
@@ -80,7 +80,6 @@ static TOP: Keys = Keys {
         "notify",
         "rrl",
         "cookies",
-        "admin",
         "metrics",
         "dashboard",
         "alarm",
@@ -288,7 +287,7 @@ fn check_name(name: &str, word: &str, span: Span, found: &mut Diagnostics) {
 }
 
 /// What is wrong with a name or tag, as the rest of a sentence.
-pub(super) fn name_problem(name: &str) -> Option<String> {
+pub(crate) fn name_problem(name: &str) -> Option<String> {
     let strange = name
         .chars()
         .find(|c| !c.is_ascii_alphanumeric() && !matches!(c, '.' | '_' | '-'));

@@ -5,6 +5,7 @@
 //! all files are told in one go.
 
 mod differences;
+mod admin;
 mod document;
 mod expect;
 mod files;
@@ -48,6 +49,8 @@ use crate::zone::Name;
 
 pub use differences::{Difference, Key, differences};
 pub use files::Extra;
+pub use admin::{Admin, AdminTls, Role, Token};
+pub(crate) use files::name_problem;
 pub use health::{Canary, Health};
 pub use latency::read_latency;
 pub use log::{LogFormat, LogLevels};
@@ -63,6 +66,8 @@ pub struct Config {
     pub server: Server,
     /// Bounds on what clients may use.
     pub limits: Limits,
+    /// Who may ask the running server, and how.
+    pub admin: Admin,
     /// Databases and corrections of them.
     pub geo: Geo,
     /// How far probes are believed.
@@ -184,10 +189,12 @@ fn assemble(listed: &files::Found, sources: &Sources, found: &mut Diagnostics) -
     none::circles(&pools, &spans, found);
     let zones = zones::read(&files, &top, &pools, found);
     let (server, limits) = server::read(&top, found);
+    let admin = admin::read(&top, found);
     let geo = network::read(&top, found);
     let config = Config {
         server,
         limits,
+        admin,
         geo,
         health,
         zones,

@@ -106,7 +106,10 @@ pub(super) fn read(top: &Table<'_>, found: &mut Diagnostics) -> (Server, Limits)
         None => top.file.folder.join("nearmost.sock"),
     });
     let server = Server {
-        listen: get("listen").map_or_else(|| vec![LISTEN], |v| sockets(&v, "to listen on", found)),
+        listen: get("listen").map_or_else(
+            || vec![LISTEN],
+            |v| sockets(&v, "to listen on", PORT, found),
+        ),
         at: get("at").and_then(|v| location::at(&v, found)).map(|p| p.0),
         state,
         control,
@@ -114,7 +117,8 @@ pub(super) fn read(top: &Table<'_>, found: &mut Diagnostics) -> (Server, Limits)
         workers: get("workers")
             .and_then(|v| v.whole(1..=1024u16, found))
             .map(usize::from),
-        resolvers: get("resolvers").map_or_else(Vec::new, |v| sockets(&v, "of a resolver", found)),
+        resolvers: get("resolvers")
+            .map_or_else(Vec::new, |v| sockets(&v, "of a resolver", PORT, found)),
         log: get("log").and_then(|v| log::format(&v, found)),
         log_level: get("log_level")
             .and_then(|v| log::levels(&v, found))
@@ -124,8 +128,13 @@ pub(super) fn read(top: &Table<'_>, found: &mut Diagnostics) -> (Server, Limits)
     (server, limits)
 }
 
-/// Addresses with ports; `what` they are for.
-fn sockets(value: &Value<'_>, what: &str, found: &mut Diagnostics) -> Vec<SocketAddr> {
+/// Addresses with ports, `port` unless given; `what` they are for.
+pub(super) fn sockets(
+    value: &Value<'_>,
+    what: &str,
+    port: u16,
+    found: &mut Diagnostics,
+) -> Vec<SocketAddr> {
     let Some(texts) = value.texts(found) else {
         return Vec::new();
     };
@@ -134,7 +143,7 @@ fn sockets(value: &Value<'_>, what: &str, found: &mut Diagnostics) -> Vec<Socket
     }
     let mut out: Vec<(SocketAddr, Span)> = Vec::new();
     for (text, span) in texts {
-        let Some(address) = socket_address(text) else {
+        let Some(address) = socket_address(text, port) else {
             found
                 .error(span, format!("\"{text}\" is no address {what}"))
                 .note("write \"192.0.2.53\", \"192.0.2.53:5353\", \"2001:db8::53\" or \"[2001:db8::53]:5353\"");
@@ -153,7 +162,7 @@ fn sockets(value: &Value<'_>, what: &str, found: &mut Diagnostics) -> Vec<Socket
     out.into_iter().map(|(address, _)| address).collect()
 }
 
-fn socket_address(text: &str) -> Option<SocketAddr> {
+pub(super) fn socket_address(text: &str, port: u16) -> Option<SocketAddr> {
     if let Ok(address) = text.parse() {
         return Some(address);
     }
@@ -162,7 +171,7 @@ fn socket_address(text: &str) -> Option<SocketAddr> {
         .and_then(|t| t.strip_suffix(']'))
         .filter(|t| t.contains(':'))
         .unwrap_or(text);
-    Some(SocketAddr::new(bare.parse().ok()?, PORT))
+    Some(SocketAddr::new(bare.parse().ok()?, port))
 }
 
 fn control(value: &Value<'_>, found: &mut Diagnostics) -> Option<PathBuf> {
@@ -197,7 +206,8 @@ fn nsid(value: &Value<'_>, found: &mut Diagnostics) -> Option<Vec<u8>> {
     Some(octets)
 }
 
-fn hex(digits: &str) -> Option<Vec<u8>> {
+/// Octets, two hexadecimal digits each.
+pub(super) fn hex(digits: &str) -> Option<Vec<u8>> {
     let digit = |c: &u8| {
         char::from(*c)
             .to_digit(16)

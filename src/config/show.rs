@@ -4,7 +4,7 @@ use std::fmt::{Display, Write as _};
 use std::path::Path;
 
 use super::show_probe::{self, in_words, is_shorthand};
-use super::{Config, Geo, Limits, Server, Zone, ZoneSource, prefer, unit};
+use super::{Admin, Config, Geo, Limits, Server, Zone, ZoneSource, prefer, unit};
 use crate::geo::{Point, Subject, nearest_city};
 use crate::health::{Probe, Require};
 use crate::policy::{Answer, Below, Keep, Low, Node, Pool, Rule, Selector, UnknownClient};
@@ -18,6 +18,7 @@ pub fn show(config: &Config) -> String {
     out.line("# The configuration as nearmost understands it.");
     server(&mut out, &config.server);
     limits(&mut out, &config.limits);
+    admin(&mut out, &config.admin);
     geo(&mut out, &config.geo);
     show_probe::health(&mut out, config);
     for zone in &config.zones {
@@ -104,6 +105,38 @@ fn limits(out: &mut Text, limits: &Limits) {
     out.value("tcp_total", quote(&unit::duration_text(limits.tcp_total)));
     let least = unit::duration_text(limits.resolve_least);
     out.value("resolve_least", quote(&least));
+}
+
+fn admin(out: &mut Text, admin: &Admin) {
+    out.table("[admin]");
+    out.value("mode", format!("\"{:04o}\"", admin.mode));
+    match &admin.group {
+        Some(group) => out.value("group", quote(group)),
+        None => out.line("# group: that of the process"),
+    }
+    if admin.listen.is_empty() {
+        out.line("# listen: only the control socket");
+    } else {
+        out.value("listen", addresses(&admin.listen));
+    }
+    match &admin.tls {
+        Some(tls) => {
+            out.value("cert", path(&tls.cert.0));
+            out.value("key", path(&tls.key.0));
+            if let Some((ca, _)) = &tls.client_ca {
+                out.value("client_ca", path(ca));
+            }
+        }
+        None if !admin.listen.is_empty() => out.value("plain", true),
+        None => {}
+    }
+    for token in &admin.tokens {
+        out.table("[[admin.token]]");
+        out.value("name", quote(&token.name));
+        out.value("role", quote(token.role.word()));
+        let hash: String = token.hash.iter().map(|o| format!("{o:02x}")).collect();
+        out.value("hash", quote(&hash));
+    }
 }
 
 fn geo(out: &mut Text, geo: &Geo) {

@@ -5,11 +5,13 @@ use std::path::Path;
 
 use super::atlas::Atlas;
 use super::audience::Audience;
+use super::tls;
 use super::watch::Files;
 use crate::config::{self, Config, Extra, ZoneSource};
 use crate::diagnostic::{Diagnostics, Sources, Span};
 use crate::geo::{About, Subject};
 use crate::policy::{LatencyRow, NoneLeft, Pool, Resolver, Selector};
+use crate::server::tls::Identity;
 use crate::zone::{Data, Name, Record, file, rtype};
 
 /// All that the files say, and what is wrong with them.
@@ -23,6 +25,8 @@ pub struct Loaded {
     pub parts: Option<Parts>,
     /// What was read, folders too, as it was then.
     pub files: Files,
+    /// Who the admin API is over TLS.
+    pub identity: Option<Identity>,
 }
 
 /// What a generation is built of.
@@ -96,6 +100,7 @@ fn finish(loaded: &mut Loaded, config: Config, last: Option<&Atlas>) {
         return;
     };
     let latency = super::latency::read(&config, &atlas.world, sources, found);
+    let identity = tls::read(&config.admin, found);
     if found.errors() == 0 {
         unanswerable(&config, &atlas.databases, found);
     }
@@ -107,6 +112,7 @@ fn finish(loaded: &mut Loaded, config: Config, last: Option<&Atlas>) {
             latency,
             audience: Audience::default(),
             files: Files::default(),
+            identity,
         });
     }
 }

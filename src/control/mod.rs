@@ -2,6 +2,7 @@
 
 mod atlas;
 mod audience;
+mod audit;
 mod build;
 mod collect;
 mod expiry;
@@ -26,12 +27,14 @@ mod sockets;
 mod states;
 mod takeover;
 mod tell;
+mod tls;
 mod warn;
 mod watch;
 mod whatif;
 
 pub use atlas::Atlas;
 pub use audience::Audience;
+pub use audit::Audit;
 pub use build::{Generation, build, cities, rebuild, rebuild_aside};
 pub use handle::Handle;
 pub use history::Entry;

@@ -7,6 +7,7 @@ mod mmsg;
 mod streak;
 mod stream;
 pub mod tcp;
+pub mod tls;
 pub mod udp;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,0 +1,43 @@
+//! Who made the server act, from where, and what came of it: a line in the log, and an event.
+
+use super::history::Entry;
+use super::run::Handle;
+
+/// An action that somebody asked for.
+#[derive(Clone, Debug)]
+pub struct Audit {
+    /// Who.
+    pub who: String,
+    /// From where: an address, or the user at the other end of the control socket.
+    pub from: String,
+    /// What was to be done: the last part of the page's path.
+    pub action: String,
+    /// The request's body, on one line.
+    pub body: String,
+}
+
+impl Handle {
+    /// Writes down how an action has ended: why it was refused, or that it was done.
+    pub fn audit(&self, audit: &Audit, refused: Option<&str>) {
+        let Audit {
+            who,
+            from,
+            action,
+            body,
+        } = audit;
+        let first = refused.map(|why| why.lines().next().unwrap_or_default());
+        let result = first.map_or_else(|| "done".to_owned(), |why| format!("refused: {why}"));
+        tracing::info!("admin: {who} ({from}): {action} {body}: {result}");
+        let to = if refused.is_some() { "refused" } else { "done" };
+        let why = first.map(|why| format!("{why}: ")).unwrap_or_default();
+        self.remember(Entry {
+            at: self.now().as_secs(),
+            node: "*".into(),
+            address: None,
+            from: action.clone(),
+            to: to.into(),
+            why: format!("{why}{body}, from {from}"),
+            who: Some(who.clone()),
+        });
+    }
+}
