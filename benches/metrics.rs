@@ -45,13 +45,15 @@ fn main() {
     std::thread::spawn(move || nodes.incoming().for_each(drop));
     let loaded = control::load(&config);
     let parts = loaded.parts.expect("the configuration is good");
-    let socket = parts.config.server.control.clone();
+    let (socket, asked) = (
+        parts.config.server.control.clone(),
+        parts.config.admin.clone(),
+    );
     let running = control::start(&config, parts, None).unwrap();
-    let serving =
-        running
-            .runtime()
-            .block_on(admin::serve(&socket, running.handle().clone(), false));
-    running.runtime().spawn(serving.unwrap());
+    {
+        let _inside = running.runtime().enter();
+        admin::serve(&socket, (&asked, None), running.handle(), false).unwrap();
+    }
 
     let mut took: Vec<Duration> = (0..SCRAPES).map(|_| scrape(&socket).0).collect();
     took.sort();

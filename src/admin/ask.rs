@@ -83,7 +83,7 @@ async fn send<T: DeserializeOwned>(
         let words = error.as_ref().and_then(|e| e["error"].as_str());
         let words = words.map_or_else(|| format!("status {status}"), str::to_owned);
         return Err(match status {
-            422 => AskError::Files(words),
+            424 => AskError::Files(words),
             _ => AskError::Refused(words),
         });
     }

@@ -20,8 +20,8 @@ use crate::control::{Entry, Handle};
 use crate::snapshot::Snapshot;
 use crate::zone::Name;
 
-/// Pages that are told at one time.
-const STREAMS: usize = 64;
+/// Pages that are told at one time: half of the connections that there may be.
+const STREAMS: usize = 32;
 /// Messages that a page may be behind; beyond that it is dropped, and asks anew.
 const BEHIND: usize = 16;
 /// How often somebody looks at what has changed.

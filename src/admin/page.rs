@@ -8,61 +8,43 @@
 
 use std::sync::{Arc, LazyLock};
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{MethodRouter, get};
 use serde::Deserialize;
 
 use super::events::Feed;
 use super::refuse;
 use super::regions::Regions;
-use crate::control::Handle;
 
 /// The page with the outlines of the world in it, so that the first thing painted has them.
-static PAGE: LazyLock<String> = LazyLock::new(|| {
+pub(super) static PAGE: LazyLock<String> = LazyLock::new(|| {
     include_str!("page/page.html")
         .replace("{land}", include_str!("page/land.path"))
         .replace("{borders}", include_str!("page/borders.path"))
 });
-const STYLE: &str = include_str!("page/page.css");
-const ICON: &str = include_str!("page/icon.svg");
+pub(super) const STYLE: &str = include_str!("page/page.css");
+pub(super) const ICON: &str = include_str!("page/icon.svg");
 /// The script, and the modules that it is made of.
-const SCRIPTS: [(&str, &str); 4] = [
-    ("/page.js", include_str!("page/page.js")),
-    ("/ask.js", include_str!("page/ask.js")),
-    ("/map.js", include_str!("page/map.js")),
-    ("/nodes.js", include_str!("page/nodes.js")),
-];
+pub(super) const PAGE_JS: &str = include_str!("page/page.js");
+pub(super) const ASK_JS: &str = include_str!("page/ask.js");
+pub(super) const MAP_JS: &str = include_str!("page/map.js");
+pub(super) const NODES_JS: &str = include_str!("page/nodes.js");
 
-/// The page and what it asks.
-pub(super) fn router(handle: Handle) -> Router {
-    let feed = Feed::new(handle.clone());
-    tokio::spawn(feed.clone().look_again());
-    let file = |kind: &'static str, text: &'static str| {
-        get(move || async move { ([(header::CONTENT_TYPE, kind)], text) })
-    };
-    let script = |router: Router, (path, text): (&str, &'static str)| {
-        router.route(path, file("text/javascript; charset=utf-8", text))
-    };
-    let scripts = SCRIPTS.into_iter().fold(Router::new(), script);
-    Router::new()
-        .route("/v1/events", get(events))
-        .with_state(feed)
-        .merge(
-            Router::new()
-                .route("/v1/regions", get(regions))
-                .with_state(Arc::new(Regions::new(handle))),
-        )
-        .route("/", file("text/html; charset=utf-8", &PAGE))
-        .route("/page.css", file("text/css; charset=utf-8", STYLE))
-        .route("/icon.svg", file("image/svg+xml", ICON))
-        .merge(scripts)
+pub(super) const HTML: &str = "text/html; charset=utf-8";
+pub(super) const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// A file of the page.
+pub(super) fn file<S: Clone + Send + Sync + 'static>(
+    kind: &'static str,
+    text: &'static str,
+) -> MethodRouter<S> {
+    get(move || async move { ([(header::CONTENT_TYPE, kind)], text) })
 }
 
-async fn events(State(feed): State<Feed>) -> Response {
+pub(super) async fn events(State(feed): State<Feed>) -> Response {
     match feed.stream().await {
         Some(body) => {
             // A proxy that gathers what it is sent would hold it back.
@@ -80,12 +62,12 @@ async fn events(State(feed): State<Feed>) -> Response {
 }
 
 #[derive(Deserialize)]
-struct Asked {
+pub(super) struct Asked {
     pool: String,
     family: u8,
 }
 
-async fn regions(
+pub(super) async fn regions(
     State(regions): State<Arc<Regions>>,
     asked: Result<Query<Asked>, axum::extract::rejection::QueryRejection>,
 ) -> Response {
@@ -119,11 +101,15 @@ mod tests {
 
     #[test]
     fn the_page_is_small_whole_and_asks_nobody_else() {
-        let scripts = SCRIPTS.iter().map(|(_, text)| *text);
-        let files: Vec<&str> = [PAGE.as_str(), STYLE, ICON]
-            .into_iter()
-            .chain(scripts)
-            .collect();
+        let files = [
+            PAGE.as_str(),
+            STYLE,
+            ICON,
+            PAGE_JS,
+            ASK_JS,
+            MAP_JS,
+            NODES_JS,
+        ];
         let octets: usize = files.iter().map(|f| f.len()).sum();
         assert!(octets < 400 * 1024, "{octets} octets");
         assert!(!PAGE.contains("{land}") && !PAGE.contains("{borders}"));

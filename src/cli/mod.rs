@@ -20,6 +20,7 @@ mod serve;
 mod status;
 mod systemd;
 mod table;
+mod token;
 mod upgrade;
 mod whatif;
 
@@ -73,6 +74,8 @@ enum Verb {
     Force(order::Force),
     /// Show what happened to nodes, and why
     History(history::History),
+    /// Make a token for the admin API over TCP
+    Token(token::TokenVerb),
     /// Write a first configuration, and say how to have the parent zone delegate to it
     Init(init::Init),
     /// Print what makes a shell complete the words of this command
@@ -115,6 +118,7 @@ pub fn run() -> ExitCode {
         Verb::Whatif(verb) => verb.run(config),
         Verb::Force(verb) => verb.run(config),
         Verb::History(verb) => verb.run(config),
+        Verb::Token(verb) => verb.run(),
         Verb::Init(verb) => verb.run(config),
         Verb::Completions(verb) => verb.run(),
         Verb::Man(verb) => verb.run(),

@@ -78,7 +78,11 @@ pub(super) fn up(path: &Path, parts: Parts, mut taken: Option<Taken>) -> Result<
             "no GeoIP database is configured: using the small one that ships with nearmost (IP Geolocation by DB-IP, https://db-ip.com)"
         );
     }
-    let control = parts.config.server.control.clone();
+    let (control, asked) = (
+        parts.config.server.control.clone(),
+        parts.config.admin.clone(),
+    );
+    let identity = parts.identity.clone();
     // Found out before anybody is answered: that server keeps answering, and keeps its socket.
     if taken.is_none() && UnixStream::connect(&control).is_ok() {
         let control = control.display();
@@ -87,18 +91,15 @@ pub(super) fn up(path: &Path, parts: Parts, mut taken: Option<Taken>) -> Result<
         )));
     }
     let running = start(path, parts, taken.as_mut()).map_err(|e| Stop::no(e.to_string()))?;
-    let serving = running.runtime().block_on(admin::serve(
-        &control,
-        running.handle().clone(),
-        taken.is_some(),
-    ));
-    let serving =
-        serving.map_err(|e| Stop::no(format!("cannot listen on {}: {e}", control.display())))?;
-    running.runtime().spawn(async move {
-        if let Err(error) = serving.await {
-            tracing::error!("the control socket has failed: {error}");
-        }
-    });
+    let addresses = {
+        let _inside = running.runtime().enter();
+        let who = (&asked, identity.as_ref());
+        admin::serve(&control, who, running.handle(), taken.is_some()).map_err(Stop::no)?
+    };
+    let scheme = if asked.tls.is_some() { "https" } else { "http" };
+    for address in addresses {
+        tracing::info!("the admin API is on {scheme}://{address}");
+    }
     for address in running.handle().listen() {
         tracing::info!(
             "answering on {address}, UDP and TCP; control socket {}",

@@ -4,8 +4,8 @@
 //! has a file of its own here that says which keys it has, what they mean and what they are by default. All errors of
 //! all files are told in one go.
 
-mod differences;
 mod admin;
+mod differences;
 mod document;
 mod expect;
 mod files;
@@ -47,9 +47,9 @@ use crate::health::Probe;
 use crate::policy::{Node, Pool};
 use crate::zone::Name;
 
+pub use admin::{Admin, AdminTls, Role, Token};
 pub use differences::{Difference, Key, differences};
 pub use files::Extra;
-pub use admin::{Admin, AdminTls, Role, Token};
 pub(crate) use files::name_problem;
 pub use health::{Canary, Health};
 pub use latency::read_latency;

@@ -1,7 +1,7 @@
 //! Who made the server act, from where, and what came of it: a line in the log, and an event.
 
+use super::handle::Handle;
 use super::history::Entry;
-use super::run::Handle;
 
 /// An action that somebody asked for.
 #[derive(Clone, Debug)]

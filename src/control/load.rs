@@ -25,8 +25,6 @@ pub struct Loaded {
     pub parts: Option<Parts>,
     /// What was read, folders too, as it was then.
     pub files: Files,
-    /// Who the admin API is over TLS.
-    pub identity: Option<Identity>,
 }
 
 /// What a generation is built of.
@@ -44,6 +42,8 @@ pub struct Parts {
     pub audience: Audience,
     /// What all this was read from.
     pub files: Files,
+    /// Who the admin API is over TLS.
+    pub identity: Option<Identity>,
 }
 
 impl Parts {

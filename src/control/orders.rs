@@ -69,7 +69,8 @@ pub struct Wanted {
     pub state: Option<String>,
     /// The reason.
     pub why: String,
-    /// Who wants it.
+    /// Who wants it; over TCP it is the token's owner, whatever stands here.
+    #[serde(default)]
     pub who: String,
     /// When it is to end by itself, seconds since 1970.
     pub until: Option<u64>,

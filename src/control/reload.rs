@@ -96,6 +96,18 @@ impl std::error::Error for NotReloaded {}
 
 /// Keys that are settled at the start: sockets, threads and folders.
 const SETTLED: &[(&str, &[&str])] = &[
+    (
+        "admin",
+        &[
+            "mode",
+            "group",
+            "listen",
+            "cert",
+            "key",
+            "client_ca",
+            "plain",
+        ],
+    ),
     ("server", &["listen", "workers", "state", "control"]),
     (
         "limits",

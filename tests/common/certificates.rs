@@ -26,6 +26,14 @@ impl Authority {
         }
     }
 
+    /// A certificate for `names` and its key, PEM.
+    pub fn pair(&self, names: &[&str]) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let params = params(names, (2090, 12, 31));
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        (certificate.pem(), key.serialize_pem())
+    }
+
     /// TLS of a server with a certificate for `names`, good until the end of `year`.
     pub fn server(&self, names: &[&str], year: i32) -> Arc<ServerConfig> {
         self.server_until(names, (year, 12, 31))

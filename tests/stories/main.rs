@@ -20,6 +20,7 @@ mod program;
 mod question;
 mod world;
 
+mod admin;
 mod check;
 mod dashboard;
 mod demo;

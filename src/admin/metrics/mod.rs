@@ -11,12 +11,10 @@ mod server;
 use std::fmt;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::encoding::text::encode;
@@ -26,16 +24,23 @@ use page::{Page, classic};
 
 use crate::control::Handle;
 
-/// The route, for who is asked by Prometheus.
-pub(super) fn router<S: Clone + Send + Sync + 'static>(handle: Handle) -> Router<S> {
-    let mut registry = Registry::default();
-    registry.register_collector(Box::new(Everything(handle)));
-    Router::new()
-        .route("/metrics", get(metrics))
-        .with_state(Arc::new(registry))
+/// All that can be told.
+#[derive(Clone)]
+pub(super) struct Metrics(Arc<Registry>);
+
+impl Metrics {
+    pub(super) fn new(handle: Handle) -> Self {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Everything(handle)));
+        Self(Arc::new(registry))
+    }
 }
 
-async fn metrics(State(registry): State<Arc<Registry>>, headers: HeaderMap) -> Response {
+/// The page.
+pub(super) async fn metrics(
+    State(Metrics(registry)): State<Metrics>,
+    headers: HeaderMap,
+) -> Response {
     let accepted = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
     let open = accepted.is_some_and(|accept| accept.contains("application/openmetrics-text"));
     // Where it delays no connection: thousands of nodes are thousands of lines.

@@ -1,0 +1,203 @@
+//! The sockets of the admin API, and the connections on them: how many, and how long they may take.
+
+use std::fs::{File, Permissions};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt, chown};
+use std::os::unix::net as unix;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use nix::unistd::Group;
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt;
+
+use super::guard::Peer;
+use crate::config::Admin;
+use crate::server::tls::Identity;
+
+/// Connections at one time: so many of the control socket, and so many of all of TCP, so that strangers keep no operator out. More wait.
+const CONNECTIONS: usize = 64;
+/// For a TLS handshake, and for the head of a request; a connection that waits for its next request ends after as long.
+const HEAD: Duration = Duration::from_secs(10);
+/// What is sent must be taken within this time.
+const TAKEN: Duration = Duration::from_secs(30);
+/// Octets of a request's head, and how many lines.
+const HEAD_OCTETS: usize = 16 << 10;
+const HEAD_LINES: usize = 64;
+/// Connections that the system keeps waiting.
+const BACKLOG: i32 = 64;
+/// After the system could give no connection.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Listens on an address. IPv6 is IPv6 alone, as the other sockets are.
+pub(super) fn tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let kind = Type::STREAM.nonblocking().cloexec();
+    let socket = Socket::new(Domain::for_address(address), kind, None)?;
+    socket.set_reuse_address(true)?;
+    // A process that takes over listens while the one before still does.
+    socket.set_reuse_port(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Makes the control socket, `instead` of another server that has it or not. Nobody else can open it before it has its group and its mode.
+pub(super) fn control(path: &Path, admin: &Admin, instead: bool) -> io::Result<UnixListener> {
+    if !instead && unix::UnixStream::connect(path).is_ok() {
+        return Err(io::Error::new(
+            io::ErrorKind::AddrInUse,
+            "another server answers on it",
+        ));
+    }
+    match std::fs::symlink_metadata(path) {
+        Ok(meta) if !meta.file_type().is_socket() => {
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "there is a file that is no socket",
+            ));
+        }
+        // A server that was killed left it behind.
+        Ok(_) => std::fs::remove_file(path)?,
+        Err(_) => {}
+    }
+    let group = admin.group.as_deref().map(group).transpose()?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)?;
+    // The socket's own mode is what its file is made with.
+    let socket = File::from(OwnedFd::from(socket));
+    socket.set_permissions(Permissions::from_mode(0o600))?;
+    let socket = Socket::from(OwnedFd::from(socket));
+    socket.bind(&SockAddr::unix(path)?)?;
+    if group.is_some() {
+        chown(path, None, group)?;
+    }
+    std::fs::set_permissions(path, Permissions::from_mode(admin.mode))?;
+    socket.listen(BACKLOG)?;
+    UnixListener::from_std(unix::UnixListener::from(OwnedFd::from(socket)))
+}
+
+fn group(name: &str) -> io::Result<u32> {
+    if let Ok(number) = name.parse() {
+        return Ok(number);
+    }
+    let unknown = || io::Error::new(io::ErrorKind::NotFound, format!("there is no group {name}"));
+    let group = Group::from_name(name)?.ok_or_else(unknown)?;
+    Ok(group.gid.as_raw())
+}
+
+/// Answers on the control socket, for ever.
+pub(super) async fn serve_control(listener: UnixListener, router: Router) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let Some(permit) = permit(&room).await else {
+            return;
+        };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let peer = Peer::Local(user(&stream));
+                tokio::spawn(talk(stream, peer, router.clone(), permit));
+            }
+            Err(error) => failed(&error).await,
+        }
+    }
+}
+
+/// The user at the other end (SO_PEERCRED).
+fn user(stream: &UnixStream) -> Option<u32> {
+    stream.peer_cred().ok().map(|cred| cred.uid())
+}
+
+/// Answers over TCP, for ever; with TLS if there is an identity. All listeners share `room`.
+pub(super) async fn serve_tcp(
+    listener: TcpListener,
+    identity: Option<Identity>,
+    router: Router,
+    room: Arc<Semaphore>,
+) {
+    loop {
+        let Some(permit) = permit(&room).await else {
+            return;
+        };
+        match listener.accept().await {
+            Ok((stream, address)) => {
+                let (identity, router) = (identity.clone(), router.clone());
+                tokio::spawn(async move {
+                    let _ = greet(stream, address, identity, router, permit).await;
+                });
+            }
+            Err(error) => failed(&error).await,
+        }
+    }
+}
+
+/// Room for the connections of all listeners over TCP.
+pub(super) fn room() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(CONNECTIONS))
+}
+
+async fn permit(room: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    Arc::clone(room).acquire_owned().await.ok()
+}
+
+async fn failed(error: &io::Error) {
+    tracing::debug!("admin: no connection: {error}");
+    tokio::time::sleep(PAUSE).await;
+}
+
+async fn greet(
+    stream: TcpStream,
+    address: SocketAddr,
+    identity: Option<Identity>,
+    router: Router,
+    permit: OwnedSemaphorePermit,
+) -> io::Result<()> {
+    // Who takes nothing of what is sent, or is gone, is told by the system.
+    SockRef::from(&stream).set_tcp_user_timeout(Some(TAKEN))?;
+    stream.set_nodelay(true)?;
+    let Some(identity) = identity else {
+        let plain = true;
+        talk(stream, Peer::Remote { address, plain }, router, permit).await;
+        return Ok(());
+    };
+    let acceptor = TlsAcceptor::from(identity.config());
+    let stream = timeout(HEAD, acceptor.accept(stream)).await??;
+    let plain = false;
+    talk(stream, Peer::Remote { address, plain }, router, permit).await;
+    Ok(())
+}
+
+/// Answers all requests of a connection.
+async fn talk(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    peer: Peer,
+    router: Router,
+    _permit: OwnedSemaphorePermit,
+) {
+    let answer = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        router.clone().oneshot(request)
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(HEAD_OCTETS)
+        .max_headers(HEAD_LINES)
+        .serve_connection(TokioIo::new(stream), answer);
+    // Whoever is at the other end knows how it has ended.
+    let _ = connection.await;
+}
