@@ -168,6 +168,8 @@ fn successor(handle: &Handle, program: Option<&Path>) {
         .arg("-c")
         .arg(handle.config())
         .args(["serve", "--take-over"])
+        // It names this process alone (sd_watchdog_enabled(3)): the other would stay silent, and be killed for that.
+        .env_remove("WATCHDOG_PID")
         .stdin(Stdio::null())
         .spawn();
     let mut child = match started {

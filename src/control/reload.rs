@@ -94,7 +94,7 @@ impl fmt::Display for NotReloaded {
 
 impl std::error::Error for NotReloaded {}
 
-/// Keys that are settled at the start: sockets, threads and folders.
+/// Keys that are settled at the start: sockets, threads, folders and the log.
 const SETTLED: &[(&str, &[&str])] = &[
     (
         "admin",
@@ -108,7 +108,10 @@ const SETTLED: &[(&str, &[&str])] = &[
             "plain",
         ],
     ),
-    ("server", &["listen", "workers", "state", "control"]),
+    (
+        "server",
+        &["listen", "workers", "state", "control", "log", "log_level"],
+    ),
     (
         "limits",
         &["tcp_connections", "tcp_per_client", "tcp_idle", "tcp_total"],
@@ -341,6 +344,11 @@ fn settled(tables: &[Difference]) -> Vec<String> {
             let [from, to] = [&key.from, &key.to].map(|v| v.as_deref().unwrap_or("not set"));
             out.push(format!("[{name}] {} is {from}, and would be {to}", key.key));
         }
+    }
+    // Who may ask is settled too, for now.
+    let whole = |t: &&Difference| t.table.starts_with("admin") && t.table != "admin";
+    for table in tables.iter().filter(whole) {
+        out.push(format!("[{}] would be {}", table.table, table.what));
     }
     out
 }
