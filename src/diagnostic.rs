@@ -203,22 +203,34 @@ impl Diagnostics {
     /// `colour` paints for a terminal. Beyond 100 findings only their number is told, errors first.
     #[must_use]
     pub fn render(&self, sources: &Sources, colour: bool) -> String {
-        let mut out = String::new();
+        self.shown(sources, colour).concat()
+    }
+
+    /// As [`Self::render`], a text for each.
+    #[must_use]
+    pub fn render_each(&self, sources: &Sources) -> Vec<String> {
+        let all = self.shown(sources, false).into_iter();
+        all.map(|text| text.trim_end().to_owned()).collect()
+    }
+
+    fn shown(&self, sources: &Sources, colour: bool) -> Vec<String> {
         let mut shown: Vec<&Diagnostic> = self.list.iter().collect();
         if shown.len() > SHOWN {
             shown.sort_by_key(|d| d.severity != Severity::Error);
         }
-        for d in shown.iter().take(SHOWN) {
-            render_one(&mut out, d, sources, colour);
+        let more = shown.len().saturating_sub(SHOWN);
+        let shown = shown.into_iter().take(SHOWN);
+        let mut all: Vec<String> = shown.map(|d| render_one(d, sources, colour)).collect();
+        if more > 0 {
+            all.push(format!("… and {more} more\n"));
         }
-        if shown.len() > SHOWN {
-            let _ = writeln!(out, "… and {} more", shown.len() - SHOWN);
-        }
-        out
+        all
     }
 }
 
-fn render_one(out: &mut String, d: &Diagnostic, sources: &Sources, colour: bool) {
+fn render_one(d: &Diagnostic, sources: &Sources, colour: bool) -> String {
+    let mut text = String::new();
+    let out = &mut text;
     let (word, paint) = match d.severity {
         Severity::Error => ("error", "\x1b[1;31m"),
         Severity::Warning => ("warning", "\x1b[1;33m"),
@@ -246,6 +258,7 @@ fn render_one(out: &mut String, d: &Diagnostic, sources: &Sources, colour: bool)
             }
         }
     }
+    text
 }
 
 /// The widest piece of a line that is shown: lines of a zone file can be 64 KiB long.

@@ -54,6 +54,9 @@ fn text(done: &Reloaded) -> String {
     for database in &done.databases {
         out += &format!("  places from {database}\n");
     }
+    if done.certificate {
+        out += "  the admin API shows another certificate\n";
+    }
     out + &moves(&done.moves)
 }
 

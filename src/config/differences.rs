@@ -1,6 +1,6 @@
 //! What differs between two configurations, table by table and key by key, as the operator writes them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -63,18 +63,13 @@ impl Table<'_> {
     }
 
     fn changed(&self, old: &Self) -> Difference {
-        let all: BTreeMap<&str, ()> = old
-            .keys
-            .keys()
-            .chain(self.keys.keys())
-            .map(|key| (*key, ()))
-            .collect();
+        let all: BTreeSet<&str> = old.keys.keys().chain(self.keys.keys()).copied().collect();
         let key = |key: &str| Key {
             key: key.into(),
             from: old.keys.get(key).cloned(),
             to: self.keys.get(key).cloned(),
         };
-        let keys = all.into_keys().map(key);
+        let keys = all.into_iter().map(key);
         Difference {
             table: self.name.clone(),
             what: "changed".into(),

@@ -17,21 +17,17 @@ pub struct Atlas {
     pub world: Arc<World>,
     /// The databases, the first on top.
     pub databases: Arc<[About]>,
-    sources: Arc<[Source]>,
+    /// Their files; the database that ships with nearmost, which would be the last, has none.
+    files: Arc<[Opened]>,
     overrides: Vec<Override>,
 }
 
-/// A database that was opened.
-#[derive(Clone, Debug)]
-struct Source {
-    /// Its file, and what that was; none: the database that ships with nearmost.
-    file: Option<(PathBuf, Option<Stamp>)>,
-    ranges: usize,
-}
+/// A file, and what it was when it was opened.
+type Opened = (PathBuf, Option<Stamp>);
 
 /// What tells one content of a file from another without reading it: device, inode, octets, time of change. A file that is renamed
 /// into its place has another inode, one that is written in place another time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp(u64, u64, u64, i64, i64);
 
 impl Stamp {
@@ -61,15 +57,15 @@ impl Atlas {
     ) -> Option<Self> {
         let listed = &config.geo.databases;
         // Before it is read: a file that changes meanwhile is another one next time.
-        let stamped: Vec<_> = listed
-            .iter()
-            .map(|(path, _)| (path, Stamp::of(path)))
+        let files = listed.iter();
+        let files: Vec<Opened> = files
+            .map(|(path, _)| (path.clone(), Stamp::of(path)))
             .collect();
-        if let Some(last) = last.filter(|last| last.is_of(&stamped, &config.geo.overrides)) {
+        if let Some(last) = last.filter(|last| last.is_of(&files, &config.geo.overrides)) {
             return Some(last.clone());
         }
-        let (mut opened, mut sources) = (Vec::new(), Vec::new());
-        for ((path, stamp), (_, span)) in stamped.into_iter().zip(listed) {
+        let mut opened = Vec::new();
+        for (path, span) in listed {
             let database = match Database::open(path) {
                 Ok(database) => database,
                 Err(error) => {
@@ -77,26 +73,15 @@ impl Atlas {
                     continue;
                 }
             };
-            let source = Source {
-                file: Some((path.clone(), stamp)),
-                ranges: database.about().ranges,
-            };
             if let Some(last) = last {
-                last.shrunk(&source, *span, found);
+                last.shrunk(path, database.about().ranges, *span, found);
             }
-            sources.push(source);
             opened.push(database);
         }
         // Where one could not be opened there is an error anyway.
         if opened.len() == listed.len() && !opened.iter().any(|d| d.about().knows_places) {
             match Database::shipped() {
-                Ok(database) => {
-                    sources.push(Source {
-                        file: None,
-                        ranges: database.about().ranges,
-                    });
-                    opened.push(database);
-                }
+                Ok(database) => opened.push(database),
                 Err(error) => {
                     found.error(None, error.to_string());
                 }
@@ -106,29 +91,29 @@ impl Atlas {
         (opened.len() >= listed.len()).then(|| Self {
             world: Arc::new(World::build(&opened, &overrides)),
             databases: opened.iter().map(|d| d.about().clone()).collect(),
-            sources: sources.into(),
+            files: files.into(),
             overrides,
         })
     }
 
-    fn is_of(&self, files: &[(&PathBuf, Option<Stamp>)], overrides: &[Override]) -> bool {
-        let own = self.sources.iter().filter_map(|s| s.file.as_ref());
-        let own = own.map(|(path, stamp)| (path, *stamp));
+    fn is_of(&self, files: &[Opened], overrides: &[Override]) -> bool {
         self.overrides == overrides
-            && own.eq(files.iter().copied())
+            && *self.files == *files
             && files.iter().all(|(_, stamp)| stamp.is_some())
     }
 
     /// An error where a file has become much smaller.
-    fn shrunk(&self, source: &Source, span: Span, found: &mut Diagnostics) {
-        let path = |s: &Source| s.file.as_ref().map(|f| f.0.clone());
-        let before = self.sources.iter().find(|s| path(s) == path(source));
-        let Some(before) = before.filter(|b| source.ranges * LEAST.1 < b.ranges * LEAST.0) else {
+    fn shrunk(&self, path: &Path, ranges: usize, span: Span, found: &mut Diagnostics) {
+        let mut known = self.files.iter().zip(&*self.databases);
+        let Some((_, before)) = known.find(|((file, _), _)| file == path) else {
             return;
         };
+        if ranges * LEAST.1 >= before.ranges * LEAST.0 {
+            return;
+        }
         let message = format!(
-            "it tells {} ranges of addresses apart, the file in use {}: less than half",
-            source.ranges, before.ranges
+            "it tells {ranges} ranges of addresses apart, the file in use {}: less than half",
+            before.ranges
         );
         found
             .error(span, message)

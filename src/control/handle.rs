@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::runtime;
 use tokio::sync::{Notify, mpsc};
 
+use super::access::Access;
 use super::audience::{self, Audience};
 use super::expiry::{self, Expiries};
 use super::history::{Entry, History};
@@ -51,6 +52,7 @@ pub(super) struct Shared {
     /// Held by whoever builds a generation.
     pub(super) basis: Mutex<Basis>,
     pub(super) last_reload: Mutex<Option<LastReload>>,
+    pub(super) access: Mutex<Access>,
     /// The runtime of probes and of names.
     pub(super) probing: runtime::Handle,
     /// Held by whoever writes states.

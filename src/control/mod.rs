@@ -1,11 +1,13 @@
 //! Keeps the running server true to its files: builds generations, runs probers, publishes what they find.
 
+mod access;
 mod atlas;
 mod audience;
 mod audit;
 mod build;
 mod collect;
 mod expiry;
+mod forecast;
 mod guard;
 mod handle;
 mod history;
@@ -32,6 +34,7 @@ mod warn;
 mod watch;
 mod whatif;
 
+pub use access::Access;
 pub use atlas::Atlas;
 pub use audience::Audience;
 pub use audit::Audit;

@@ -12,20 +12,21 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::access::Access;
 use super::build::{Generation, aside, rebuild};
 use super::handle::Handle;
 use super::history::Entry;
 use super::hosts;
 use super::load::{Loaded, Parts, load_after};
-use super::moves::{Moves, moves};
+use super::moves::Moves;
 use super::names::{ZoneChange, zone_changes};
 use super::watch::Files;
 use crate::config::{Difference, ZoneSource, differences};
-use crate::health::{Board, Forced, Order};
+use crate::health::Board;
+use crate::policy::Node;
 use crate::snapshot::Snapshot;
 
 /// What the current generation was built of.
@@ -65,6 +66,8 @@ pub struct Reloaded {
     pub zones: Vec<ZoneChange>,
     /// The GeoIP databases, if they are others.
     pub databases: Vec<String>,
+    /// Whether the admin API shows another certificate.
+    pub certificate: bool,
     /// Whose clients are sent elsewhere, as things stand.
     pub moves: Vec<Moves>,
 }
@@ -96,18 +99,7 @@ impl std::error::Error for NotReloaded {}
 
 /// Keys that are settled at the start: sockets, threads, folders and the log.
 const SETTLED: &[(&str, &[&str])] = &[
-    (
-        "admin",
-        &[
-            "mode",
-            "group",
-            "listen",
-            "cert",
-            "key",
-            "client_ca",
-            "plain",
-        ],
-    ),
+    ("admin", &["mode", "group", "listen"]),
     (
         "server",
         &["listen", "workers", "state", "control", "log", "log_level"],
@@ -184,9 +176,11 @@ impl Handle {
         if !dry_run {
             basis.files = files;
         }
-        let told = found.render(&sources, false);
+        let Some(mut parts) = parts else {
+            return Err(NotReloaded::Files(found.render(&sources, false)));
+        };
+        let warnings = found.render_each(&sources);
         drop(sources);
-        let mut parts = parts.ok_or_else(|| NotReloaded::Files(told.clone()))?;
         let tables = differences(&basis.parts.config, &parts.config);
         let settled = settled(&tables);
         if !settled.is_empty() {
@@ -200,8 +194,7 @@ impl Handle {
         let mut done = self.compared(&basis, &parts, &last, &mut generation);
         done.tables = tables;
         done.took = self.now().saturating_sub(started).as_secs_f64();
-        let warnings = told.trim_end().split("\n\n").filter(|w| !w.is_empty());
-        done.warnings.splice(0..0, warnings.map(str::to_owned));
+        done.warnings.splice(0..0, warnings);
         if dry_run {
             done.dry_run = true;
             return Ok(done);
@@ -213,6 +206,7 @@ impl Handle {
         done.generation += 1;
         parts.let_go(named.is_empty());
         self.take_hosts(named);
+        self.set_access(Access::of(&parts));
         basis.parts = Arc::new(parts);
         Ok(done)
     }
@@ -245,17 +239,13 @@ impl Handle {
                 z.zone
             )
         });
-        let before = last.table.load();
-        let after = {
-            let board = self.board();
-            next.board.go_on(&board);
-            believe_new(&mut next.board, last);
-            next.snapshot.judge(next.board.table(self.now()))
-        };
-        let mut moves = moves((last, &before), (&next.snapshot, &after), &parts.audience);
+        let nothing = |_: &mut Board, _: &[Node]| Ok(());
+        let moves = self.forecast(last, next, &parts.audience, nothing);
+        let mut moves = moves.unwrap_or_default();
         moves.retain(|m| m.moved > 1e-6);
         let other = basis.parts.atlas.databases != parts.atlas.databases;
         let databases = parts.atlas.databases.iter().filter(|_| other);
+        let certificate = parts.identity.as_ref();
         Reloaded {
             generation: last.generation,
             dry_run: false,
@@ -264,6 +254,7 @@ impl Handle {
             tables: Vec::new(),
             zones,
             databases: databases.map(ToString::to_string).collect(),
+            certificate: certificate.is_some_and(|c| basis.parts.identity.as_ref() != Some(c)),
             moves,
         }
     }
@@ -300,6 +291,8 @@ impl Reloaded {
             count(self.tables.len(), "table").map(|t| t + " of the configuration"),
             count(names, "name"),
             (!self.databases.is_empty()).then(|| "GeoIP databases".to_owned()),
+            self.certificate
+                .then(|| "the admin API's certificate".to_owned()),
             moved,
         ];
         let parts: Vec<String> = parts.into_iter().flatten().collect();
@@ -307,28 +300,6 @@ impl Reloaded {
             true => "nothing differs".into(),
             false => parts.join(", "),
         }
-    }
-}
-
-/// New nodes are taken to be in service: what a change does is asked, not what it does in its first second.
-pub(super) fn believe_new(board: &mut Board, last: &Snapshot) {
-    let nodes: Vec<String> = board.checks().iter().map(|c| c.node.clone()).collect();
-    for node in nodes {
-        if last.nodes.iter().all(|n| n.name != node) && !board.orders().contains_key(&node) {
-            board.order(&node, Some(assumed(Forced::Up)));
-        }
-    }
-}
-
-/// An order that nobody gave.
-pub(super) fn assumed(forced: Forced) -> Order {
-    Order {
-        forced,
-        why: String::new(),
-        who: String::new(),
-        since: Duration::ZERO,
-        until: None,
-        at_once: true,
     }
 }
 
@@ -344,11 +315,6 @@ fn settled(tables: &[Difference]) -> Vec<String> {
             let [from, to] = [&key.from, &key.to].map(|v| v.as_deref().unwrap_or("not set"));
             out.push(format!("[{name}] {} is {from}, and would be {to}", key.key));
         }
-    }
-    // Who may ask is settled too, for now.
-    let whole = |t: &&Difference| t.table.starts_with("admin") && t.table != "admin";
-    for table in tables.iter().filter(whole) {
-        out.push(format!("[{}] would be {}", table.table, table.what));
     }
     out
 }

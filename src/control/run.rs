@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::runtime::{self, Runtime};
 use tokio::sync::{Notify, mpsc, watch};
 
+use super::access::Access;
 use super::audience::Audience;
 use super::build::{Generation, build};
 use super::collect::collect;
@@ -135,6 +136,7 @@ pub fn start(
         swaps,
         hosts: Mutex::new(hosts),
         other_hosts: Notify::new(),
+        access: Mutex::new(Access::of(&parts)),
         basis: Mutex::new(Basis::new(parts)),
         last_reload: Mutex::default(),
         probing: probing.handle().clone(),

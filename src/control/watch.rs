@@ -29,7 +29,15 @@ impl Files {
             Kind::Http(http) => http.ca.as_ref(),
             _ => None,
         });
-        databases.chain(roots).for_each(|path| files.look_at(path));
+        let tls = config.admin.tls.iter().flat_map(|tls| {
+            let ca = tls.client_ca.as_ref();
+            [Some(&tls.cert), Some(&tls.key), ca].into_iter().flatten()
+        });
+        let tls = tls.map(|(path, _)| path);
+        databases
+            .chain(roots)
+            .chain(tls)
+            .for_each(|path| files.look_at(path));
         files
     }
 

@@ -3,13 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use super::build::rebuild;
+use super::forecast::assumed;
 use super::handle::Handle;
 use super::load::load_after;
 use super::moves::{Moves, moves};
 use super::orders::chosen;
-use super::reload::{NotReloaded, assumed, believe_new};
+use super::reload::NotReloaded;
 use crate::config::Extra;
 use crate::health::{Board, Forced};
+use crate::policy::Node;
 
 /// What is supposed.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -41,14 +43,13 @@ impl Handle {
     /// No such node, or files that are wrong.
     pub fn what_if(&self, supposed: &If) -> Result<Outlook, NotReloaded> {
         let last = self.current().get();
-        let before = last.table.load();
         let audience = self.with_audience(|audience| audience.clone());
         let now = self.now();
         let took = || self.now().saturating_sub(now).as_secs_f64();
         if supposed.files.is_empty() {
             let mut board = self.board().clone();
             suppose(&mut board, supposed, &last.nodes).map_err(NotReloaded::Failed)?;
-            let after = last.judge(board.table(now));
+            let (before, after) = (last.table.load(), last.judge(board.table(now)));
             let moves = moves((&last, &before), (&last, &after), &audience);
             return Ok(Outlook {
                 moves,
@@ -58,29 +59,26 @@ impl Handle {
         }
         let atlas = self.basis().parts.atlas.clone();
         let loaded = load_after(self.config(), &supposed.files, Some(&atlas));
-        let told = loaded.found.render(&loaded.sources, false);
-        let mut parts = loaded
-            .parts
-            .ok_or_else(|| NotReloaded::Files(told.clone()))?;
+        let Some(mut parts) = loaded.parts else {
+            let told = loaded.found.render(&loaded.sources, false);
+            return Err(NotReloaded::Files(told));
+        };
         parts.audience = audience;
         let _ = self.with_hosts(|hosts| hosts.next(&mut parts.config));
         let mut next =
             rebuild(&parts, &last, now).map_err(|errors| NotReloaded::Files(errors.join("\n")))?;
-        next.board.go_on(&self.board());
-        believe_new(&mut next.board, &last);
-        suppose(&mut next.board, supposed, &next.snapshot.nodes).map_err(NotReloaded::Failed)?;
-        let after = next.snapshot.judge(next.board.table(now));
-        let moves = moves((&last, &before), (&next.snapshot, &after), &parts.audience);
-        let warnings = told.trim_end().split("\n\n").filter(|w| !w.is_empty());
+        let moves = self.forecast(&last, &mut next, &parts.audience, |board, nodes| {
+            suppose(board, supposed, nodes)
+        });
         Ok(Outlook {
-            moves,
-            warnings: warnings.map(str::to_owned).collect(),
+            moves: moves.map_err(NotReloaded::Failed)?,
+            warnings: loaded.found.render_each(&loaded.sources),
             took: took(),
         })
     }
 }
 
-fn suppose(board: &mut Board, supposed: &If, nodes: &[crate::policy::Node]) -> Result<(), String> {
+fn suppose(board: &mut Board, supposed: &If, nodes: &[Node]) -> Result<(), String> {
     let names: Vec<&str> = nodes.iter().map(|n| n.name.as_str()).collect();
     for (patterns, forced) in [(&supposed.down, Forced::Down), (&supposed.up, Forced::Up)] {
         for node in chosen(&names, patterns)? {

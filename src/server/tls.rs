@@ -34,7 +34,18 @@ pub enum TlsError {
 
 /// A certificate and its key as they were read, ready to be shown.
 #[derive(Clone, Debug)]
-pub struct Identity(Arc<ServerConfig>);
+pub struct Identity {
+    config: Arc<ServerConfig>,
+    /// Its certificate.
+    shown: CertificateDer<'static>,
+}
+
+/// By what is shown.
+impl PartialEq for Identity {
+    fn eq(&self, other: &Self) -> bool {
+        self.shown == other.shown
+    }
+}
 
 impl Identity {
     /// Reads the files. HTTP/1.1 is what is spoken inside.
@@ -43,6 +54,7 @@ impl Identity {
     /// [`TlsError`]: a file that is not there, or not what it should be.
     pub fn read(files: &Files) -> Result<Self, TlsError> {
         let chain = certificates(&files.cert).map_err(TlsError::Cert)?;
+        let shown = chain[0].clone();
         let key = text(&files.key).and_then(|text| {
             PrivateKeyDer::from_pem_slice(&text)
                 .map_err(|e| format!("{}: no private key: {e}", files.key.display()))
@@ -76,13 +88,14 @@ impl Identity {
             e => TlsError::Key(format!("{}: {e}", files.key.display())),
         })?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self(Arc::new(config)))
+        let config = Arc::new(config);
+        Ok(Self { config, shown })
     }
 
     /// For whoever accepts connections.
     #[must_use]
     pub fn config(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.0)
+        Arc::clone(&self.config)
     }
 }
 
