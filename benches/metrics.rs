@@ -52,7 +52,7 @@ fn main() {
     let running = control::start(&config, parts, None).unwrap();
     {
         let _inside = running.runtime().enter();
-        admin::serve(&socket, (&asked, None), running.handle(), false).unwrap();
+        admin::serve(&socket, &asked, running.handle(), false).unwrap();
     }
 
     let mut took: Vec<Duration> = (0..SCRAPES).map(|_| scrape(&socket).0).collect();

@@ -13,6 +13,13 @@ pub struct Prefix {
 }
 
 impl Prefix {
+    /// Who counts as one of those who connect: an IPv4 address, an IPv6 /64. Within a /64 anybody takes any address; a shorter prefix
+    /// would let neighbours in one data centre close each other's connections.
+    #[must_use]
+    pub fn of_one(source: IpAddr) -> Self {
+        Self::holding(source.to_canonical(), 64)
+    }
+
     /// The block of `len` bits that holds `addr`; `len` is cut to the family's length.
     #[must_use]
     pub fn holding(addr: IpAddr, len: u8) -> Self {

@@ -82,7 +82,8 @@ impl Caller {
                 if !scheme.eq_ignore_ascii_case("bearer") {
                     return None;
                 }
-                let token = token::owner(&served.tokens, shown.trim())?;
+                let access = served.handle.access();
+                let token = token::owner(&access.tokens, shown.trim())?;
                 Some(Self {
                     owner: Some(token.name.clone()),
                     from: address.to_string(),
@@ -160,6 +161,12 @@ pub(super) async fn page(State(gate): State<Gate>, mut request: Request, next: N
     let peer = request.extensions().get::<Peer>().copied();
     let caller = peer.and_then(|peer| Caller::of(peer, request.headers(), &gate.served));
     let Some(caller) = caller else {
+        if let Some(Peer::Remote { address, .. }) = peer {
+            let Served {
+                strangers, handle, ..
+            } = &gate.served;
+            strangers.turned_away(address, handle.now());
+        }
         let mut response = refuse(StatusCode::UNAUTHORIZED, "a valid token is needed");
         let bearer = HeaderValue::from_static("Bearer");
         let headers = response.headers_mut();

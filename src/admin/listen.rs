@@ -19,16 +19,18 @@ use nix::unistd::Group;
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 use super::guard::Peer;
+use super::room::Room;
 use crate::config::Admin;
+use crate::control::Handle;
 use crate::server::tls::Identity;
 
-/// Connections at one time: so many of the control socket, and so many of all of TCP, so that strangers keep no operator out. More wait.
+/// Connections of the control socket at one time; TCP has room of its own, so that strangers keep no operator out. More wait.
 const CONNECTIONS: usize = 64;
 /// For a TLS handshake, and for the head of a request; a connection that waits for its next request ends after as long.
 const HEAD: Duration = Duration::from_secs(10);
@@ -104,13 +106,17 @@ fn group(name: &str) -> io::Result<u32> {
 pub(super) async fn serve_control(listener: UnixListener, router: Router) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
-        let Some(permit) = permit(&room).await else {
+        let Ok(permit) = Arc::clone(&room).acquire_owned().await else {
             return;
         };
         match listener.accept().await {
             Ok((stream, _)) => {
                 let peer = Peer::Local(user(&stream));
-                tokio::spawn(talk(stream, peer, router.clone(), permit));
+                let talk = talk(stream, peer, router.clone());
+                tokio::spawn(async move {
+                    talk.await;
+                    drop(permit);
+                });
             }
             Err(error) => failed(&error).await,
         }
@@ -122,36 +128,27 @@ fn user(stream: &UnixStream) -> Option<u32> {
     stream.peer_cred().ok().map(|cred| cred.uid())
 }
 
-/// Answers over TCP, for ever; with TLS if there is an identity. All listeners share `room`.
-pub(super) async fn serve_tcp(
-    listener: TcpListener,
-    identity: Option<Identity>,
-    router: Router,
-    room: Arc<Semaphore>,
-) {
+/// Answers over TCP, for ever; with TLS where the server has an identity. All listeners share `room`.
+pub(super) async fn serve_tcp(listener: TcpListener, handle: Handle, router: Router, room: Room) {
     loop {
-        let Some(permit) = permit(&room).await else {
+        let Some(free) = room.free().await else {
             return;
         };
         match listener.accept().await {
             Ok((stream, address)) => {
-                let (identity, router) = (identity.clone(), router.clone());
+                let Some(seat) = room.seat(address.ip(), free) else {
+                    tracing::debug!("admin: too many connections from {address}");
+                    continue;
+                };
+                let (identity, router) = (handle.access().identity, router.clone());
                 tokio::spawn(async move {
-                    let _ = greet(stream, address, identity, router, permit).await;
+                    let _ = greet(stream, address, identity, router).await;
+                    drop(seat);
                 });
             }
             Err(error) => failed(&error).await,
         }
     }
-}
-
-/// Room for the connections of all listeners over TCP.
-pub(super) fn room() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(CONNECTIONS))
-}
-
-async fn permit(room: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
-    Arc::clone(room).acquire_owned().await.ok()
 }
 
 async fn failed(error: &io::Error) {
@@ -164,30 +161,24 @@ async fn greet(
     address: SocketAddr,
     identity: Option<Identity>,
     router: Router,
-    permit: OwnedSemaphorePermit,
 ) -> io::Result<()> {
     // Who takes nothing of what is sent, or is gone, is told by the system.
     SockRef::from(&stream).set_tcp_user_timeout(Some(TAKEN))?;
     stream.set_nodelay(true)?;
     let Some(identity) = identity else {
         let plain = true;
-        talk(stream, Peer::Remote { address, plain }, router, permit).await;
+        talk(stream, Peer::Remote { address, plain }, router).await;
         return Ok(());
     };
     let acceptor = TlsAcceptor::from(identity.config());
     let stream = timeout(HEAD, acceptor.accept(stream)).await??;
     let plain = false;
-    talk(stream, Peer::Remote { address, plain }, router, permit).await;
+    talk(stream, Peer::Remote { address, plain }, router).await;
     Ok(())
 }
 
 /// Answers all requests of a connection.
-async fn talk(
-    stream: impl AsyncRead + AsyncWrite + Unpin,
-    peer: Peer,
-    router: Router,
-    _permit: OwnedSemaphorePermit,
-) {
+async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin, peer: Peer, router: Router) {
     let answer = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(peer);
         router.clone().oneshot(request)

@@ -17,8 +17,10 @@ mod metrics;
 mod page;
 mod pages;
 mod regions;
+mod room;
 mod routes;
 mod rows;
+mod strangers;
 mod strips;
 mod token;
 mod view;
@@ -45,22 +47,21 @@ pub use view::{
 use self::routes::Served;
 use crate::config::Admin;
 use crate::control::Handle;
-use crate::server::tls::Identity;
 
-/// Listens on the control socket, `instead` of another server or not, and, as `identity` with TLS, on the addresses of `admin`, and answers there until the runtime ends, in which it is to be called. The
-/// addresses that it answers on.
+/// Listens on the control socket, `instead` of another server or not, and on the addresses of `admin`, and answers there until the
+/// runtime ends, in which it is to be called. The addresses that it answers on.
 ///
 /// # Errors
 /// What cannot be listened on, and why: the path is no socket of ours, another server answers on it, an address is taken.
 pub fn serve(
     control: &Path,
-    (admin, identity): (&Admin, Option<&Identity>),
+    admin: &Admin,
     handle: &Handle,
     instead: bool,
 ) -> Result<Vec<SocketAddr>, String> {
     let cannot =
         |what: &dyn std::fmt::Display, e: io::Error| format!("cannot listen on {what}: {e}");
-    let router = routes::router(Served::of(handle, admin));
+    let router = routes::router(Served::of(handle));
     let mut listeners = Vec::new();
     let mut addresses = Vec::new();
     for address in &admin.listen {
@@ -71,10 +72,10 @@ pub fn serve(
     let socket =
         listen::control(control, admin, instead).map_err(|e| cannot(&control.display(), e))?;
     tokio::spawn(listen::serve_control(socket, router.clone()));
-    let room = listen::room();
+    let room = room::Room::new();
     for listener in listeners {
-        let (identity, router) = (identity.cloned(), router.clone());
-        tokio::spawn(listen::serve_tcp(listener, identity, router, room.clone()));
+        let (handle, router) = (handle.clone(), router.clone());
+        tokio::spawn(listen::serve_tcp(listener, handle, router, room.clone()));
     }
     Ok(addresses)
 }

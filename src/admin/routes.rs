@@ -17,30 +17,32 @@ use super::pages::{
     what_if,
 };
 use super::regions::Regions;
+use super::strangers::Strangers;
 use super::{page as dashboard, refuse, web};
-use crate::config::{Admin, Role, Token};
+use crate::config::Role;
 use crate::control::Handle;
 
 /// What pages may ask for as their state.
 #[derive(Clone)]
 pub(super) struct Served {
     pub(super) handle: Handle,
-    pub(super) tokens: Arc<[Token]>,
+    pub(super) strangers: Strangers,
     feed: Feed,
     regions: Arc<Regions>,
     metrics: Metrics,
 }
 
 impl Served {
-    pub(super) fn of(handle: &Handle, admin: &Admin) -> Self {
+    pub(super) fn of(handle: &Handle) -> Self {
         let feed = Feed::new(handle.clone());
         tokio::spawn(feed.clone().look_again());
+        let strangers = Strangers::default();
         Self {
+            metrics: Metrics::new(handle.clone(), strangers.clone()),
+            strangers,
             handle: handle.clone(),
-            tokens: admin.tokens.clone().into(),
             feed,
             regions: Arc::new(Regions::new(handle.clone())),
-            metrics: Metrics::new(handle.clone()),
         }
     }
 }

@@ -82,7 +82,6 @@ pub(super) fn up(path: &Path, parts: Parts, mut taken: Option<Taken>) -> Result<
         parts.config.server.control.clone(),
         parts.config.admin.clone(),
     );
-    let identity = parts.identity.clone();
     // Found out before anybody is answered: that server keeps answering, and keeps its socket.
     if taken.is_none() && UnixStream::connect(&control).is_ok() {
         let control = control.display();
@@ -93,8 +92,7 @@ pub(super) fn up(path: &Path, parts: Parts, mut taken: Option<Taken>) -> Result<
     let running = start(path, parts, taken.as_mut()).map_err(|e| Stop::no(e.to_string()))?;
     let addresses = {
         let _inside = running.runtime().enter();
-        let who = (&asked, identity.as_ref());
-        admin::serve(&control, who, running.handle(), taken.is_some()).map_err(Stop::no)?
+        admin::serve(&control, &asked, running.handle(), taken.is_some()).map_err(Stop::no)?
     };
     let scheme = if asked.tls.is_some() { "https" } else { "http" };
     for address in addresses {

@@ -240,6 +240,35 @@ fn refuses(at: SocketAddr, reader: &str, operator: &str) {
     }
 }
 
+/// Says something over TLS to who is certified by `authority`, with a certificate and its key of one's own or without.
+fn over_tls(
+    at: SocketAddr,
+    authority: &Authority,
+    client: Option<(String, String)>,
+    text: &str,
+) -> Option<Answer> {
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(CertificateDer::from_pem_slice(authority.pem.as_bytes()).unwrap())
+        .unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots);
+    let config = match client {
+        None => config.with_no_client_auth(),
+        Some((cert, key)) => {
+            let cert = CertificateDer::from_pem_slice(cert.as_bytes()).unwrap();
+            let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+            config.with_client_auth_cert(vec![cert], key).unwrap()
+        }
+    };
+    let name = ServerName::try_from("admin.example.org").unwrap();
+    let tls = ClientConnection::new(Arc::new(config), name).unwrap();
+    say(StreamOwned::new(tls, connect(at)), text)
+}
+
 #[test]
 fn over_tls_a_certificate_is_asked_for_beside_the_token() {
     let world = World::of(102, 1);
@@ -270,29 +299,8 @@ fn over_tls_a_certificate_is_asked_for_beside_the_token() {
 
     let ask = |client: Option<(String, String)>, lines: &[&str]| {
         let lines = [&["host: admin.example.org"], lines].concat();
-        let mut roots = RootCertStore::empty();
-        roots
-            .add(CertificateDer::from_pem_slice(ours.pem.as_bytes()).unwrap())
-            .unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots);
-        let config = match client {
-            None => config.with_no_client_auth(),
-            Some((cert, key)) => {
-                let cert = CertificateDer::from_pem_slice(cert.as_bytes()).unwrap();
-                let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
-                config.with_client_auth_cert(vec![cert], key).unwrap()
-            }
-        };
-        let name = ServerName::try_from("admin.example.org").unwrap();
-        let tls = ClientConnection::new(Arc::new(config), name).unwrap();
-        say(
-            StreamOwned::new(tls, connect(at)),
-            &request("GET", "/v1/status", &lines, ""),
-        )
+        let text = request("GET", "/v1/status", &lines, "");
+        over_tls(at, &ours, client, &text)
     };
     let status = |answer: Option<Answer>| answer.map(|a| a.status);
     assert_eq!(status(ask(None, &[&line])), None, "no certificate");
@@ -358,24 +366,63 @@ fn who_is_slow_or_greedy_is_let_go() {
 }
 
 #[test]
-fn a_token_is_replaced_by_a_restart() {
+fn tokens_and_certificates_change_while_it_runs() {
     let world = World::of(104, 1);
     let tools = Folder::new();
     let (old, table) = token(&tools, "ola", "reader");
-    let admin = "[admin]\nlisten = [\"127.0.0.1:0\"]\nplain = true\n";
-    let folder = folder(&world, &format!("{admin}{table}"));
-    let ask = |server: &Server, line: &str| {
-        let text = request("GET", "/v1/status", &[line], "");
-        say(connect(address(server)), &text).unwrap().status
-    };
-    let server = Server::start_in(&folder);
-    assert_eq!(ask(&server, &old), 200);
-    assert_eq!(server.stop(), Some(0));
     let (new, other) = token(&tools, "ola", "reader");
+    let (first, second) = (Authority::new("first"), Authority::new("second"));
+    let tls = "cert = \"tls/cert.pem\"\nkey = \"tls/key.pem\"\n";
+    let admin = format!("[admin]\nlisten = [\"127.0.0.1:0\"]\n{tls}");
+    let folder = folder(&world, &format!("{admin}{table}"));
+    let certify = |authority: &Authority| {
+        let (cert, key) = authority.pair(&["admin.example.org"]);
+        folder.write("tls/cert.pem", &cert);
+        folder.write("tls/key.pem", &key);
+    };
+    certify(&first);
+    let server = Server::start_in(&folder);
+    let at = address(&server);
+    let ask = |authority: &Authority, line: &str| {
+        let lines = ["host: admin.example.org", line];
+        let answer = over_tls(
+            at,
+            authority,
+            None,
+            &request("GET", "/v1/status", &lines, ""),
+        );
+        answer.map(|a| a.status)
+    };
+    assert_eq!(
+        (ask(&first, &old), ask(&first, &new)),
+        (Some(200), Some(401))
+    );
+    server.log.wait(&["without a valid token", "127.0.0.1:"]);
+
     let config = fs::read_to_string(folder.path("nearmost.toml")).unwrap();
     folder.write("nearmost.toml", &config.replace(&table, &other));
-    let server = Server::start_in(&folder);
-    assert_eq!((ask(&server, &old), ask(&server, &new)), (401, 200));
+    let done = folder.run(&["reload"]);
+    assert!(done.out.contains("admin.token 1"), "{done:?}");
+    assert_eq!(
+        (ask(&first, &old), ask(&first, &new)),
+        (Some(401), Some(200))
+    );
+
+    // Nobody is told of a renewal.
+    certify(&second);
+    server
+        .log
+        .wait(&["files changed", "the admin API's certificate"]);
+    assert_eq!((ask(&first, &new), ask(&second, &new)), (None, Some(200)));
+
+    // A key that is not the certificate's is an error, and what was there goes on.
+    folder.write("tls/key.pem", &first.pair(&["x"]).1);
+    let bad = folder.run(&["reload"]);
+    assert!(
+        bad.err.contains("not the key of the certificate"),
+        "{bad:?}"
+    );
+    assert_eq!(ask(&second, &new), Some(200));
 }
 
 #[test]

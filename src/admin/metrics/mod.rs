@@ -22,6 +22,7 @@ use prometheus_client::registry::Registry;
 
 use page::{Page, classic};
 
+use super::strangers::Strangers;
 use crate::control::Handle;
 
 /// All that can be told.
@@ -29,9 +30,9 @@ use crate::control::Handle;
 pub(super) struct Metrics(Arc<Registry>);
 
 impl Metrics {
-    pub(super) fn new(handle: Handle) -> Self {
+    pub(super) fn new(handle: Handle, strangers: Strangers) -> Self {
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(Everything(handle)));
+        registry.register_collector(Box::new(Everything(handle, strangers)));
         Self(Arc::new(registry))
     }
 }
@@ -60,14 +61,14 @@ pub(super) async fn metrics(
 }
 
 #[derive(Debug)]
-struct Everything(Handle);
+struct Everything(Handle, Strangers);
 
 impl Collector for Everything {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut page = Page(encoder);
         questions::write(&mut page, &self.0)?;
         checks::write(&mut page, &self.0)?;
-        server::write(&mut page, &self.0)?;
+        server::write(&mut page, &self.0, &self.1)?;
         process::write(&mut page, &self.0)
     }
 }

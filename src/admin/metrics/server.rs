@@ -4,9 +4,10 @@ use std::fmt;
 use std::time::UNIX_EPOCH;
 
 use super::page::Page;
+use crate::admin::strangers::Strangers;
 use crate::control::Handle;
 
-pub(super) fn write(page: &mut Page<'_>, handle: &Handle) -> fmt::Result {
+pub(super) fn write(page: &mut Page<'_>, handle: &Handle, strangers: &Strangers) -> fmt::Result {
     let snapshot = handle.current().get();
     page.gauges(
         "nearmost_build_info",
@@ -42,6 +43,11 @@ pub(super) fn write(page: &mut Page<'_>, handle: &Handle) -> fmt::Result {
         "nearmost_last_reload_successful",
         "1 if the files were read without an error the last time.",
         if failed { 0.0 } else { 1.0 },
+    )?;
+    page.counters(
+        "nearmost_admin_unauthenticated_requests",
+        "Requests over TCP without a valid token.",
+        [([], strangers.in_all())],
     )?;
     page.gauges(
         "nearmost_database_build_timestamp_seconds",

@@ -105,7 +105,7 @@ impl Connections {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let client = client(source);
+        let client = Prefix::of_one(source);
         let evicted = loop {
             while let Some(ended) = self.tasks.try_join_next_with_id() {
                 self.forget(id(&ended));
@@ -268,12 +268,6 @@ fn id(ended: &Result<(Id, ()), JoinError>) -> Id {
         Ok((id, ())) => *id,
         Err(error) => error.id(),
     }
-}
-
-/// Who counts as one client: an IPv4 address, an IPv6 /64. Within a /64 anybody takes any address; a shorter prefix would
-/// let neighbours in one data centre close each other's connections.
-fn client(source: IpAddr) -> Prefix {
-    Prefix::holding(source.to_canonical(), 64)
 }
 
 #[cfg(test)]
