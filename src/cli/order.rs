@@ -170,12 +170,11 @@ fn text(done: &Done, forced: Option<Forced>, until: Option<Time>) -> String {
     out
 }
 
-/// The one behind `sudo`, else the one who is logged in.
+/// The one behind `sudo`, else the one who is logged in; empty where nobody says so: the server knows the user's number.
 pub(super) fn who() -> String {
     let told = ["SUDO_USER", "USER", "LOGNAME"].into_iter();
     let mut told = told.filter_map(|name| std::env::var(name).ok());
-    told.find(|name| !name.is_empty())
-        .unwrap_or_else(|| "unknown".into())
+    told.find(|name| !name.is_empty()).unwrap_or_default()
 }
 
 fn until(end: &End) -> Result<Option<Time>, Stop> {

@@ -1,4 +1,4 @@
-//! Who made the server act, from where, and what came of it: a line in the log, and an event.
+//! Who made the server act, from where, and what came of it: a line in the log. What was done has events of its own, a refusal is one.
 
 use super::handle::Handle;
 use super::history::Entry;
@@ -28,15 +28,14 @@ impl Handle {
         let first = refused.map(|why| why.lines().next().unwrap_or_default());
         let result = first.map_or_else(|| "done".to_owned(), |why| format!("refused: {why}"));
         tracing::info!("admin: {who} ({from}): {action} {body}: {result}");
-        let to = if refused.is_some() { "refused" } else { "done" };
-        let why = first.map(|why| format!("{why}: ")).unwrap_or_default();
+        let Some(why) = first else { return };
         self.remember(Entry {
             at: self.now().as_secs(),
             node: "*".into(),
             address: None,
             from: action.clone(),
-            to: to.into(),
-            why: format!("{why}{body}, from {from}"),
+            to: "refused".into(),
+            why: format!("{why}: {body}, from {from}"),
             who: Some(who.clone()),
         });
     }

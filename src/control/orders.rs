@@ -144,9 +144,14 @@ impl Handle {
                 until,
                 at_once: wanted.at_once,
             });
-            let to = order.as_ref().map_or("measured", |o| o.forced.word());
-            let before = board.order(node, order);
-            let from = before.as_ref().map_or("measured", |o| o.forced.word());
+            let word = |order: &Order| order.forced.word();
+            let to = order.as_ref().map(word);
+            let from = board.order(node, order).as_ref().map(word);
+            // Nobody had ordered anything, and nobody does.
+            if from.or(to).is_none() {
+                continue;
+            }
+            let [from, to] = [from, to].map(|word| word.unwrap_or("measured"));
             tracing::warn!("{node} {from} -> {to}: {}: {why}", wanted.who);
             self.remember(entry(node, now, (from, to), &why, &wanted.who));
         }

@@ -155,13 +155,12 @@ fn tokens_open_what_their_role_allows_and_nothing_else_changes_anything() {
         .wait(&["admin: ola (127.0.0.1:", "no JSON", ": refused: "]);
     let history = server.json(&["history"]);
     let events = history.as_array().unwrap();
-    let audited = |to: &str| {
-        let mut all = events.iter().filter(|e| e["node"] == "*");
-        all.any(|e| {
-            (&e["from"], &e["to"], &e["who"]) == (&json!("order"), &json!(to), &json!("ola"))
-        })
+    let told = |node: &str, from: &str, to: &str| {
+        let mut all = events.iter().filter(|e| e["node"] == node);
+        all.any(|e| (&e["from"], &e["to"], &e["who"]) == (&json!(from), &json!(to), &json!("ola")))
     };
-    assert!(audited("done") && audited("refused"), "{history}");
+    assert!(told("fra", "measured", "drained"), "{history}");
+    assert!(told("*", "order", "refused"), "{history}");
     assert!(
         !server.log.text().contains("nearmost_"),
         "no token in the log"
