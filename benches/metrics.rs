@@ -25,7 +25,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use nearmost::{admin, control};
+use nearmost::admin;
+use nearmost::control::{self, Handed};
 use setup::Folder;
 
 const NODES: usize = 1000;
@@ -45,14 +46,12 @@ fn main() {
     std::thread::spawn(move || nodes.incoming().for_each(drop));
     let loaded = control::load(&config);
     let parts = loaded.parts.expect("the configuration is good");
-    let (socket, asked) = (
-        parts.config.server.control.clone(),
-        parts.config.admin.clone(),
-    );
-    let running = control::start(&config, parts, None).unwrap();
+    let socket = parts.config.server.control.clone();
+    let prepared = control::prepare(&config, &parts, Handed::default(), None).unwrap();
+    let (running, doors) = control::start(&config, parts, prepared, None).unwrap();
     {
         let _inside = running.runtime().enter();
-        admin::serve(&socket, &asked, running.handle(), false).unwrap();
+        admin::serve(doors, running.handle()).unwrap();
     }
 
     let mut took: Vec<Duration> = (0..SCRAPES).map(|_| scrape(&socket).0).collect();

@@ -18,7 +18,7 @@ const ROWS: [&[&str]; 9] = [
 ];
 
 /// Foreign crates and the only places that may name them.
-const DOORS: [(&str, &[&str]); 20] = [
+const DOORS: [(&str, &[&str]); 21] = [
     ("arc_swap", &["snapshot", "policy/slowed.rs"]),
     // A module of rustls has the same name.
     (
@@ -49,11 +49,14 @@ const DOORS: [(&str, &[&str]); 20] = [
         ],
     ),
     ("hyper", &["admin/ask.rs", "admin/listen.rs", "probe/http"]),
+    ("landlock", &["control/reach.rs"]),
     ("maxminddb", &["geo/database.rs"]),
     (
         "nix",
         &[
-            "admin/listen.rs",
+            "control/handed.rs",
+            "control/rights.rs",
+            "control/socket_file.rs",
             "probe/exec.rs",
             "server/udp.rs",
             "server/mmsg.rs",
@@ -61,7 +64,15 @@ const DOORS: [(&str, &[&str]); 20] = [
     ),
     ("prometheus_client", &["admin/metrics"]),
     ("reqwest", &["probe"]),
-    ("rustix", &["control/build.rs", "control/takeover.rs"]),
+    (
+        "rustix",
+        &[
+            "control/build.rs",
+            "control/handed.rs",
+            "control/rights.rs",
+            "control/takeover.rs",
+        ],
+    ),
     ("rustls", &["probe", "server/tls.rs"]),
     ("sd_notify", &["cli/systemd.rs"]),
     ("tokio_rustls", &["admin/listen.rs"]),

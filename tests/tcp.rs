@@ -97,7 +97,10 @@ impl Server {
     }
 
     fn on(addresses: &[&str], limits: Limits) -> Self {
-        let bound = |a: &&str| bind(a.parse().expect("an address")).expect("a free port");
+        let bound = |a: &&str| {
+            let bound = bind(a.parse().expect("an address")).expect("a free port");
+            tokio::net::TcpListener::from_std(bound).expect("within a runtime")
+        };
         let listeners: Vec<_> = addresses.iter().map(bound).collect();
         let local = |l: &tokio::net::TcpListener| l.local_addr().expect("a bound socket");
         let addresses = listeners.iter().map(local).collect();

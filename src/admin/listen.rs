@@ -1,12 +1,8 @@
-//! The sockets of the admin API, and the connections on them: how many, and how long they may take.
+//! The connections of the admin API: how many, and how long they may take.
 
-use std::fs::{File, Permissions};
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt, chown};
 use std::os::unix::net as unix;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,8 +11,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use nix::unistd::Group;
-use socket2::{Domain, SockAddr, SockRef, Socket, Type};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
@@ -26,7 +21,6 @@ use tower::ServiceExt;
 
 use super::guard::Peer;
 use super::room::Room;
-use crate::config::Admin;
 use crate::control::Handle;
 use crate::server::tls::Identity;
 
@@ -44,72 +38,25 @@ const BACKLOG: i32 = 64;
 /// After the system could give no connection.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Listens on an address. IPv6 is IPv6 alone, as the other sockets are.
-pub(super) fn tcp(address: SocketAddr) -> io::Result<TcpListener> {
-    let kind = Type::STREAM.nonblocking().cloexec();
-    let socket = Socket::new(Domain::for_address(address), kind, None)?;
-    socket.set_reuse_address(true)?;
-    // A process that takes over listens while the one before still does.
-    socket.set_reuse_port(true)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+/// The control socket from now on listens.
+pub(super) fn control(socket: unix::UnixListener) -> io::Result<UnixListener> {
+    SockRef::from(&socket).listen(BACKLOG)?;
+    UnixListener::from_std(socket)
 }
 
-/// Makes the control socket, `instead` of another server that has it or not. Nobody else can open it before it has its group and its mode.
-pub(super) fn control(path: &Path, admin: &Admin, instead: bool) -> io::Result<UnixListener> {
-    if !instead && unix::UnixStream::connect(path).is_ok() {
-        return Err(io::Error::new(
-            io::ErrorKind::AddrInUse,
-            "another server answers on it",
-        ));
-    }
-    match std::fs::symlink_metadata(path) {
-        Ok(meta) if !meta.file_type().is_socket() => {
-            return Err(io::Error::new(
-                io::ErrorKind::AlreadyExists,
-                "there is a file that is no socket",
-            ));
-        }
-        // A server that was killed left it behind.
-        Ok(_) => std::fs::remove_file(path)?,
-        Err(_) => {}
-    }
-    let group = admin.group.as_deref().map(group).transpose()?;
-    let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)?;
-    // The socket's own mode is what its file is made with.
-    let socket = File::from(OwnedFd::from(socket));
-    socket.set_permissions(Permissions::from_mode(0o600))?;
-    let socket = Socket::from(OwnedFd::from(socket));
-    socket.bind(&SockAddr::unix(path)?)?;
-    if group.is_some() {
-        chown(path, None, group)?;
-    }
-    std::fs::set_permissions(path, Permissions::from_mode(admin.mode))?;
-    socket.listen(BACKLOG)?;
-    UnixListener::from_std(unix::UnixListener::from(OwnedFd::from(socket)))
-}
-
-fn group(name: &str) -> io::Result<u32> {
-    if let Ok(number) = name.parse() {
-        return Ok(number);
-    }
-    let unknown = || io::Error::new(io::ErrorKind::NotFound, format!("there is no group {name}"));
-    let group = Group::from_name(name)?.ok_or_else(unknown)?;
-    Ok(group.gid.as_raw())
-}
-
-/// Answers on the control socket, for ever.
-pub(super) async fn serve_control(listener: UnixListener, router: Router) {
+/// Answers on the control socket, until another process does.
+pub(super) async fn serve_control(listener: UnixListener, handle: Handle, router: Router) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let Ok(permit) = Arc::clone(&room).acquire_owned().await else {
             return;
         };
-        match listener.accept().await {
+        let accepted = tokio::select! {
+            biased;
+            () = handle.retires() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
             Ok((stream, _)) => {
                 let peer = Peer::Local(user(&stream));
                 let talk = talk(stream, peer, router.clone());
@@ -128,13 +75,18 @@ fn user(stream: &UnixStream) -> Option<u32> {
     stream.peer_cred().ok().map(|cred| cred.uid())
 }
 
-/// Answers over TCP, for ever; with TLS where the server has an identity. All listeners share `room`.
+/// Answers over TCP, until another process does; with TLS where the server has an identity. All listeners share `room`.
 pub(super) async fn serve_tcp(listener: TcpListener, handle: Handle, router: Router, room: Room) {
     loop {
         let Some(free) = room.free().await else {
             return;
         };
-        match listener.accept().await {
+        let accepted = tokio::select! {
+            biased;
+            () = handle.retires() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
             Ok((stream, address)) => {
                 let Some(seat) = room.seat(address.ip(), free) else {
                     tracing::debug!("admin: too many connections from {address}");

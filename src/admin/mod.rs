@@ -28,12 +28,12 @@ mod web;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
 
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
+use tokio::net::TcpListener;
 
 pub use ask::{AskError, ask, tell};
 pub use pages::ReloadWanted;
@@ -45,33 +45,27 @@ pub use view::{
 };
 
 use self::routes::Served;
-use crate::config::Admin;
-use crate::control::Handle;
+use crate::control::{Doors, Handle};
 
-/// Listens on the control socket, `instead` of another server or not, and on the addresses of `admin`, and answers there until the
-/// runtime ends, in which it is to be called. The addresses that it answers on.
+/// Answers on the control socket and over TCP, until the runtime ends, in which it is to be called, or another process
+/// has taken over. The addresses that it answers on.
 ///
 /// # Errors
-/// What cannot be listened on, and why: the path is no socket of ours, another server answers on it, an address is taken.
-pub fn serve(
-    control: &Path,
-    admin: &Admin,
-    handle: &Handle,
-    instead: bool,
-) -> Result<Vec<SocketAddr>, String> {
-    let cannot =
-        |what: &dyn std::fmt::Display, e: io::Error| format!("cannot listen on {what}: {e}");
+/// What the system says of the sockets.
+pub fn serve(doors: Doors, handle: &Handle) -> io::Result<Vec<SocketAddr>> {
     let router = routes::router(Served::of(handle));
     let mut listeners = Vec::new();
     let mut addresses = Vec::new();
-    for address in &admin.listen {
-        let listener = listen::tcp(*address).map_err(|e| cannot(address, e))?;
-        addresses.push(listener.local_addr().map_err(|e| cannot(address, e))?);
-        listeners.push(listener);
+    for listener in doors.admin {
+        addresses.push(listener.local_addr()?);
+        listeners.push(TcpListener::from_std(listener)?);
     }
-    let socket =
-        listen::control(control, admin, instead).map_err(|e| cannot(&control.display(), e))?;
-    tokio::spawn(listen::serve_control(socket, router.clone()));
+    let control = listen::control(doors.control)?;
+    tokio::spawn(listen::serve_control(
+        control,
+        handle.clone(),
+        router.clone(),
+    ));
     let room = room::Room::new();
     for listener in listeners {
         let (handle, router) = (handle.clone(), router.clone());

@@ -37,6 +37,10 @@ pub struct Status {
     pub last_reload: Option<LastReload>,
     /// Addresses, UDP and TCP.
     pub listen: Vec<String>,
+    /// The user that it runs as.
+    pub user: String,
+    /// Whether Landlock keeps files from it that are not named in the configuration.
+    pub landlock: String,
     /// GeoIP databases in words.
     pub databases: Vec<String>,
     /// The zones.
@@ -148,6 +152,8 @@ impl Status {
             config: handle.config().display().to_string(),
             last_reload: handle.last_reload(),
             listen: handle.listen().iter().map(ToString::to_string).collect(),
+            user: handle.rights().user.clone(),
+            landlock: handle.rights().landlock.words().to_owned(),
             databases: handle.databases(),
             zones: snapshot.zones.list().iter().map(zone).collect(),
             pools: snapshot

@@ -10,7 +10,9 @@ use super::log::log;
 use super::{Stop, config_path, load_parts, systemd};
 use crate::admin;
 use crate::config::LogFormat;
-use crate::control::{Handle, Parts, Running, Taken, process_of, start};
+use crate::control::{
+    Handed, Handle, Landlock, Parts, Running, StartError, Taken, prepare, process_of, start,
+};
 
 #[derive(Debug, Args)]
 pub(super) struct Serve {
@@ -35,8 +37,10 @@ impl Serve {
         let parts = load_parts(&path)?;
         let server = &parts.config.server;
         log(self.log_format.or(server.log), &server.log_level);
-        let control = server.control.clone();
-        let taken = self.take_over.then(|| take(&control)).transpose()?;
+        let taken = match self.take_over {
+            true => Some(take(&server.control)?),
+            false => None,
+        };
         let mut running = up(&path, parts, taken)?;
         systemd::ready(running.handle());
         let telling = systemd::keep_telling(running.handle().clone());
@@ -46,7 +50,6 @@ impl Serve {
                 tracing::info!("stopping");
                 systemd::stopping();
                 drop(running);
-                let _ = std::fs::remove_file(control);
             }
             End::Replaced(to) => {
                 tracing::info!("another process answers: finishing what is open, then ending");
@@ -60,41 +63,49 @@ impl Serve {
     }
 }
 
-fn take(control: &Path) -> Result<Taken, Stop> {
+fn take(control: &Path) -> Result<(Taken, Handed), Stop> {
     let taken = Taken::from(control).map_err(|e| {
         let control = control.display();
         Stop::no(format!(
             "no server with the control socket {control} gives its sockets away: {e}"
         ))
     })?;
-    tracing::info!("taking over from process {}", taken.pid());
+    tracing::info!("taking over from process {}", taken.0.pid());
     Ok(taken)
 }
 
+/// The sockets that the service manager has opened for us, if it has any.
+fn by_manager() -> Result<Handed, Stop> {
+    let descriptors = systemd::descriptors().map_err(|e| Stop::no(e.to_string()))?;
+    Handed::by_manager(&descriptors).map_err(Stop::no)
+}
+
 /// Starts the server and its control socket; returns once it answers.
-pub(super) fn up(path: &Path, parts: Parts, mut taken: Option<Taken>) -> Result<Running, Stop> {
+pub(super) fn up(
+    path: &Path,
+    parts: Parts,
+    taken: Option<(Taken, Handed)>,
+) -> Result<Running, Stop> {
     if parts.config.geo.databases.is_empty() {
         tracing::info!(
             "no GeoIP database is configured: using the small one that ships with nearmost (IP Geolocation by DB-IP, https://db-ip.com)"
         );
     }
-    let (control, asked) = (
-        parts.config.server.control.clone(),
-        parts.config.admin.clone(),
-    );
-    // Found out before anybody is answered: that server keeps answering, and keeps its socket.
-    if taken.is_none() && UnixStream::connect(&control).is_ok() {
-        let control = control.display();
-        return Err(Stop::no(format!(
-            "cannot listen on {control}: another server answers on it"
-        )));
-    }
-    let running = start(path, parts, taken.as_mut()).map_err(|e| Stop::no(e.to_string()))?;
+    let control = parts.config.server.control.clone();
+    let tls = parts.config.admin.tls.is_some();
+    let (mut taken, handed) = match taken {
+        Some((taken, handed)) => (Some(taken), handed),
+        None => (None, by_manager()?),
+    };
+    let no = |e: StartError| Stop::no(e.to_string());
+    let prepared = prepare(path, &parts, handed, taken.as_ref()).map_err(no)?;
+    let (running, doors) = start(path, parts, prepared, taken.as_mut()).map_err(no)?;
     let addresses = {
         let _inside = running.runtime().enter();
-        admin::serve(&control, &asked, running.handle(), taken.is_some()).map_err(Stop::no)?
+        let serving = admin::serve(doors, running.handle());
+        serving.map_err(|e| Stop::no(format!("the admin API cannot be served: {e}")))?
     };
-    let scheme = if asked.tls.is_some() { "https" } else { "http" };
+    let scheme = if tls { "https" } else { "http" };
     for address in addresses {
         tracing::info!("the admin API is on {scheme}://{address}");
     }
@@ -143,10 +154,12 @@ pub(super) fn until_told(running: &mut Running, program: Option<&Path>) -> End {
                 _ = user.recv() => successor(&handle, program),
                 () = handle.upgrade_wanted() => successor(&handle, program),
                 _ = hangup.recv() => {
-                    let handle = handle.clone();
+                    systemd::reloading();
+                    let reloaded = handle.clone();
                     // What comes out of it is logged.
-                    let reload = move || handle.reload(false, "SIGHUP");
+                    let reload = move || reloaded.reload(false, "SIGHUP");
                     let _ = tokio::task::spawn_blocking(reload).await;
+                    systemd::ready(&handle);
                 }
             }
         }
@@ -162,24 +175,32 @@ fn successor(handle: &Handle, program: Option<&Path>) {
     let Some(program) = program else {
         return failed(handle, "this program does not know its own name".into());
     };
-    let started = Command::new(program)
+    let mut command = Command::new(program);
+    command
         .arg("-c")
         .arg(handle.config())
         .args(["serve", "--take-over"])
-        // It names this process alone (sd_watchdog_enabled(3)): the other would stay silent, and be killed for that.
-        .env_remove("WATCHDOG_PID")
-        .stdin(Stdio::null())
-        .spawn();
+        .stdin(Stdio::null());
+    for name in systemd::OURS {
+        command.env_remove(name);
+    }
+    let started = command.spawn();
     let mut child = match started {
         Ok(child) => child,
         Err(error) => return failed(handle, format!("{}: {error}", program.display())),
     };
     tracing::info!("process {} is to take over", child.id());
     let handle = handle.clone();
+    let more = match handle.rights().landlock {
+        Landlock::Holds { .. } => {
+            ". Landlock holds for it too: other files than those of the start need a restart"
+        }
+        Landlock::Off | Landlock::Lacking => "",
+    };
     // If all goes well this process ends first.
     std::thread::spawn(move || {
         let why = match child.wait() {
-            Ok(status) => format!("it has ended with {status}; its log says why"),
+            Ok(status) => format!("it has ended with {status}; its log says why{more}"),
             Err(error) => error.to_string(),
         };
         failed(&handle, why);

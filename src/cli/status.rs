@@ -92,6 +92,11 @@ fn text(status: &Status) -> String {
         .listen
         .iter()
         .for_each(|a| out += &format!("answering on   {a}, UDP and TCP\n"));
+    let landlock = match status.landlock.as_str() {
+        "off" => String::new(),
+        words => format!(", Landlock: {words}"),
+    };
+    out += &format!("runs as        {}{landlock}\n", status.user);
     status
         .databases
         .iter()

@@ -1,7 +1,9 @@
-//! What the service manager is told (sd_notify(3)): that we answer, that we stop, and that we are alive.
-//! Where nobody asks to be told nothing is said.
+//! What the service manager is told (sd_notify(3)): that we answer, that we read our files, that we stop, and that we are alive; and
+//! what it has opened for us. Where nobody asks to be told nothing is said.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::RawFd;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -18,15 +20,33 @@ pub(super) fn replaced_by(process: u32) {
     say(&[NotifyState::MainPid(process)]);
 }
 
-/// It answers.
+/// It answers, with what it has read last.
 pub(super) fn ready(handle: &Handle) {
     say(&[NotifyState::Ready, NotifyState::Status(&status(handle))]);
+}
+
+/// It reads its files again; [`ready`] says that this is over.
+pub(super) fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        // A manager that has sent the signal itself knows by the time which of them this answers (`Type=notify-reload`).
+        Ok(now) => say(&[NotifyState::Reloading, now]),
+        Err(error) => tracing::warn!("the service manager is not told: {error}"),
+    }
 }
 
 /// It stops.
 pub(super) fn stopping() {
     say(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
 }
+
+/// The descriptors that it has opened for us (sd_listen_fds(3)), each with the name that it has there.
+pub(super) fn descriptors() -> io::Result<Vec<(RawFd, String)>> {
+    Ok(sd_notify::listen_fds_with_names()?.collect())
+}
+
+/// What names one process alone in its environment: another would stay silent and be killed for that (sd_watchdog_enabled(3)), or look for
+/// descriptors that it does not have.
+pub(super) const OURS: [&str; 4] = ["WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"];
 
 fn say(what: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(what) {

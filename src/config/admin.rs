@@ -116,7 +116,7 @@ pub(super) fn read(top: &Table<'_>, found: &mut Diagnostics) -> Admin {
             .get("mode")
             .and_then(|v| mode(&v, found))
             .unwrap_or(MODE),
-        group: table.get("group").and_then(|v| group(&v, found)),
+        group: table.get("group").and_then(|v| account(&v, found)),
         listen: listen
             .as_ref()
             .map_or_else(Vec::new, |v| sockets(v, "to listen on", PORT, found)),
@@ -197,10 +197,12 @@ fn mode(value: &Value<'_>, found: &mut Diagnostics) -> Option<u32> {
     }
 }
 
-fn group(value: &Value<'_>, found: &mut Diagnostics) -> Option<String> {
+/// The name or number of a user or a group, as the key says.
+pub(super) fn account(value: &Value<'_>, found: &mut Diagnostics) -> Option<String> {
     let text = value.text(found)?;
     if text.is_empty() || text.chars().any(|c| c.is_control() || c == ':') {
-        value.error("\"group\" must be a group's name or number", found);
+        let key = value.key;
+        value.error(format!("\"{key}\" must be a {key}'s name or number"), found);
         return None;
     }
     Some(text.to_owned())

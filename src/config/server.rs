@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::admin::account;
 use super::location;
 use super::log::{self, LogFormat, LogLevels};
 use super::table::{Keys, Table, Value};
@@ -23,8 +24,11 @@ static SERVER: Keys = Keys {
         "log",
         "log_level",
         "watch",
+        "user",
+        "group",
+        "landlock",
     ],
-    later: &["user"],
+    later: &[],
 };
 
 static LIMITS: Keys = Keys {
@@ -71,6 +75,12 @@ pub struct Server {
     pub log_level: LogLevels,
     /// Whether files that change are read again by themselves. Default: they are.
     pub watch: bool,
+    /// Who the process becomes if it was started as root, by name or number; none: it stays root.
+    pub user: Option<String>,
+    /// The group then, by name or number; none: the user's own.
+    pub group: Option<String>,
+    /// Whether files that are not named here are out of the running server's reach. Default: they are not.
+    pub landlock: bool,
 }
 
 /// Bounds on what clients may use.
@@ -105,6 +115,13 @@ pub(super) fn read(top: &Table<'_>, found: &mut Diagnostics) -> (Server, Limits)
         Some(state) => state.join("control.sock"),
         None => top.file.folder.join("nearmost.sock"),
     });
+    let user = get("user").and_then(|v| account(&v, found));
+    let group = get("group").and_then(|v| account(&v, found));
+    if let Some(value) = get("group").filter(|_| get("user").is_none()) {
+        value
+            .error("\"group\" is of no use without \"user\"", found)
+            .note("it is the group of the user that the server becomes when it is started as root");
+    }
     let server = Server {
         listen: get("listen").map_or_else(
             || vec![LISTEN],
@@ -124,6 +141,11 @@ pub(super) fn read(top: &Table<'_>, found: &mut Diagnostics) -> (Server, Limits)
             .and_then(|v| log::levels(&v, found))
             .unwrap_or_default(),
         watch: get("watch").and_then(|v| v.truth(found)).unwrap_or(true),
+        user,
+        group,
+        landlock: get("landlock")
+            .and_then(|v| v.truth(found))
+            .unwrap_or(false),
     };
     (server, limits)
 }

@@ -90,6 +90,14 @@ fn server(out: &mut Text, server: &Server) {
     }
     out.value("log_level", format!("\"{}\"", server.log_level));
     out.value("watch", server.watch);
+    match &server.user {
+        Some(user) => out.value("user", quote(user)),
+        None => out.line("# user: the one that starts it"),
+    }
+    if let Some(group) = &server.group {
+        out.value("group", quote(group));
+    }
+    out.value("landlock", server.landlock);
     match server.workers {
         Some(workers) => out.value("workers", workers),
         None => out.line("# workers: as many as fit the machine"),

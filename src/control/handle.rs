@@ -14,6 +14,7 @@ use super::audience::{self, Audience};
 use super::expiry::{self, Expiries};
 use super::history::{Entry, History};
 use super::hosts::{HostLine, Hosts};
+use super::prepare::Rights;
 use super::probed::{self, Probed};
 use super::reload::{Basis, LastReload};
 use super::replace::Swap;
@@ -59,8 +60,12 @@ pub(super) struct Shared {
     pub(super) writing: Mutex<()>,
     /// The folder for orders and history.
     pub(super) state: Option<PathBuf>,
+    /// What the process may do.
+    pub(super) rights: Rights,
     /// Another process has taken over: files are its.
     pub(super) retired: AtomicBool,
+    /// Told when that is so.
+    pub(super) retiring: Notify,
     /// Told when another process is to take over.
     pub(super) upgrade: Notify,
     /// Why the last one that was to did not.
@@ -123,6 +128,27 @@ impl Handle {
     #[must_use]
     pub fn listen(&self) -> &[SocketAddr] {
         &self.0.listen
+    }
+
+    /// What the process may do.
+    #[must_use]
+    pub fn rights(&self) -> &Rights {
+        &self.0.rights
+    }
+
+    /// Waits until another process has taken over.
+    pub async fn retires(&self) {
+        let mut told = std::pin::pin!(self.0.retiring.notified());
+        // Whoever is told so after this line wakes us.
+        told.as_mut().enable();
+        if !self.0.retired.load(Ordering::Relaxed) {
+            told.await;
+        }
+    }
+
+    pub(super) fn retire(&self) {
+        self.0.retired.store(true, Ordering::Relaxed);
+        self.0.retiring.notify_waiters();
     }
 
     /// The databases in use, in words.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::atlas::Atlas;
 use super::audience::Audience;
+use super::reach::Reach;
 use super::tls;
 use super::watch::Files;
 use crate::config::{self, Config, Extra, ZoneSource};
@@ -25,6 +26,8 @@ pub struct Loaded {
     pub parts: Option<Parts>,
     /// What was read, folders too, as it was then.
     pub files: Files,
+    /// The folders that the configuration speaks of, if it could be read.
+    pub reach: Option<Reach>,
 }
 
 /// What a generation is built of.
@@ -92,8 +95,10 @@ fn finish(loaded: &mut Loaded, config: Config, last: Option<&Atlas>) {
         sources,
         found,
         files,
+        reach,
         ..
     } = loaded;
+    *reach = Some(Reach::named_in(&config));
     let zones = zones(&config, sources, found);
     *files = Files::named_in(&config);
     let Some(atlas) = Atlas::of(&config, last, found) else {

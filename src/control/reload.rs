@@ -23,6 +23,7 @@ use super::hosts;
 use super::load::{Loaded, Parts, load_after};
 use super::moves::Moves;
 use super::names::{ZoneChange, zone_changes};
+use super::reach::Reach;
 use super::watch::Files;
 use crate::config::{Difference, ZoneSource, differences};
 use crate::health::Board;
@@ -102,7 +103,17 @@ const SETTLED: &[(&str, &[&str])] = &[
     ("admin", &["mode", "group", "listen"]),
     (
         "server",
-        &["listen", "workers", "state", "control", "log", "log_level"],
+        &[
+            "listen",
+            "workers",
+            "state",
+            "control",
+            "log",
+            "log_level",
+            "user",
+            "group",
+            "landlock",
+        ],
     ),
     (
         "limits",
@@ -167,15 +178,18 @@ impl Handle {
     fn read_again(&self, dry_run: bool, who: &str) -> Result<Reloaded, NotReloaded> {
         let started = self.now();
         let mut basis = self.basis();
+        self.in_reach(&Reach::beside(self.config()))?;
         let Loaded {
             sources,
             found,
             parts,
             files,
+            reach,
         } = load_after(self.config(), &[], Some(&basis.parts.atlas));
         if !dry_run {
             basis.files = files;
         }
+        reach.map_or(Ok(()), |reach| self.in_reach(&reach))?;
         let Some(mut parts) = parts else {
             return Err(NotReloaded::Files(found.render(&sources, false)));
         };
@@ -209,6 +223,22 @@ impl Handle {
         self.set_access(Access::of(&parts));
         basis.parts = Arc::new(parts);
         Ok(done)
+    }
+
+    /// An error where files are named that Landlock keeps from us.
+    fn in_reach(&self, wanted: &Reach) -> Result<(), NotReloaded> {
+        let Some(reach) = self.rights().landlock.reach() else {
+            return Ok(());
+        };
+        let lacking = reach.lacks(wanted).into_iter().map(|folder| {
+            let folder = folder.display();
+            format!("{folder} is out of reach: Landlock holds since the start, with what was configured then")
+        });
+        let lacking: Vec<String> = lacking.collect();
+        match lacking.is_empty() {
+            true => Ok(()),
+            false => Err(NotReloaded::NeedsRestart(lacking)),
+        }
     }
 
     /// The names of nodes, with all that is known of those that were there before; new ones are resolved.

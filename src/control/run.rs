@@ -1,4 +1,4 @@
-//! A running server: sockets bound, probers started, the first round waited for, then questions answered.
+//! A running server: probers started, the first round waited for, then questions answered.
 
 use std::fmt;
 use std::io::{self, Write as _};
@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use tokio::net::TcpListener;
 use tokio::runtime::{self, Runtime};
 use tokio::sync::{Notify, mpsc, watch};
 
@@ -22,9 +23,11 @@ use super::history::History;
 use super::hosts::{self, Hosts, keep_resolving};
 use super::load::Parts;
 use super::orders;
+use super::prepare::Prepared;
 use super::reload::Basis;
 use super::replace::{Runs, Swap};
-use super::sockets::{Sockets, cores, tcp_limits};
+use super::socket_file::SocketFile;
+use super::sockets::{Doors, Sockets, cores, tcp_limits};
 use super::states;
 use super::takeover::{self, Own, Taken};
 use super::watch::keep_watching;
@@ -46,6 +49,7 @@ pub struct Running {
     tcp: Option<tokio::task::JoinHandle<()>>,
     /// What a new process may take.
     own: Option<Own>,
+    file: SocketFile,
     /// The control socket, beside which it is offered.
     control: PathBuf,
     workers: Vec<JoinHandle<()>>,
@@ -62,7 +66,7 @@ pub enum StartError {
     Build(String),
     /// An address cannot be listened on.
     Listen(SocketAddr, &'static str, io::Error),
-    /// The system lacks something: threads, a certificate store.
+    /// The system lacks something: threads, a certificate store, a user.
     System(String),
 }
 
@@ -79,8 +83,8 @@ impl fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
-/// Starts a server and returns once it answers: after the first round of all probes. With the sockets of another process it answers in its
-/// place, and that one has stopped. Databases and records are let go
+/// Starts a server on the sockets of a process that is prepared, and returns once it answers: after the first round of all probes; and where
+/// it is to be told what to do. If it has taken over it answers in the place of another process, and that one has stopped. Databases and records are let go
 /// as soon as the generation is built, as they are larger than all that is kept; records only where no node is known by a name.
 ///
 /// # Errors
@@ -88,8 +92,11 @@ impl std::error::Error for StartError {}
 pub fn start(
     path: &Path,
     mut parts: Parts,
-    mut taken: Option<&mut Taken>,
-) -> Result<Running, StartError> {
+    prepared: Prepared,
+    taken: Option<&mut Taken>,
+) -> Result<(Running, Doors), StartError> {
+    let (sockets, own, rights) = (prepared.sockets, prepared.own, prepared.rights);
+    let (sockets, doors, file) = (sockets.dns, sockets.doors, sockets.file);
     let clock = Clock::start();
     let system = |e: io::Error| StartError::System(e.to_string());
     let probing = runtime("probe", 1).map_err(system)?;
@@ -105,12 +112,7 @@ pub fn start(
     } = build(&parts, 1, clock.now()).map_err(|errors| StartError::Build(errors.join("\n")))?;
     let config = parts.config.clone();
     parts.let_go(hosts.is_empty());
-    let workers = config.server.workers.unwrap_or_else(cores);
     let runtime = runtime("server", cores()).map_err(system)?;
-    let sockets = {
-        let _inside = runtime.enter();
-        Sockets::all(&config.server.listen, workers, taken.as_deref_mut())?
-    };
     // One for each UDP socket, and one for all of TCP.
     let counters: Vec<Arc<Questions>> = (0..=sockets.iter().map(|s| s.udp.len()).sum())
         .map(|_| Arc::default())
@@ -142,7 +144,9 @@ pub fn start(
         probing: probing.handle().clone(),
         writing: Mutex::default(),
         state: config.server.state.clone(),
+        rights,
         retired: AtomicBool::new(false),
+        retiring: Notify::new(),
         upgrade: Notify::new(),
         upgrade_error: Mutex::default(),
     }));
@@ -152,7 +156,8 @@ pub fn start(
         stop: Arc::default(),
         stopping,
         tcp: None,
-        own: Some(Sockets::own(&sockets).map_err(system)?),
+        own: Some(own),
+        file,
         control: config.server.control.clone(),
         workers: Vec::new(),
         runtime: Some(runtime),
@@ -169,7 +174,7 @@ pub fn start(
         }
         running.handle.take_orders();
     }
-    Ok(running)
+    Ok((running, doors))
 }
 
 /// Gives a board what a state folder knows.
@@ -251,8 +256,9 @@ impl Running {
         let shared = Arc::clone(&self.handle.0);
         let mut counters = shared.counters.iter().map(Arc::clone);
         let mut listeners = Vec::new();
+        let runtime = self.runtime.as_ref().map(Runtime::enter);
         for Sockets { udp, tcp, .. } in sockets {
-            listeners.push(tcp);
+            listeners.push(TcpListener::from_std(tcp)?);
             for socket in udp {
                 let (current, stop) = (Arc::clone(&shared.current), Arc::clone(&self.stop));
                 let (counters, number) = (counters.next().unwrap_or_default(), self.workers.len());
@@ -260,6 +266,7 @@ impl Running {
                     .push(udp::spawn(socket, current, counters, stop, number)?);
             }
         }
+        drop(runtime);
         let current = Arc::clone(&shared.current);
         // The last counters are TCP's.
         let counters = (counters.next().unwrap_or_default(), self.workers.len());
@@ -309,7 +316,8 @@ impl Running {
         }
         self.handle.write_states();
         self.handle.write_clients();
-        self.handle.0.retired.store(true, Ordering::Relaxed);
+        self.handle.retire();
+        self.file.leave();
         let _ = to.write_all(b"d");
         if let Some(tcp) = self.tcp.take() {
             let _ = self.runtime().block_on(tcp);

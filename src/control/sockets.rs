@@ -1,74 +1,156 @@
-//! What is settled at the start: sockets, for each address one of TCP and one of UDP for each worker, and the limits of connections.
+//! What is settled at the start: sockets, for each address one of TCP and one of UDP for each worker, those of the admin API, and the limits
+//! of connections.
 
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::os::unix::net::UnixListener;
 
-use tokio::net::TcpListener;
+use socket2::{Domain, Socket, Type};
 
+use super::handed::{Handed, Kind};
+use super::rights::Target;
 use super::run::StartError;
-use super::takeover::{Own, Taken};
-use crate::config::Limits;
+use super::socket_file::{SocketFile, dress, make};
+use super::takeover::Own;
+use crate::config::{Config, Limits};
 use crate::server::{tcp, udp};
 
+/// Connections of the admin API that the system keeps waiting.
+const BACKLOG: i32 = 64;
+
 /// The sockets of one address.
+#[derive(Debug)]
 pub(super) struct Sockets {
     pub(super) address: SocketAddr,
     pub(super) udp: Vec<UdpSocket>,
     pub(super) tcp: TcpListener,
 }
 
-impl Sockets {
-    /// Those of all addresses: what another process has of them, the others new.
-    pub(super) fn all(
-        listen: &[SocketAddr],
-        workers: usize,
-        mut taken: Option<&mut Taken>,
-    ) -> Result<Vec<Self>, StartError> {
-        let bind = |address: &SocketAddr| {
-            let given = taken.as_mut().and_then(|taken| taken.of(*address));
-            match given {
-                Some(given) => Self::taken(given).map_err(|e| StartError::System(e.to_string())),
-                None => Self::bind(*address, workers),
+/// Where the server is told what to do.
+#[derive(Debug)]
+pub struct Doors {
+    /// The control socket; it need not listen yet.
+    pub control: UnixListener,
+    /// The admin API over TCP.
+    pub admin: Vec<TcpListener>,
+}
+
+/// All sockets of a server.
+#[derive(Debug)]
+pub(super) struct All {
+    pub(super) dns: Vec<Sockets>,
+    pub(super) doors: Doors,
+    pub(super) file: SocketFile,
+    /// The control socket's file is the service manager's.
+    pub(super) managed: bool,
+}
+
+impl All {
+    /// What others have of them, the others new; for the user that we become.
+    pub(super) fn open(
+        config: &Config,
+        mut handed: Handed,
+        target: Option<&Target>,
+    ) -> Result<Self, StartError> {
+        let server = &config.server;
+        let workers = server.workers.unwrap_or_else(cores).max(1);
+        let dns = server.listen.iter();
+        let dns = dns.map(|address| Sockets::open(*address, workers, &mut handed));
+        let dns = dns.collect::<Result<_, _>>()?;
+        let admin = config.admin.listen.iter();
+        let admin = admin.map(|address| {
+            let socket = match handed.admin(*address) {
+                Some(socket) => tcp::adopt(socket),
+                None => bind_admin(*address),
+            };
+            socket.map_err(|e| StartError::Listen(*address, "admin API", e))
+        });
+        let admin = admin.collect::<Result<_, _>>()?;
+        let path = &server.control;
+        let cannot =
+            |e: io::Error| StartError::System(format!("cannot listen on {}: {e}", path.display()));
+        let managed = handed.managed;
+        let (control, file) = match handed.control(path) {
+            Some(control) if managed => (control, SocketFile::theirs()),
+            Some(control) => {
+                dress(path, &config.admin).map_err(cannot)?;
+                (control, SocketFile::ours(path))
+            }
+            None => {
+                let control = make(path, &config.admin, target).map_err(cannot)?;
+                (control, SocketFile::ours(path))
             }
         };
-        listen.iter().map(bind).collect()
-    }
-
-    /// What another process may have of them.
-    pub(super) fn own(all: &[Self]) -> io::Result<Own> {
-        let mut own = Own::default();
-        for Self { address, udp, tcp } in all {
-            udp.iter().try_for_each(|udp| own.udp(*address, udp))?;
-            own.tcp(*address, tcp)?;
+        if let Some(why) = handed.left_over() {
+            return Err(StartError::System(why));
         }
-        Ok(own)
-    }
-
-    /// Those of another process.
-    fn taken((udp, tcp): (Vec<UdpSocket>, std::net::TcpListener)) -> io::Result<Self> {
+        control.set_nonblocking(true).map_err(cannot)?;
         Ok(Self {
-            address: tcp.local_addr()?,
-            udp,
-            tcp: TcpListener::from_std(tcp)?,
+            dns,
+            doors: Doors { control, admin },
+            file,
+            managed,
         })
     }
 
-    /// Binds them; port 0 means any that is free.
-    fn bind(address: SocketAddr, workers: usize) -> Result<Self, StartError> {
-        let tcp = tcp::bind(address).map_err(|e| StartError::Listen(address, "TCP", e))?;
+    /// Another descriptor of each, for a process that takes over.
+    pub(super) fn add_to(&self, own: &mut Own) -> io::Result<()> {
+        for Sockets { address, udp, tcp } in &self.dns {
+            for udp in udp {
+                own.add(*address, Kind::Udp, udp)?;
+            }
+            own.add(*address, Kind::Tcp, tcp)?;
+        }
+        for admin in &self.doors.admin {
+            own.add(admin.local_addr()?, Kind::Admin, admin)?;
+        }
+        Ok(())
+    }
+}
+
+impl Sockets {
+    /// Those of an address: what others have bound, and what is lacking; port 0 means any that is free. Fewer sockets of UDP than workers are
+    /// shared by them.
+    fn open(address: SocketAddr, workers: usize, handed: &mut Handed) -> Result<Self, StartError> {
+        let (given, tcp) = handed.of(address);
+        let cannot = |kind| move |e| StartError::Listen(address, kind, e);
+        let tcp = match tcp {
+            Some(tcp) => tcp::adopt(tcp),
+            None => tcp::bind(address),
+        };
+        let tcp = tcp.map_err(cannot("TCP"))?;
         // Port 0 means any, but the same for all.
-        let address = tcp
-            .local_addr()
-            .map_err(|e| StartError::Listen(address, "TCP", e))?;
-        let udp = (0..workers.max(1))
-            .map(|_| udp::bind(address, workers > 1))
-            .collect::<io::Result<_>>();
-        Ok(Self {
-            address,
-            udp: udp.map_err(|e| StartError::Listen(address, "UDP", e))?,
-            tcp,
-        })
+        let address = tcp.local_addr().map_err(cannot("TCP"))?;
+        let udp = match given.len() {
+            0 => (0..workers)
+                .map(|_| udp::bind(address, workers > 1))
+                .collect(),
+            some => {
+                let adopted = given.into_iter().map(udp::adopt);
+                adopted.collect::<io::Result<Vec<_>>>().and_then(|mut all| {
+                    for worker in some..workers {
+                        all.push(all[worker % some].try_clone()?);
+                    }
+                    Ok(all)
+                })
+            }
+        };
+        let udp = udp.map_err(cannot("UDP"))?;
+        Ok(Self { address, udp, tcp })
     }
+}
+
+/// Listens on an address of the admin API. IPv6 is IPv6 alone, as the other sockets are.
+fn bind_admin(address: SocketAddr) -> io::Result<TcpListener> {
+    let kind = Type::STREAM.nonblocking().cloexec();
+    let socket = Socket::new(Domain::for_address(address), kind, None)?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
 /// What TCP connections may use.

@@ -8,30 +8,29 @@
 //!                          <-- "I answer" ---
 //!   stops after its last batch, keeps states
 //!                          --- "I am done" -->
-//!   lets its TCP connections end                 takes what was ordered last, opens the control socket
+//!   lets its TCP connections end                 takes what was ordered last, answers on the control socket
 //! ```
+//! All sockets are handed on, that of control and those of the admin API too: the new process need not have the rights to bind them.
 //! If the new one fails before it answers, nothing has happened. The way is a Unix socket beside the control socket, for the same user only.
 
 use std::fs;
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::mem::MaybeUninit;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
-};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use serde::{Deserialize, Serialize};
+
+use super::handed::{Bound, Handed, IN_ONE, Kind, receive, room};
+use super::reach::Landlock;
 
 /// A process that says nothing for so long is gone.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// The system passes no more descriptors in one message (`SCM_MAX_FD` of unix(7)).
-const IN_ONE: usize = 250;
 
 /// Where a server with this control socket offers its sockets.
 fn place(control: &Path) -> PathBuf {
@@ -43,36 +42,50 @@ pub(super) fn withdraw(control: &Path) {
     let _ = fs::remove_file(place(control));
 }
 
-/// What sockets are, in the order in which they come.
+/// What comes behind it, in its order.
 #[derive(Debug, Serialize, Deserialize)]
 struct Offer {
     /// The process.
     pid: u32,
     sockets: Vec<(SocketAddr, Kind)>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum Kind {
-    Udp,
-    Tcp,
+    /// The control socket's file is the service manager's. The socket comes last.
+    managed: bool,
+    /// Whether that process has restricted itself, and with it all that it starts.
+    landlock: Landlock,
 }
 
 /// What others may take of a server that runs.
-#[derive(Debug, Default)]
-pub(super) struct Own(Vec<(SocketAddr, Kind, OwnedFd)>);
+#[derive(Debug)]
+pub(super) struct Own {
+    sockets: Vec<Bound>,
+    control: OwnedFd,
+    managed: bool,
+    landlock: Landlock,
+}
 
 impl Own {
-    /// Another descriptor of a socket.
-    pub(super) fn udp(&mut self, address: SocketAddr, socket: &UdpSocket) -> io::Result<()> {
-        let socket = socket.as_fd().try_clone_to_owned()?;
-        self.0.push((address, Kind::Udp, socket));
-        Ok(())
+    /// So far with the control socket alone.
+    pub(super) fn new(control: &impl AsFd, managed: bool, landlock: Landlock) -> io::Result<Self> {
+        Ok(Self {
+            sockets: Vec::new(),
+            control: control.as_fd().try_clone_to_owned()?,
+            managed,
+            landlock,
+        })
     }
 
-    /// Another descriptor of a listener.
-    pub(super) fn tcp(&mut self, address: SocketAddr, socket: impl AsFd) -> io::Result<()> {
-        let socket = socket.as_fd().try_clone_to_owned()?;
-        self.0.push((address, Kind::Tcp, socket));
+    /// Another descriptor of a socket.
+    pub(super) fn add(
+        &mut self,
+        address: SocketAddr,
+        kind: Kind,
+        socket: impl AsFd,
+    ) -> io::Result<()> {
+        self.sockets.push(Bound {
+            address,
+            kind,
+            socket: socket.as_fd().try_clone_to_owned()?,
+        });
         Ok(())
     }
 
@@ -104,17 +117,20 @@ impl Own {
         stream.set_write_timeout(Some(PATIENCE))?;
         let offer = Offer {
             pid: std::process::id(),
-            sockets: self.0.iter().map(|(at, kind, _)| (*at, *kind)).collect(),
+            sockets: self.sockets.iter().map(|s| (s.address, s.kind)).collect(),
+            managed: self.managed,
+            landlock: self.landlock.clone(),
         };
         let words = serde_json::to_vec(&offer)?;
         let length = u32::try_from(words.len()).map_err(io::Error::other)?;
         stream.write_all(&length.to_be_bytes())?;
         stream.write_all(&words)?;
-        for some in self.0.chunks(IN_ONE) {
-            let sockets: Vec<BorrowedFd<'_>> = some.iter().map(|s| s.2.as_fd()).collect();
+        let sockets = self.sockets.iter().map(|s| s.socket.as_fd());
+        let all: Vec<BorrowedFd<'_>> = sockets.chain([self.control.as_fd()]).collect();
+        for some in all.chunks(IN_ONE) {
             let mut space = vec![MaybeUninit::uninit(); room()];
             let mut control = SendAncillaryBuffer::new(&mut space);
-            control.push(SendAncillaryMessage::ScmRights(&sockets));
+            control.push(SendAncillaryMessage::ScmRights(some));
             sendmsg(
                 stream,
                 &[IoSlice::new(b"s")],
@@ -134,17 +150,14 @@ pub fn process_of(stream: &UnixStream) -> Option<u32> {
     u32::try_from(theirs.pid.as_raw_nonzero().get()).ok()
 }
 
-fn room() -> usize {
-    rustix::cmsg_space!(ScmRights(IN_ONE))
-}
-
 /// The sockets of a server that runs on.
 #[derive(Debug)]
 pub struct Taken {
     stream: UnixStream,
     /// Its process.
     pid: u32,
-    sockets: Vec<(SocketAddr, Kind, OwnedFd)>,
+    /// Whether it has restricted itself.
+    pub(super) landlock: Landlock,
 }
 
 impl Taken {
@@ -152,7 +165,7 @@ impl Taken {
     ///
     /// # Errors
     /// None runs, it is another user's, or it does not understand us.
-    pub fn from(control: &Path) -> io::Result<Self> {
+    pub fn from(control: &Path) -> io::Result<(Self, Handed)> {
         let mut stream = UnixStream::connect(place(control))?;
         stream.set_read_timeout(Some(PATIENCE))?;
         let mut length = [0; 4];
@@ -161,30 +174,21 @@ impl Taken {
         let mut words = vec![0; length as usize];
         stream.read_exact(&mut words)?;
         let offer: Offer = serde_json::from_slice(&words)?;
-        let mut descriptors = Vec::new();
-        while descriptors.len() < offer.sockets.len() {
-            let mut space = vec![MaybeUninit::uninit(); room()];
-            let mut control = RecvAncillaryBuffer::new(&mut space);
-            let mut octet = [0];
-            let mut into = [IoSliceMut::new(&mut octet)];
-            let came = recvmsg(&stream, &mut into, &mut control, RecvFlags::CMSG_CLOEXEC)?;
-            for message in control.drain() {
-                if let RecvAncillaryMessage::ScmRights(some) = message {
-                    descriptors.extend(some);
-                }
-            }
-            if came.bytes == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-        }
+        let mut descriptors = receive(&stream, offer.sockets.len() + 1)?;
+        let control = descriptors.pop().map(UnixListener::from);
         let sockets = offer.sockets.into_iter().zip(descriptors);
-        Ok(Self {
+        let sockets = sockets.map(|((address, kind), socket)| Bound {
+            address,
+            kind,
+            socket,
+        });
+        let handed = Handed::by_process(sockets.collect(), control, offer.managed);
+        let taken = Self {
             stream,
             pid: offer.pid,
-            sockets: sockets
-                .map(|((at, kind), socket)| (at, kind, socket))
-                .collect(),
-        })
+            landlock: offer.landlock,
+        };
+        Ok((taken, handed))
     }
 
     /// The process that we take over from.
@@ -193,29 +197,11 @@ impl Taken {
         self.pid
     }
 
-    /// Those of an address; none: the other does not listen there.
-    pub(super) fn of(&mut self, address: SocketAddr) -> Option<(Vec<UdpSocket>, TcpListener)> {
-        let same = |wanted: SocketAddr, has: SocketAddr| {
-            // Port 0 means any, and that of the other is one.
-            wanted == has || (wanted.port() == 0 && wanted.ip() == has.ip())
-        };
-        let own = self.sockets.extract_if(.., |(at, _, _)| same(address, *at));
-        let (mut udp, mut tcp) = (Vec::new(), None);
-        for (_, kind, socket) in own {
-            match kind {
-                Kind::Udp => udp.push(UdpSocket::from(socket)),
-                Kind::Tcp => tcp = Some(TcpListener::from(socket)),
-            }
-        }
-        Some((udp, tcp?))
-    }
-
     /// Says that we answer, and waits until the other does not any more.
     ///
     /// # Errors
     /// The other has gone without a word; its sockets are ours all the same.
     pub(super) fn answer(&mut self) -> io::Result<()> {
-        self.sockets.clear();
         self.stream.write_all(b"a")?;
         self.stream.read_exact(&mut [0])
     }

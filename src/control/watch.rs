@@ -52,6 +52,11 @@ impl Files {
         texts.for_each(|path| self.look_at(Path::new(path)));
     }
 
+    /// Each of them.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.0.keys().map(PathBuf::as_path)
+    }
+
     fn look_at(&mut self, path: &Path) {
         self.0.entry(path.into()).or_insert_with(|| Stamp::of(path));
     }

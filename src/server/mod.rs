@@ -10,12 +10,27 @@ pub mod tcp;
 pub mod tls;
 pub mod udp;
 
+use std::io;
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use socket2::Socket;
 
 use crate::answer::{Outcome, Scratch};
 use crate::metrics::Tally;
 use crate::prefix::Client;
 use crate::snapshot::{SAMPLED, Snapshot};
+
+/// An error where a socket of IPv6 takes IPv4 too: those of IPv4 are others, and after it is bound this cannot be changed.
+fn only_its_own(socket: &Socket, address: SocketAddr) -> io::Result<()> {
+    let both = address.is_ipv6() && address.ip().is_unspecified() && !socket.only_v6()?;
+    if both {
+        return Err(io::Error::other(
+            "the socket takes IPv4 too: BindIPv6Only=ipv6-only in its unit changes that",
+        ));
+    }
+    Ok(())
+}
 
 /// Counts the addresses that the newest answer gives, and for how long, for the threads with this number. Of some answers it keeps
 /// who asked: `asked` tells it.

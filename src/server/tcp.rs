@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{self, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -12,6 +12,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::connections::{Connections, Room};
+use super::only_its_own;
 use super::stream::Talk;
 use crate::metrics::Questions;
 use crate::snapshot::Current;
@@ -66,23 +67,40 @@ const GRACE: Duration = Duration::from_millis(50);
 /// Rest after the system could not give a connection.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Listens on an address; port 0 takes a free one. To be called within a runtime.
+/// Listens on an address; port 0 takes a free one.
 ///
 /// # Errors
 /// What the system says: no such address, in use, not permitted.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+pub fn bind(address: SocketAddr) -> io::Result<net::TcpListener> {
     let kind = Type::STREAM.nonblocking().cloexec();
     let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    // Connections inherit both.
-    socket.set_send_buffer_size(KERNEL_BUFFER)?;
-    socket.set_recv_buffer_size(KERNEL_BUFFER)?;
+    bound_buffers(&socket)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket.into())
+}
+
+/// Makes a listener that somebody else has bound as [`bind`] makes them.
+///
+/// # Errors
+/// As the system says; or it takes IPv4 too.
+pub fn adopt(listener: net::TcpListener) -> io::Result<net::TcpListener> {
+    let address = listener.local_addr()?;
+    let socket = Socket::from(listener);
+    only_its_own(&socket, address)?;
+    socket.set_nonblocking(true)?;
+    bound_buffers(&socket)?;
+    Ok(socket.into())
+}
+
+/// Connections inherit both.
+fn bound_buffers(socket: &Socket) -> io::Result<()> {
+    socket.set_send_buffer_size(KERNEL_BUFFER)?;
+    socket.set_recv_buffer_size(KERNEL_BUFFER)
 }
 
 /// Answers on all `listeners` until `stop`, then closes everything; connections that are open may go on for as long as `stop` says, if

@@ -11,7 +11,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::mmsg::{Batch, Datagram};
 use super::streak::Streak;
-use super::{count_given, counted};
+use super::{count_given, counted, only_its_own};
 use crate::answer::{Request, Scratch, Transport, answer, client};
 use crate::health::Table;
 use crate::metrics::{Questions, Tally};
@@ -37,21 +37,39 @@ pub fn bind(address: SocketAddr, shared: bool) -> io::Result<UdpSocket> {
     }
     // Not where it is the only one: another program could take half of its questions unseen, and the system has one look-up less.
     socket.set_reuse_port(shared)?;
+    prepare(&socket, address)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+/// Makes a socket that somebody else has bound as [`bind`] makes them.
+///
+/// # Errors
+/// As the system says; or it takes IPv4 too, as then senders and replies have addresses of another form.
+pub fn adopt(socket: UdpSocket) -> io::Result<UdpSocket> {
+    let address = socket.local_addr()?;
+    let socket = Socket::from(socket);
+    only_its_own(&socket, address)?;
+    socket.set_nonblocking(false)?;
+    prepare(&socket, address)?;
+    Ok(socket.into())
+}
+
+fn prepare(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     // Room for a burst while the thread is not scheduled; what the system grants is enough.
     let _ = socket.set_recv_buffer_size(4 << 20);
     let _ = socket.set_send_buffer_size(4 << 20);
     socket.set_read_timeout(Some(NOTICE))?;
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => {
-            setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
+            setsockopt(socket, sockopt::Ipv4PacketInfo, &true)?;
         }
         IpAddr::V6(ip) if ip.is_unspecified() => {
-            setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
+            setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &true)?;
         }
         _ => {}
     }
-    socket.bind(&address.into())?;
-    Ok(socket.into())
+    Ok(())
 }
 
 /// Answers what comes to `socket` until `stop`.

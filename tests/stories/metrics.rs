@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use hickory_proto::rr::RecordType;
@@ -16,7 +17,12 @@ use crate::world::{FRA, NYC, World};
 
 /// The header and the text of `/metrics`.
 fn scrape(server: &Server, accept: &str) -> (String, String) {
-    let mut stream = UnixStream::connect(server.folder.path("nearmost.sock")).unwrap();
+    scrape_at(&server.folder.path("nearmost.sock"), accept)
+}
+
+/// Those of the server with this control socket.
+pub fn scrape_at(control: &Path, accept: &str) -> (String, String) {
+    let mut stream = UnixStream::connect(control).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let request = format!(
         "GET /metrics HTTP/1.1\r\nhost: x\r\naccept: {accept}\r\nconnection: close\r\n\r\n"

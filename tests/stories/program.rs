@@ -199,7 +199,12 @@ impl Server {
 
     /// Starts a server in a folder and waits until it answers.
     pub fn start_in(folder: &Arc<Folder>) -> Self {
-        let mut server = Self::starting(folder, ([127, 0, 0, 1], 0).into());
+        Self::start_as(folder, &mut folder.command(&["serve"]))
+    }
+
+    /// Starts a server by this command and waits until it answers.
+    pub fn start_as(folder: &Arc<Folder>, command: &mut Command) -> Self {
+        let mut server = Self::starting_as(folder, ([127, 0, 0, 1], 0).into(), command);
         let line = eventually("the server answers or ends", || {
             let line = server.log.look(&["answering on "], Duration::ZERO);
             match (line, server.child.try_wait().unwrap()) {
@@ -215,7 +220,11 @@ impl Server {
 
     /// Starts a server that will listen on this address, and does not wait for it.
     pub fn starting(folder: &Arc<Folder>, address: SocketAddr) -> Self {
-        let mut child = folder.command(&["serve"]).spawn().unwrap();
+        Self::starting_as(folder, address, &mut folder.command(&["serve"]))
+    }
+
+    fn starting_as(folder: &Arc<Folder>, address: SocketAddr, command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
         Self {
             folder: Arc::clone(folder),
             address,
@@ -296,9 +305,30 @@ pub fn dig(server: SocketAddr, arguments: &[&str]) -> Ran {
 
 /// Tells a child that has not been waited for to stop.
 pub fn terminate(child: &Child) {
-    let kill = format!("kill -TERM {}", child.id());
+    signal(child, "TERM");
+}
+
+/// Sends a signal to a child that has not been waited for.
+pub fn signal(child: &Child, signal: &str) {
+    let kill = format!("kill -{signal} {}", child.id());
     let status = Command::new("sh").args(["-c", &kill]).status().unwrap();
     assert!(status.success());
+}
+
+/// The processes that were to take over, as a log tells.
+pub fn successors(log: &str) -> Vec<u32> {
+    let pid = |line: &str| {
+        let words = line.split_once("INFO process ")?.1;
+        words.split(' ').next()?.parse().ok()
+    };
+    log.lines().filter_map(pid).collect()
+}
+
+/// Sends a signal to a process that a server of ours has started, if it is still there.
+pub fn kill(process: u32, signal: &str) {
+    let _ = Command::new("sh")
+        .args(["-c", &format!("kill -{signal} {process} 2>/dev/null")])
+        .status();
 }
 
 /// Waits for a child's end; its exit code.

@@ -6,7 +6,7 @@ use std::process::{Child, Command};
 use std::time::Instant;
 
 use crate::common::nodes::Does;
-use crate::program::{Folder, Lines, PATIENCE, Ran, other, ours, terminate, wait};
+use crate::program::{Folder, Lines, PATIENCE, Ran, other, ours, signal, terminate, wait};
 use crate::world::World;
 
 /// The service manager's end.
@@ -51,7 +51,10 @@ impl Drop for Running {
 #[test]
 fn the_service_manager_is_told_what_happens() {
     let world = World::of(155, 2);
-    let folder = Folder::with(&world.config(""));
+    let config = world
+        .config("")
+        .replacen("[server]", "[server]\nwatch = false", 1);
+    let folder = Folder::with(&config);
     let manager = Manager::new(&folder);
     let mut command = folder.command(&["serve"]);
     command
@@ -74,6 +77,20 @@ fn the_service_manager_is_told_what_happens() {
     manager.wait("WATCHDOG=1");
     world.now(1, Does::Hang);
     manager.wait("STATUS=answering for 1 zone, generation 1; in service: 1 of 2 addresses");
+
+    // The files as they were, then one that is wrong: either way it answers on.
+    for (more, outcome) in [
+        ("", "reloaded, generation 2"),
+        ("[nod.x]\n", "not reloaded"),
+    ] {
+        folder.write("nearmost.toml", &(config.clone() + more));
+        signal(&running.0, "HUP");
+        let told = manager.wait("RELOADING=1");
+        let at = told.split_once("\nMONOTONIC_USEC=").expect("when").1;
+        assert!(at.trim_end().parse::<u64>().unwrap() > 0, "{told}");
+        manager.wait("READY=1");
+        log.wait(&["SIGHUP: ", outcome]);
+    }
 
     terminate(&running.0);
     manager.wait("STOPPING=1\n");

@@ -1,36 +1,25 @@
 //! Another process takes the place of the one that answers.
 
 use std::net::TcpStream;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use crate::program::{Folder, PATIENCE, Server, Stop, eventually};
+use crate::program::{Folder, PATIENCE, Server, Stop, eventually, kill, successors};
 use crate::question::{Question, receive, send};
 use crate::world::{FRA, World};
 
 /// The processes that were to take over; they are nobody's children once the first is gone.
-struct Successors<'a>(&'a Server);
+pub struct Successors<'a>(pub &'a Server);
 
 impl Successors<'_> {
-    fn pids(&self) -> Vec<u32> {
-        let pid = |line: &str| {
-            line.split_once("INFO process ")?
-                .1
-                .split(' ')
-                .next()?
-                .parse()
-                .ok()
-        };
-        self.0.log.text().lines().filter_map(pid).collect()
+    pub fn pids(&self) -> Vec<u32> {
+        successors(&self.0.log.text())
     }
 
-    fn tell(&self, signal: &str) {
+    pub fn tell(&self, signal: &str) {
         for pid in self.pids() {
-            let _ = Command::new("sh")
-                .args(["-c", &format!("kill -{signal} {pid} 2>/dev/null")])
-                .status();
+            kill(pid, signal);
         }
     }
 }

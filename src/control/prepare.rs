@@ -1,0 +1,104 @@
+//! From files that were read to a process that may answer: what needs rights is done, then the rights are given up.
+//!
+//! ```text
+//!   sockets      bound, or taken from whoever has bound them
+//!   folders      of state and control, made for the user
+//!   the user     is entered, capabilities are let go
+//!   Landlock     files that nobody has named are out of reach
+//! ```
+//! There is one thread until here, and nothing was read from the network.
+
+use std::path::Path;
+
+use super::handed::Handed;
+use super::load::Parts;
+use super::reach::{Landlock, Reach};
+use super::rights::{self, Target};
+use super::run::StartError;
+use super::sockets::All;
+use super::takeover::{Own, Taken};
+
+/// A process that has what it needs, and no more.
+#[derive(Debug)]
+pub struct Prepared {
+    pub(super) sockets: All,
+    pub(super) own: Own,
+    pub(super) rights: Rights,
+}
+
+/// What the process may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rights {
+    /// Who it is.
+    pub user: String,
+    /// Whether files that were not named are out of its reach.
+    pub landlock: Landlock,
+}
+
+/// Opens what the configuration at `path` asks for, as far as it was not handed on, and gives up the rights that this takes. To be called
+/// while there is one thread: rights are a thread's.
+///
+/// # Errors
+/// Who or what there is not: an address, a user, a folder that the user may write in.
+pub fn prepare(
+    path: &Path,
+    parts: &Parts,
+    handed: Handed,
+    taken: Option<&Taken>,
+) -> Result<Prepared, StartError> {
+    let (config, system) = (&parts.config, StartError::System);
+    let server = &config.server;
+    let target = Target::of(server).map_err(system)?;
+    let control = server
+        .control
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty());
+    let folders: Vec<&Path> = server.state.as_deref().into_iter().chain(control).collect();
+    if let Some(target) = &target {
+        let mut all = folders.iter();
+        all.try_for_each(|folder| target.make(folder))
+            .map_err(system)?;
+    }
+    let sockets = All::open(config, handed, target.as_ref())?;
+    if let Some(target) = &target {
+        target.enter().map_err(system)?;
+        let mut all = folders.iter();
+        all.try_for_each(|folder| target.writes(folder))
+            .map_err(system)?;
+        target.reads(parts.files.paths());
+    }
+    rights::let_go().map_err(|e| system(format!("rights cannot be given up: {e}")))?;
+    let landlock = hold(path, parts, taken)?;
+    let mut own = Own::new(&sockets.doors.control, sockets.managed, landlock.clone())
+        .map_err(|e| system(e.to_string()))?;
+    sockets
+        .add_to(&mut own)
+        .map_err(|e| system(e.to_string()))?;
+    let user = rights::who();
+    Ok(Prepared {
+        sockets,
+        own,
+        rights: Rights { user, landlock },
+    })
+}
+
+fn hold(path: &Path, parts: &Parts, taken: Option<&Taken>) -> Result<Landlock, StartError> {
+    // What held for the process before holds for this one, whatever it wants: a kernel lays no more than 16 of them over each other.
+    if let Some(taken) = taken.filter(|taken| taken.landlock.reach().is_some()) {
+        return Ok(taken.landlock.clone());
+    }
+    if !parts.config.server.landlock {
+        return Ok(Landlock::Off);
+    }
+    let reach = Reach::beside(path).and(Reach::named_in(&parts.config));
+    let landlock = reach
+        .hold()
+        .map_err(|e| StartError::System(format!("Landlock: {e}")))?;
+    match &landlock {
+        Landlock::Lacking => {
+            tracing::warn!("this kernel has no Landlock: files are as much in reach as before");
+        }
+        _ => tracing::info!("Landlock: {}", landlock.words()),
+    }
+    Ok(landlock)
+}

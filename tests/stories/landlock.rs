@@ -1,0 +1,108 @@
+//! Files that no configuration names are out of the reach of a server that runs, where the kernel has Landlock.
+
+use std::fs;
+use std::sync::Arc;
+
+use crate::metrics::scrape_at;
+use crate::program::{Folder, Server, eventually, ours};
+use crate::upgrade::Successors;
+use crate::world::{FRA, World};
+
+#[test]
+fn only_what_was_named_is_in_reach() {
+    let world = World::of(159, 1);
+    let elsewhere = Folder::new();
+    elsewhere.write("secret", "others'");
+    let secret = elsewhere.path("secret").display().to_string();
+    // In service while its own file can be read and somebody else's cannot.
+    let command = format!("cat nearmost.toml && ! cat {secret}");
+    let config = |landlock: bool| {
+        format!(
+            "{}\n[probe.reach]\nkind = \"exec\"\ncommand = [\"/bin/sh\", \"-c\", \"{command}\"]\nevery = \"1s\"\ntimeout = \"500ms\"\n\
+             down = 1\nok = 1\nup = 1\n",
+            world.config("probes = [\"web\", \"reach\"]").replacen("probes = [\"web\"]\n", "", 1)
+        )
+        .replacen(
+            "[server]",
+            &format!("[server]\nlandlock = {landlock}\nstate = \"state\""),
+            1,
+        )
+    };
+    let start = |landlock: bool| {
+        let folder = Folder::with(&config(landlock));
+        fs::create_dir(folder.path("state")).unwrap();
+        fs::create_dir(folder.path("nodes")).unwrap();
+        Server::start_in(&Arc::new(folder))
+    };
+    let state = |server: &Server| {
+        let health = server.json(&["health", "fra"]);
+        health.to_string()
+    };
+
+    let open = start(false);
+    assert!(
+        state(&open).contains("down"),
+        "everything is in reach: {}",
+        state(&open)
+    );
+    drop(open);
+
+    let server = start(true);
+    let successors = Successors(&server);
+    let control = server.folder.path("state/control.sock");
+    let landlock = server.json(&["status"])["landlock"].clone();
+    if landlock == "not in this kernel" {
+        // A kernel is as it is: no fault of ours, nor a package that is missing.
+        eprintln!("skipped: this kernel has no Landlock");
+        return;
+    }
+    assert!(landlock.as_str().unwrap().starts_with("on"), "{landlock}");
+    let status = server.run(&["status"]);
+    assert!(status.out.contains(", Landlock: on"), "{status:?}");
+    server.gives(FRA, &world.ip(0));
+    eventually("the probe reads what it may, and no more", || {
+        (!state(&server).contains("\"down\"")).then_some(())
+    });
+
+    // What comes into the folders is in reach; what is named elsewhere is not, and that is told.
+    let (_, text) = scrape_at(&control, "*/*");
+    assert!(text.contains("process_resident_memory_bytes"), "{text}");
+    server
+        .folder
+        .write("nodes/new.toml", "at = \"SYD\"\nip = [\"127.159.0.9\"]\n");
+    let added = server.run(&["reload"]);
+    assert_eq!(added.code, 0, "{added:?}");
+    assert_eq!(server.run(&["drain", "new", "--why", "not there"]).code, 0);
+    let database = ours("tests/data/mmdb/GeoIP2-City-Test.mmdb");
+    fs::copy(&database, elsewhere.path("city.mmdb")).unwrap();
+    let other = elsewhere.path("city.mmdb").display().to_string();
+    let moved = config(true).replace(&database.display().to_string(), &other);
+    server.folder.write("nearmost.toml", &moved);
+    let refused = server.run(&["reload"]);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    let folder = fs::canonicalize(elsewhere.path("")).unwrap();
+    let words = format!(
+        "{} is out of reach: Landlock holds since the start",
+        folder.display()
+    );
+    assert!(refused.err.contains(&words), "{refused:?}");
+
+    // It holds for a process that takes over too, which can do all the same.
+    let failed = server.run(&["upgrade"]);
+    assert!(
+        failed.err.contains("Landlock holds for it too"),
+        "{failed:?}"
+    );
+    server.folder.write("nearmost.toml", &config(true));
+    // The kernel lays no more than 16 over each other: a process that takes over adds none.
+    for turn in 0..2 {
+        let upgraded = server.run(&["upgrade"]);
+        assert_eq!(upgraded.code, 0, "{turn}: {upgraded:?}");
+    }
+    assert_eq!(server.json(&["status"])["landlock"], landlock);
+    assert_eq!(server.run(&["reload"]).code, 0);
+    let (_, text) = scrape_at(&control, "*/*");
+    assert!(text.contains("process_resident_memory_bytes"), "{text}");
+    assert_eq!(server.given(FRA), world.ip(0));
+    drop(successors);
+}

@@ -1,0 +1,198 @@
+//! A server that was started as root is root no longer once its sockets are bound.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use crate::program::{Folder, Server, ours, skip};
+use crate::upgrade::Successors;
+use crate::world::{FRA, World, server_on};
+
+/// A port that only root may bind.
+const LOW: &str = "127.157.0.53:53";
+/// On every system, and the owner of nothing.
+const NOBODY: u32 = 65534;
+
+/// Whether this process may become another user; a line says so where it may not.
+fn root() -> bool {
+    let root = fs::metadata("/proc/self").unwrap().uid() == 0;
+    if !root {
+        eprintln!("skipped: only root becomes another user");
+    }
+    root
+}
+
+/// What the system says of all threads of a process, under a key.
+fn threads(process: u32, key: &str) -> Vec<String> {
+    let tasks = fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    let status = tasks.map(|task| fs::read_to_string(task.unwrap().path().join("status")).unwrap());
+    let line = |status: String| {
+        let mut lines = status.lines();
+        let line = lines.find_map(|line| line.strip_prefix(&format!("{key}:")));
+        let words: Vec<&str> = line.unwrap().split_whitespace().collect();
+        words.join(" ")
+    };
+    let mut all: Vec<String> = status.map(line).collect();
+    assert!(all.len() > 4, "it answers with several threads");
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// All threads are nobody's, in every sense, and can be nothing else.
+fn is_nobody(process: u32) {
+    let four = [NOBODY; 4].map(|n| n.to_string()).join(" ");
+    assert_eq!(threads(process, "Uid"), [&*four]);
+    assert_eq!(threads(process, "Gid"), [&*four]);
+    assert_eq!(threads(process, "Groups"), [NOBODY.to_string()]);
+    for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+        assert_eq!(threads(process, set), ["0000000000000000"], "{set}");
+    }
+    assert_eq!(threads(process, "NoNewPrivs"), ["1"]);
+}
+
+/// A folder that nobody can read, the program and the database included, wherever the repository is.
+fn folder(config: &str) -> Folder {
+    let folder = Folder::new();
+    fs::set_permissions(folder.path(""), fs::Permissions::from_mode(0o755)).unwrap();
+    let database = ours("tests/data/mmdb/GeoIP2-City-Test.mmdb");
+    fs::copy(&database, folder.path("city.mmdb")).unwrap();
+    fs::copy(env!("CARGO_BIN_EXE_nearmost"), folder.path("nearmost")).unwrap();
+    let config = config.replace(&database.display().to_string(), "city.mmdb");
+    folder.write("nearmost.toml", &config);
+    folder
+}
+
+/// A command that serves in a folder.
+fn serves(folder: &Folder, mut command: Command) -> Command {
+    command
+        .current_dir(folder.path(""))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+#[test]
+fn root_binds_the_sockets_and_nobody_answers() {
+    if !root() {
+        return;
+    }
+    if TcpListener::bind(LOW).is_err() {
+        return skip("port 53 of 127.157.0.53 cannot be had");
+    }
+    let world = World::of(157, 1);
+    // Group 65534 has another name on each system.
+    let keys = "[server]\nuser = \"nobody\"\ngroup = \"65534\"\nstate = \"lib/state\"\ncontrol = \"run/control.sock\"";
+    let config = world.config("").replace("127.0.0.1:0", LOW);
+    let folder = Arc::new(folder(&config.replacen("[server]", keys, 1)));
+    let mut command = Command::new(folder.path("nearmost"));
+    command.arg("serve");
+    let server = Server::start_as(&folder, &mut serves(&folder, command));
+    let successors = Successors(&server);
+    is_nobody(server.pid());
+    assert_eq!(server.given(FRA), world.ip(0));
+    let owned = |path: &str| {
+        let meta = fs::metadata(folder.path(path)).unwrap();
+        (meta.uid(), meta.gid(), meta.mode() & 0o777)
+    };
+    assert_eq!(owned("lib/state"), (NOBODY, NOBODY, 0o755));
+    assert_eq!(owned("run/control.sock"), (NOBODY, NOBODY, 0o660));
+    let status = server.run(&["status"]);
+    assert!(
+        status.out.contains("\nruns as        nobody\n"),
+        "{status:?}"
+    );
+    assert_eq!(server.run(&["drain", "fra", "--why", "disk"]).code, 0);
+    assert_eq!(owned("lib/state/orders.json").0, NOBODY);
+    let reload = server.run(&["reload"]);
+    assert_eq!(reload.code, 0, "{reload:?}");
+
+    // Port 53 is handed on to one that could not bind it.
+    let upgraded = server.run(&["upgrade"]);
+    assert_eq!(upgraded.code, 0, "{upgraded:?}");
+    is_nobody(successors.pids()[0]);
+    assert_eq!(server.given(FRA), world.ip(0));
+    let settled = config.replacen("[server]", &keys.replace("nobody", "root"), 1);
+    folder.write("nearmost.toml", &settled);
+    let refused = server.run(&["reload"]);
+    assert!(refused.err.contains("need a restart"), "{refused:?}");
+}
+
+#[test]
+fn who_cannot_be_is_told_before_anything_is_opened() {
+    if !root() {
+        return;
+    }
+    let zone = "[zone.\"x\"]\nns = [\"ns.example\"]\n";
+    let config = |keys: &str| {
+        server_on("127.0.0.1:0").replacen("[server]", &format!("[server]\n{keys}"), 1) + zone
+    };
+    let said = |folder: &Folder| {
+        let ran = folder.run(&["serve"]);
+        assert_eq!(ran.code, 1, "{ran:?}");
+        ran.err
+    };
+    let unknown = said(&Folder::with(&config("user = \"no-such-user\"")));
+    assert!(
+        unknown.contains("[server] user: there is no user no-such-user on this machine"),
+        "{unknown}"
+    );
+    let unknown = said(&Folder::with(&config(
+        "user = \"nobody\"\ngroup = \"no-such-group\"",
+    )));
+    assert!(
+        unknown.contains("[server] group: there is no group no-such-group"),
+        "{unknown}"
+    );
+
+    // A folder that is there is not given away: it may hold what is others'.
+    let folder = folder(&config("user = \"nobody\"\nstate = \"state\""));
+    fs::create_dir(folder.path("state")).unwrap();
+    let told = said(&folder);
+    assert!(told.contains("user nobody may not write in "), "{told}");
+    assert!(told.contains("= chown -R nobody "), "{told}");
+    chown(folder.path("state"), Some(NOBODY), None).unwrap();
+    let _ = Server::start_in(&Arc::new(folder));
+}
+
+#[test]
+fn whoever_is_not_root_lets_go_of_what_it_has_of_root() {
+    if !root() {
+        return;
+    }
+    if TcpListener::bind("127.158.0.53:53").is_err() {
+        return skip("port 53 of 127.158.0.53 cannot be had");
+    }
+    let world = World::of(158, 1);
+    let config = world.config("").replace("127.0.0.1:0", "127.158.0.53");
+    let folder = Arc::new(folder(&config.replacen(
+        "[server]",
+        "[server]\nstate = \"state\"",
+        1,
+    )));
+    fs::create_dir(folder.path("state")).unwrap();
+    chown(folder.path("state"), Some(NOBODY), None).unwrap();
+    // As the unit starts it.
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .args([
+            "--inh-caps=+net_bind_service",
+            "--ambient-caps=+net_bind_service",
+        ])
+        .args([&*folder.path("nearmost").to_string_lossy(), "serve"]);
+    let server = Server::start_as(&folder, &mut serves(&folder, command));
+    for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+        assert_eq!(threads(server.pid(), set), ["0000000000000000"], "{set}");
+    }
+    let successors = Successors(&server);
+    assert_eq!(server.run(&["upgrade"]).code, 0);
+    assert_eq!(
+        threads(successors.pids()[0], "CapPrm"),
+        ["0000000000000000"]
+    );
+    assert_eq!(server.given(FRA), world.ip(0));
+}
