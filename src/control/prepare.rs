@@ -67,7 +67,10 @@ pub fn prepare(
             .map_err(system)?;
         target.reads(parts.files.paths());
     }
-    rights::let_go().map_err(|e| system(format!("rights cannot be given up: {e}")))?;
+    // What filters system calls, as a unit may, can forbid it: the server then has what it was given, as before.
+    if let Err(error) = rights::let_go() {
+        tracing::warn!("rights of root that were given to us cannot be let go of: {error}");
+    }
     let landlock = hold(path, parts, taken)?;
     let mut own = Own::new(&sockets.doors.control, sockets.managed, landlock.clone())
         .map_err(|e| system(e.to_string()))?;
@@ -96,7 +99,9 @@ fn hold(path: &Path, parts: &Parts, taken: Option<&Taken>) -> Result<Landlock, S
         .map_err(|e| StartError::System(format!("Landlock: {e}")))?;
     match &landlock {
         Landlock::Lacking => {
-            tracing::warn!("this kernel has no Landlock: files are as much in reach as before");
+            tracing::warn!(
+                "Landlock is not available, as the kernel lacks it or system calls are filtered: files are as much in reach as before"
+            );
         }
         _ => tracing::info!("Landlock: {}", landlock.words()),
     }

@@ -58,7 +58,7 @@ pub enum Landlock {
         /// The kernel knows all that was asked for.
         whole: bool,
     },
-    /// The kernel does not have it.
+    /// The kernel does not have it, or a filter of system calls keeps it from us.
     Lacking,
 }
 
@@ -78,7 +78,7 @@ impl Landlock {
             Self::Off => "off",
             Self::Holds { whole: true, .. } => "on",
             Self::Holds { whole: false, .. } => "on, as far as this kernel has it",
-            Self::Lacking => "not in this kernel",
+            Self::Lacking => "not available",
         }
     }
 }
