@@ -101,6 +101,22 @@ fn the_service_manager_is_told_what_happens() {
 const EXPOSURE: &str = "16";
 
 #[test]
+fn what_the_package_installs_is_good() {
+    let check = Folder::new().run(&[
+        "-c",
+        &ours("packaging/debian/nearmost.toml").to_string_lossy(),
+        "check",
+    ]);
+    assert_eq!(check.code, 0, "{check:?}");
+    assert!(check.out.contains("0 errors, 1 warning"), "{check:?}");
+    for script in ["postinst", "prerm", "postrm"] {
+        let script = ours("packaging/debian").join(script);
+        let read = Ran::of(Command::new("sh").arg("-n").arg(&script));
+        assert_eq!((read.code, &*read.err), (0, ""), "{}", script.display());
+    }
+}
+
+#[test]
 fn the_unit_is_good_and_hardened() {
     let Some(analyze) = other("systemd-analyze") else {
         return;
@@ -113,13 +129,15 @@ fn the_unit_is_good_and_hardened() {
         .replace("Documentation=man:nearmost(1)\n", "");
     let folder = Folder::new();
     folder.write("nearmost.service", &text);
-    let verify = Ran::of(
-        Command::new(&analyze)
-            .arg("verify")
-            .arg(folder.path("nearmost.service")),
-    );
+    let socket = fs::read_to_string(ours("packaging/nearmost.socket")).unwrap();
+    let socket = socket.replace("Documentation=man:nearmost(1)\n", "");
+    folder.write("nearmost.socket", &socket);
+    let verify = Ran::of(Command::new(&analyze).arg("verify").args([
+        folder.path("nearmost.service"),
+        folder.path("nearmost.socket"),
+    ]));
     assert_eq!(verify.code, 0, "{verify:?}");
-    assert!(!verify.err.contains("nearmost.service"), "{verify:?}");
+    assert!(!verify.err.contains("nearmost."), "{verify:?}");
     let threshold = format!("--threshold={EXPOSURE}");
     let security = Ran::of(
         Command::new(&analyze)
