@@ -67,6 +67,7 @@ const DOORS: [(&str, &[&str]); 21] = [
     (
         "rustix",
         &[
+            "cli/watch.rs",
             "control/build.rs",
             "control/handed.rs",
             "control/rights.rs",

@@ -72,6 +72,7 @@ fn snapshot() -> Snapshot {
         zones: Zones::new(vec![Zone::build(&apex, &records, &HashMap::new())]),
         pools: vec![],
         nodes: vec![],
+        near: vec![],
         world: World::build(&[], &[]).into(),
         databases: Vec::new().into(),
         private: vec![],

@@ -14,7 +14,7 @@ use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 
 use super::regions;
-use super::rows::{Places, rows};
+use super::rows::rows;
 use super::view::{FrozenLine, PoolLine, warnings};
 use crate::control::{Entry, Handle};
 use crate::snapshot::Snapshot;
@@ -55,7 +55,6 @@ struct Told {
     events: Option<u64>,
     /// The last 24 hours were put together in this minute, of these.
     history: (u64, Vec<Entry>),
-    places: Places,
     names: (u64, Vec<String>),
 }
 
@@ -85,7 +84,6 @@ impl Feed {
             rows: BTreeMap::new(),
             events: None,
             history: (0, Vec::new()),
-            places: Places::default(),
             names: (0, Vec::new()),
         };
         Self(Arc::new(Shared {
@@ -173,7 +171,7 @@ impl Told {
             news += &format!(r#","server":{server}"#);
             self.server = server;
         }
-        let rows = rows(handle, &mut self.places, &self.history.1);
+        let rows = rows(handle, &self.history.1);
         let rows = rows.into_iter().map(|row| (row.node.clone(), json(&row)));
         let rows: BTreeMap<String, String> = rows.collect();
         let changed = rows

@@ -7,7 +7,6 @@ use serde::Serialize;
 use super::regions::thousandth;
 use super::strips::{Now, strip};
 use crate::control::{Entry, Handle, OrderLine};
-use crate::geo::nearest_city;
 use crate::health::{Board, Damped, Order, State, Table, Time};
 use crate::policy::Node;
 use crate::snapshot::Snapshot;
@@ -37,28 +36,6 @@ pub(super) struct Row {
     known: u64,
 }
 
-/// What is found out once for each generation.
-#[derive(Default)]
-pub(super) struct Places {
-    generation: u64,
-    near: Vec<String>,
-}
-
-impl Places {
-    /// Looks up the cities near to all nodes, if that was not done.
-    fn of(&mut self, snapshot: &Snapshot) -> &[String] {
-        if self.generation != snapshot.generation {
-            let near = |node: &Node| {
-                let near = node.at.and_then(nearest_city);
-                near.map_or_else(String::new, |(label, _)| label)
-            };
-            self.near = snapshot.nodes.iter().map(near).collect();
-            self.generation = snapshot.generation;
-        }
-        &self.near
-    }
-}
-
 /// Whether addresses of a node are in service, and whether some are not, in any pool.
 #[derive(Clone, Copy, Default)]
 struct Serving {
@@ -84,7 +61,7 @@ fn serving(snapshot: &Snapshot, table: &Table) -> Vec<Serving> {
 }
 
 /// All nodes, in the order of their numbers.
-pub(super) fn rows(handle: &Handle, places: &mut Places, events: &[Entry]) -> Vec<Row> {
+pub(super) fn rows(handle: &Handle, events: &[Entry]) -> Vec<Row> {
     let mut of_node: HashMap<&str, Vec<&Entry>> = HashMap::new();
     for event in events {
         of_node.entry(&event.node).or_default().push(event);
@@ -117,7 +94,7 @@ pub(super) fn rows(handle: &Handle, places: &mut Places, events: &[Entry]) -> Ve
     drop(checks);
     // Nobody waits for what takes longer.
     drop(board);
-    for ((row, life), near) in rows.iter_mut().zip(&lives).zip(places.of(&snapshot)) {
+    for ((row, life), near) in rows.iter_mut().zip(&lives).zip(&snapshot.near) {
         let events = of_node.get(row.node.as_str()).map_or(&[][..], |e| e);
         let order = row.order.as_ref().map(|o| o.state.as_str());
         // The second that runs counts as what it is now.

@@ -1,6 +1,6 @@
 //! What the server tells about itself: the shapes of its JSON.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -296,14 +296,9 @@ impl CheckLine {
         let (board, hosts) = (handle.board(), handle.hosts());
         let (snapshot, now) = (handle.current().get(), handle.now());
         let name_of = |node: &str| hosts.iter().find(|h| h.node == node).cloned();
-        let mut places: BTreeMap<&str, String> = BTreeMap::new();
-        for node in &snapshot.nodes {
-            let near = node
-                .at
-                .and_then(nearest_city)
-                .map_or_else(String::new, |(label, _)| label);
-            places.insert(&node.name, near);
-        }
+        let names = snapshot.nodes.iter().map(|node| node.name.as_str());
+        let places: HashMap<&str, &String> = names.zip(&snapshot.near).collect();
+        let place = |node: &str| places.get(node).copied().cloned().unwrap_or_default();
         let shares = handle.shares(&snapshot).unwrap_or_default();
         let named =
             |(node, ip): &(u32, IpAddr)| (snapshot.nodes[*node as usize].name.as_str(), *ip);
@@ -311,8 +306,9 @@ impl CheckLine {
             snapshot.addresses.iter().map(named).zip(shares).collect();
         let damped = board.damped_checks();
         let draining = |node: &str| {
+            let order = board.orders().get(node)?;
             let slow = snapshot.slow_start(std::slice::from_ref(&node.to_owned()));
-            let end = board.orders().get(node)?.takes_hold(slow);
+            let end = order.takes_hold(slow);
             (end > now).then_some(end.as_secs())
         };
         let line = |number: usize, check: &Check, status: &health::Status| Self {
@@ -321,7 +317,7 @@ impl CheckLine {
             probe: check.probe.name.clone(),
             shadow: check.probe.shadow,
             host: check.host.clone(),
-            place: places.get(check.node.as_str()).cloned().unwrap_or_default(),
+            place: place(&check.node),
             state: status.counter.state().word().into(),
             counts_as: board
                 .held(number)
@@ -361,7 +357,7 @@ impl CheckLine {
         let unprobed = snapshot.addresses.iter().map(named);
         let unprobed = unprobed.filter(|address| !probed.contains(address));
         let unprobed = unprobed.map(|(node, ip)| Self {
-            place: places.get(node).cloned().unwrap_or_default(),
+            place: place(node),
             since: handle.started().as_secs(),
             order: board.orders().get(node).map(|o| OrderLine::of(node, o)),
             draining_until: draining(node),

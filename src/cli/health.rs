@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::hosts::hosts;
 use super::table::table;
+use super::watch::watch;
 use super::{Format, NO, Stop, ago, ask, json, print};
 use crate::admin::{CheckLine, Status};
 use crate::control::HostLine;
@@ -20,64 +21,78 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub(super) struct Health {
     /// Show these nodes only
     nodes: Vec<String>,
-    /// Show it again every second, until interrupted
+    /// Show it again every second, until interrupted; on a terminal what is out of service comes first, with what happened last
     #[arg(long)]
     watch: bool,
     #[command(flatten)]
     format: Format,
 }
 
+/// What the server thinks of nodes.
+pub(super) struct Seen {
+    pub(super) checks: Vec<CheckLine>,
+    pub(super) named: Vec<HostLine>,
+    pub(super) status: Status,
+}
+
 impl Health {
     pub(super) fn run(&self, config: Option<&Path>) -> Result<ExitCode, Stop> {
-        let terminal = std::io::stdout().is_terminal();
+        if self.watch && !self.format.json && std::io::stdout().is_terminal() {
+            return watch(config, &self.nodes, AGAIN);
+        }
         loop {
-            let (code, text) = self.look(config)?;
-            let shown = match (self.watch, terminal) {
-                (false, _) => print(&text),
-                // All at once, over what was there: nothing flickers.
-                (true, true) => print(&format!("\x1b[H\x1b[2J{text}")),
-                (true, false) => print(&format!("{text}---\n")),
+            let seen = Seen::of(config, &self.nodes)?;
+            let text = match self.format.json {
+                true => json(&seen.checks),
+                false => text(&seen.checks, seen.status.now) + &hosts(&seen.named, seen.status.now),
             };
-            if !self.watch || !shown {
-                return Ok(code);
+            let end = if self.watch { "---\n" } else { "" };
+            if !print(&(text + end)) || !self.watch {
+                return Ok(seen.code());
             }
             std::thread::sleep(AGAIN);
         }
     }
+}
 
-    /// What is shown, and the exit code.
-    fn look(&self, config: Option<&Path>) -> Result<(ExitCode, String), Stop> {
+impl Seen {
+    /// What is thought of these nodes, of all if there are none.
+    pub(super) fn of(config: Option<&Path>, nodes: &[String]) -> Result<Self, Stop> {
         let mut checks: Vec<CheckLine> = ask(config, "/v1/health")?;
-        let status: Status = ask(config, "/v1/status")?;
-        let mut named = status.hosts;
+        let mut status: Status = ask(config, "/v1/status")?;
+        let mut named = std::mem::take(&mut status.hosts);
         // One whose name was never resolved has no address to be checked.
         let known = checks.iter().map(|c| c.node.as_str());
         let known: Vec<&str> = known.chain(named.iter().map(|h| h.node.as_str())).collect();
-        if let Some(unknown) = self.nodes.iter().find(|n| !known.contains(&n.as_str())) {
+        if let Some(unknown) = nodes.iter().find(|n| !known.contains(&n.as_str())) {
             let mut message = format!("there is no node \"{unknown}\"");
             if let Some(near) = crate::diagnostic::nearest(unknown, known.iter().copied()) {
                 message += &format!(": did you mean \"{near}\"?");
             }
             return Err(Stop { message, code: 2 });
         }
-        let asked = |node: &String| self.nodes.is_empty() || self.nodes.contains(node);
+        let asked = |node: &String| nodes.is_empty() || nodes.contains(node);
         checks.retain(|c| asked(&c.node));
         named.retain(|h| asked(&h.node));
+        Ok(Self {
+            checks,
+            named,
+            status,
+        })
+    }
+
+    /// Whether something is out of service that nobody has ordered.
+    fn code(&self) -> ExitCode {
         let nobody = |host: &HostLine| host.lost || host.addresses.is_empty();
-        let code = match checks.iter().any(CheckLine::is_down) || named.iter().any(nobody) {
+        match self.checks.iter().any(CheckLine::is_down) || self.named.iter().any(nobody) {
             true => ExitCode::from(NO),
             false => ExitCode::SUCCESS,
-        };
-        if self.format.json {
-            return Ok((code, json(&checks)));
         }
-        let text = text(&checks, status.now) + &hosts(&named, status.now);
-        Ok((code, text))
     }
 }
 
-fn text(checks: &[CheckLine], now: u64) -> String {
-    let rows = checks.iter().map(|c| {
+pub(super) fn text<'c>(checks: impl IntoIterator<Item = &'c CheckLine>, now: u64) -> String {
+    let rows = checks.into_iter().map(|c| {
         let since = |at: u64| ago(now.saturating_sub(at));
         let error = match (&c.last_error, c.last_error_at) {
             (Some(error), Some(at)) if c.last_ok == Some(true) => {

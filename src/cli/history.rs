@@ -30,13 +30,14 @@ impl History {
         if self.format.json {
             print_json(&events);
         } else {
-            print(&text(&events));
+            print(&lines(&events));
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn text(events: &[Entry]) -> String {
+/// A line for each.
+pub(super) fn lines(events: &[Entry]) -> String {
     let rows = events.iter().map(|e| {
         let why = match &e.who {
             Some(who) if e.why.is_empty() => who.clone(),

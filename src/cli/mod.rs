@@ -22,6 +22,7 @@ mod systemd;
 mod table;
 mod token;
 mod upgrade;
+mod watch;
 mod whatif;
 
 use std::io::{IsTerminal, Write};

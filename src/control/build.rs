@@ -14,7 +14,7 @@ use super::load::Parts;
 use super::{latency, plan};
 use crate::clock::Clock;
 use crate::config::{Canary, Config};
-use crate::geo::{Country, Point, World, country_at, country_cities, world_cities};
+use crate::geo::{Country, Point, World, country_at, country_cities, nearest_city, world_cities};
 use crate::health::{Board, CANARY, Check, Damping, Probe, Setup, Slot, Table, Time};
 use crate::policy::{
     Address, Map, Measured, Member, Node, Plan, Pool, Reserve, Spill, Steering, compile, weighed,
@@ -165,8 +165,13 @@ fn generation(
         .filter_map(|o| o.subject.net())
         .filter(|net| !is_routable(net.addr))
         .collect();
+    let near = |node: &Node| {
+        let near = node.at.and_then(nearest_city);
+        near.map_or_else(String::new, |(label, _)| label)
+    };
     let mut snapshot = Snapshot {
         generation: number,
+        near: builder.nodes.iter().map(near).collect(),
         zones: Zones::new(zones),
         pools,
         nodes: builder.nodes,

@@ -41,6 +41,13 @@ pub(super) static AIRPORTS: LazyLock<Vec<Airport>> =
 pub(super) static CITIES: LazyLock<Vec<City>> =
     LazyLock::new(|| rows(include_str!("../../geoip/cities.tsv"), city));
 
+/// From the south pole to the north pole.
+static BY_HEIGHT: LazyLock<Vec<&'static City>> = LazyLock::new(|| {
+    let mut cities: Vec<&City> = CITIES.iter().collect();
+    cities.sort_by(|a, b| a.unit[2].total_cmp(&b.unit[2]));
+    cities
+});
+
 /// Code, continent and name; by code.
 static COUNTRIES: LazyLock<Vec<(Country, &'static str, &'static str)>> =
     LazyLock::new(|| rows(include_str!("../../geoip/countries.tsv"), country));
@@ -91,21 +98,44 @@ pub fn country_named(name: &str) -> Option<Country> {
 pub fn nearest_city(point: Point) -> Option<(String, f64)> {
     let here = point.unit();
     // Over so short a way the chord is as long as the arc.
-    let limit = (30.0 / EARTH_RADIUS_KM).powi(2);
-    let around = CITIES
+    let reach = 30.0 / EARTH_RADIUS_KM;
+    let start = BY_HEIGHT.partition_point(|c| c.unit[2] < here[2] - reach);
+    let around = BY_HEIGHT[start..]
         .iter()
-        .filter(|c| squared_chord(here, c.unit) < limit);
-    let largest = around.max_by_key(|c| c.population);
-    let named = largest.map(|c| (c, chord_to_km(squared_chord(here, c.unit))));
-    named
-        .or_else(|| nearest_among(&CITIES, point))
-        .map(|(city, km)| (city.label(), km))
+        .take_while(|c| c.unit[2] <= here[2] + reach)
+        .map(|c| (*c, squared_chord(here, c.unit)))
+        .filter(|(_, chord)| *chord < reach * reach);
+    let largest = around.max_by_key(|(c, _)| c.population);
+    largest
+        .or_else(|| nearest_of_all(here))
+        .map(|(city, chord)| (city.label(), chord_to_km(chord)))
 }
 
 /// The country of the listed city that is nearest to a point.
 #[must_use]
 pub fn country_at(point: Point) -> Option<Country> {
-    nearest_among(&CITIES, point).map(|(city, _)| city.country)
+    nearest_of_all(point.unit()).map(|(city, _)| city.country)
+}
+
+/// The nearest city and its squared chord: up and down from a point's height until the height alone is too far.
+fn nearest_of_all(here: [f64; 3]) -> Option<(&'static City, f64)> {
+    let (below, above) = BY_HEIGHT.split_at(BY_HEIGHT.partition_point(|c| c.unit[2] < here[2]));
+    let mut nearest: Option<(&'static City, f64)> = None;
+    let mut look = |cities: &mut dyn Iterator<Item = &&'static City>| {
+        for city in cities {
+            let least = nearest.map_or(f64::INFINITY, |(_, chord)| chord);
+            if (city.unit[2] - here[2]).powi(2) > least {
+                break;
+            }
+            let chord = squared_chord(here, city.unit);
+            if chord < least {
+                nearest = Some((city, chord));
+            }
+        }
+    };
+    look(&mut above.iter());
+    look(&mut below.iter().rev());
+    nearest
 }
 
 /// The distance in km to the nearest listed city of a country; none where no city of it is listed.
@@ -219,6 +249,20 @@ mod tests {
         assert_eq!(cities.len(), 40);
         assert!(cities[0].1 > 5_000_000 && cities.is_sorted_by(|a, b| a.1 >= b.1));
         assert_eq!(country_cities(Country::new("XX").unwrap()).count(), 0);
+    }
+
+    #[test]
+    fn the_nearest_city_is_that_of_a_linear_scan() {
+        for n in 0..500 {
+            let step = f64::from(n);
+            let point = Point {
+                lat: (step * 7.3) % 180.0 - 90.0,
+                lon: (step * 31.7) % 360.0 - 180.0,
+            };
+            let (city, km) = nearest_among(&CITIES, point).unwrap();
+            let (found, chord) = nearest_of_all(point.unit()).unwrap();
+            assert_eq!((chord_to_km(chord), found.country), (km, city.country));
+        }
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub struct Snapshot {
     pub pools: Vec<Pool>,
     /// The nodes, by their numbers; only for people.
     pub nodes: Vec<Node>,
+    /// The city near to each node, as people would name it; empty where a node has no point.
+    pub near: Vec<String>,
     /// Node and address, by the address's number in [`crate::policy::Address`]; only for people.
     pub addresses: Vec<(u32, IpAddr)>,
     /// For each thread or group of threads that answers, what was given of each address; empty where nobody asks.
