@@ -10,6 +10,7 @@ mod geo;
 mod health;
 mod history;
 mod hosts;
+mod import;
 mod init;
 mod log;
 mod man;
@@ -79,6 +80,8 @@ enum Verb {
     Token(token::TokenVerb),
     /// Write a first configuration, and say how to have the parent zone delegate to it
     Init(init::Init),
+    /// Write a configuration from that of another name server, and say what did not carry over
+    Import(import::Import),
     /// Print what makes a shell complete the words of this command
     Completions(completions::Completions),
     /// Print the manual page, or write a page for each verb into a folder
@@ -121,6 +124,7 @@ pub fn run() -> ExitCode {
         Verb::History(verb) => verb.run(config),
         Verb::Token(verb) => verb.run(),
         Verb::Init(verb) => verb.run(config),
+        Verb::Import(verb) => verb.run(config),
         Verb::Completions(verb) => verb.run(),
         Verb::Man(verb) => verb.run(),
     };

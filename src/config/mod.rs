@@ -56,7 +56,7 @@ pub use latency::read_latency;
 pub use log::{LogFormat, LogLevels};
 pub(crate) use node::unusable;
 pub use server::{Limits, Server};
-pub use show::show;
+pub use show::{quote, show};
 pub use unit::duration;
 
 /// All that `nearmost.toml` and the folders beside it say. Pools, nodes and probes refer to each other by index.

@@ -373,7 +373,8 @@ pub(super) fn key(text: &str) -> String {
 }
 
 /// A TOML basic string.
-pub(super) fn quote(text: &str) -> String {
+#[must_use]
+pub fn quote(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {

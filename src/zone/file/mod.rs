@@ -13,11 +13,13 @@ mod rdata;
 mod reader;
 mod record;
 mod token;
+mod words;
 
 use std::path::Path;
 
 pub use check::check;
 pub use reader::Contents;
+pub use words::{Entry, Word, entries};
 
 use self::folder::Folder;
 use self::reader::Reader;
