@@ -29,6 +29,7 @@ mod drill;
 mod explain;
 mod faults;
 mod freeze;
+mod import;
 mod init;
 mod landlock;
 mod load;
