@@ -36,7 +36,7 @@ plugins => {{ $include{{ plugins/geoip }}
     geoip2_db => City.mmdb
     datacenters => [ fra, nyc, tyo ]
     auto_dc_coords => {{ fra => [ 50.1, 8.7 ] nyc => [ 40.7, -74 ] tyo => [ 35.7, 139.7 ] }}
-    nets => {{ 10.9.0.0/16 => [ tyo, fra ], 10.0.0.0/8 => nyc }}
+    nets => {{ 20.9.1.0/24 => [ tyo, fra ], 20.9.0.0/16 => nyc }}
     map => {{ EU => {{ SE => [ nyc, fra ] }} }}
   }} }}
   resources => {{ www => {{
@@ -130,7 +130,14 @@ fn a_system_of_gdnsd_answers_here_as_it_did_there() {
     assert_eq!(check.code, 0, "{check:?}");
     let server = serve(&folder, "listen = [\"127.0.0.1:5353\"]");
     let (fra, nyc, tyo) = (world.ip(0), world.ip(1), world.ip(2));
-    for (net, expected) in [(FRA, &fra), (NYC, &nyc), (TYO, &tyo), ("20.0.9.0/24", &nyc)] {
+    for (net, expected) in [
+        (FRA, &fra),
+        (NYC, &nyc),
+        (TYO, &tyo),
+        ("20.0.9.0/24", &nyc),
+        ("20.9.1.0/24", &tyo),
+        ("20.9.2.0/24", &nyc),
+    ] {
         gives(
             &server,
             "get.example.org",

@@ -57,9 +57,4 @@ impl Report {
             n => format!("{n} things did not carry over:\n{lines}"),
         }
     }
-
-    #[cfg(test)]
-    pub(super) fn whats(&self) -> Vec<&str> {
-        self.lost.iter().map(|l| l.what.as_str()).collect()
-    }
 }

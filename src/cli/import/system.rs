@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::name;
 use crate::config::quote;
@@ -226,8 +226,8 @@ impl System {
     }
 
     /// Puts a file under the first free path; equal files are one.
-    pub(super) fn file(&mut self, path: PathBuf, text: Vec<u8>) -> PathBuf {
-        let mut free = path.clone();
+    pub(super) fn file(&mut self, path: &Path, text: Vec<u8>) -> PathBuf {
+        let mut free = path.to_owned();
         for number in 2u32.. {
             match self.files.get(&free) {
                 None => break,

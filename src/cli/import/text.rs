@@ -105,7 +105,7 @@ fn pool_text(pool: &Pool, tags: &[(Choice, String)], system: &System) -> String 
     out += &format!("nodes = {}\n", list(all.iter().map(name)));
     match &pool.probes[..] {
         [] => {
-            out += "# No probes: the peer checks nothing here, so its nodes always count as up.\n"
+            out += "# No probes: the peer checks nothing here, so its nodes always count as up.\n";
         }
         probes => out += &format!("probes = {}\n", list(probes.iter().cloned())),
     }

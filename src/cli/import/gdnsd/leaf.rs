@@ -403,7 +403,9 @@ fn weighted(site: &Site<'_>, items: &[Item], scope: &Scope<'_>, work: &mut Work)
             nodes,
         }]);
     }
-    if is_multi && !(even(&all) && !grouped) {
+    // Of one weight each is always added.
+    let whole = even(&all) && !grouped;
+    if is_multi && !whole {
         let what = format!(
             "multi of weighted {}: addresses are not added to an answer by chance",
             site.name
@@ -430,7 +432,7 @@ fn weighted(site: &Site<'_>, items: &[Item], scope: &Scope<'_>, work: &mut Work)
         nodes,
     }]);
     if is_multi {
-        plan.answer = match even(&all) && !grouped {
+        plan.answer = match whole {
             true => None,
             false => u32::try_from(count.min(32)).ok(),
         };

@@ -8,7 +8,7 @@ use super::vscf::{Value, read_file};
 use crate::cli::import::Work;
 use crate::diagnostic::Span;
 use crate::policy::CONTINENTS;
-use crate::prefix::{CARRIERS, Prefix};
+use crate::prefix::{CARRIERS, Prefix, is_routable};
 
 /// Datacenters for some clients.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,7 +36,7 @@ pub(super) fn rows(map: &Value, folder: &Path, work: &mut Work) -> Vec<Row> {
     };
     let default = match map.get("map") {
         Some(top) => {
-            tree.level(top, Level::top(top), work);
+            tree.level(top, &Level::top(top), work);
             top.get("default").cloned()
         }
         None => None,
@@ -101,12 +101,12 @@ struct Tree {
 
 impl Tree {
     /// The rows below a table, the narrowest first, so that the first that means a client is the right one.
-    fn level(&mut self, table: &Value, level: Level, work: &mut Work) {
+    fn level(&mut self, table: &Value, level: &Level, work: &mut Work) {
         for (key, value) in table.entries() {
             if key.text == "default" || key.text == "skip_level" {
                 continue;
             }
-            let (from, below) = match &level {
+            let (from, below) = match level {
                 Level::Continents if CONTINENTS.contains(&key.text.as_str()) => {
                     let below = match skips(value) {
                         true => Level::Deeper,
@@ -146,7 +146,7 @@ impl Tree {
                 }
             };
             let own = if value.is_table() {
-                self.level(value, below, work);
+                self.level(value, &below, work);
                 value.get("default").cloned()
             } else {
                 Some(value.clone())
@@ -205,6 +205,12 @@ fn nets(map: &Value, folder: &Path, work: &mut Work) -> Vec<Row> {
                 .lost(key.span, what, "name a wider network, or the IPv4 network");
             continue;
         };
+        if !is_routable(prefix.addr) {
+            let what = format!(
+                "clients of {prefix} that are named in a client subnet option, which is not looked at there"
+            );
+            work.report.lost(key.span, what, "tell where they are with a [[geo.override]] of this `net`; who asks from there is known as ever");
+        }
         let list = list(value);
         let row = rows.entry((128 - prefix.len, list.clone())).or_insert(Row {
             from: Vec::new(),

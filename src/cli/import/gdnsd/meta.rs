@@ -210,24 +210,22 @@ impl<'a> Resources<'a> {
         }
     }
 
-    /// Rows of datacenters as arms of nodes.
-    fn compose(
+    /// The plans of datacenters. A name that stands last is no node: it is what `plan` answers when nobody is left.
+    fn known(
         &mut self,
         name: &str,
         rows: &[Row],
-        order: &[String],
         datacenters: Vec<(String, Datacenter)>,
         map: Option<&Value>,
-    ) -> Plan {
-        let mut plan = Plan::of(Vec::new());
-        plan.arms.clear();
+        plan: &mut Plan,
+    ) -> Vec<(String, Plan)> {
         let last = last_resort(rows, &datacenters);
         let mut known: Vec<(String, Plan)> = Vec::new();
         for (dc, means) in datacenters {
             match means {
                 Datacenter::Choices(inner) => known.push((dc, inner)),
                 Datacenter::Alias(to, _) if last.as_deref() == Some(&*dc) => {
-                    plan.none = format!("cname:{}", to.trim_end_matches('.'))
+                    plan.none = format!("cname:{}", to.trim_end_matches('.'));
                 }
                 Datacenter::Alias(to, span) => {
                     let reached = Reached::Name(to.trim_end_matches('.').to_owned());
@@ -249,6 +247,21 @@ impl<'a> Resources<'a> {
                 }
             }
         }
+        known
+    }
+
+    /// Rows of datacenters as arms of nodes.
+    fn compose(
+        &mut self,
+        name: &str,
+        rows: &[Row],
+        order: &[String],
+        datacenters: Vec<(String, Datacenter)>,
+        map: Option<&Value>,
+    ) -> Plan {
+        let mut plan = Plan::of(Vec::new());
+        plan.arms.clear();
+        let known = self.known(name, rows, datacenters, map, &mut plan);
         self.services_of(&known, &mut plan);
         for (_, inner) in &known {
             plan.notes.extend(inner.notes.iter().cloned());
@@ -277,20 +290,17 @@ impl<'a> Resources<'a> {
                 }
             };
             for arm in arms {
-                if arm.uses.is_empty() {
-                    let who = if arm.from.is_empty() {
-                        "everybody".to_owned()
-                    } else {
-                        arm.from.join(", ")
-                    };
-                    self.work.report.lost(
-                        row.span,
-                        format!("{who} gets no datacenter of {name}: that is no rule here"),
-                        "give the nodes a `limit` with `except`",
-                    );
-                } else {
+                if !arm.uses.is_empty() {
                     plan.arms.push(arm);
+                    continue;
                 }
+                let who = match &arm.from[..] {
+                    [] => "everybody".to_owned(),
+                    from => from.join(", "),
+                };
+                let what = format!("{who} gets no datacenter of {name}: that is no rule here");
+                let instead = "give the nodes a `limit` with `except`";
+                self.work.report.lost(row.span, what, instead);
             }
         }
         if plan.arms.last().is_none_or(|arm| !arm.from.is_empty()) {

@@ -113,6 +113,13 @@ fn make(name: &str, span: Span, service: Option<&Value>, work: &mut Work) -> Mad
         }
     };
     times(service, name, &mut lines, work);
+    without_like(service, name, own, work);
+    let probe = work.system.probe(&[name.to_owned()], lines, by_pool_name);
+    Made::Probe(probe)
+}
+
+/// Tells of settings that are neither common to all plugins nor the plugin's `own`.
+fn without_like(service: &Value, name: &str, own: &[&str], work: &mut Work) {
     let common = [
         "plugin",
         "up_thresh",
@@ -134,8 +141,6 @@ fn make(name: &str, span: Span, service: Option<&Value>, work: &mut Work) -> Mad
             );
         }
     }
-    let probe = work.system.probe(&[name.to_owned()], lines, by_pool_name);
-    Made::Probe(probe)
 }
 
 /// A page; whether it is asked for by the pool's name.

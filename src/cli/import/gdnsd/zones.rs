@@ -75,7 +75,7 @@ fn zone_of(path: &Path, name: &Name, text: &str, options: &Options, resources: &
             0 => Path::new("zones").join(format!("{}.zone", text.trim_end_matches('.'))),
             _ => Path::new("zones").join(&pieces[number].path),
         };
-        done.insert(number, resources.work.system.file(path, new));
+        done.insert(number, resources.work.system.file(&path, new));
     }
     resources.work.system.zones += 1;
 }

@@ -88,42 +88,7 @@ pub(super) fn pool(named: &Named<'_>, records: &[Declared], work: &mut Work) -> 
             "write the rules of the pool by hand",
         );
     }
-    let mut arms = Vec::new();
-    let (mut paired, mut count) = (false, 0);
-    for (number, (from, pick)) in first.parts.iter().enumerate() {
-        let more = other
-            .and_then(|other| other.parts.get(number))
-            .map(|(_, pick)| pick);
-        let (sets, pairs) = machines(pick, more);
-        paired |= pairs;
-        let uses = (1..).zip(sets).map(|(set, machines): (u32, Vec<Machine>)| {
-            choice(
-                named,
-                &label(number, set),
-                &mut count,
-                machines,
-                first.span,
-                work,
-            )
-        });
-        let uses: Vec<Choice> = uses.collect();
-        arms.push(Arm {
-            from: from.clone(),
-            uses: distinct(uses),
-        });
-    }
-    if let Some(last) = arms.last_mut()
-        && !named.beside.is_empty()
-    {
-        let machines: Vec<Machine> = named
-            .beside
-            .iter()
-            .map(|ip| alone(&Value::Ip(*ip), None))
-            .collect();
-        last.uses.push(choice(
-            named, "beside", &mut count, machines, first.span, work,
-        ));
-    }
+    let (arms, paired) = arms(named, first, other, work);
     let settings = settings(named, records, work);
     let mut notes = vec![format!("The LUA records of {} at PowerDNS.", named.owner)];
     if paired {
@@ -163,6 +128,52 @@ pub(super) fn pool(named: &Named<'_>, records: &[Declared], work: &mut Work) -> 
     Some(work.system.pool(std::slice::from_ref(&named.label), pool))
 }
 
+/// Who gets which nodes, and whether addresses of either family were put together.
+fn arms(
+    named: &Named<'_>,
+    first: &Declared,
+    other: Option<&Declared>,
+    work: &mut Work,
+) -> (Vec<Arm>, bool) {
+    let mut arms = Vec::new();
+    let (mut paired, mut count) = (false, 0);
+    for (number, (from, pick)) in first.parts.iter().enumerate() {
+        let more = other
+            .and_then(|other| other.parts.get(number))
+            .map(|(_, pick)| pick);
+        let (sets, pairs) = machines(pick, more);
+        paired |= pairs;
+        let uses = (1..).zip(sets).map(|(set, machines): (u32, Vec<Machine>)| {
+            choice(
+                named,
+                &label(number, set),
+                &mut count,
+                machines,
+                first.span,
+                work,
+            )
+        });
+        let uses: Vec<Choice> = uses.collect();
+        arms.push(Arm {
+            from: from.clone(),
+            uses: distinct(uses),
+        });
+    }
+    if let Some(last) = arms.last_mut()
+        && !named.beside.is_empty()
+    {
+        let machines: Vec<Machine> = named
+            .beside
+            .iter()
+            .map(|ip| alone(&Value::Ip(*ip), None))
+            .collect();
+        last.uses.push(choice(
+            named, "beside", &mut count, machines, first.span, work,
+        ));
+    }
+    (arms, paired)
+}
+
 /// A pool of plain addresses, one of which is drawn.
 pub(super) fn plain(
     named: &Named<'_>,
@@ -172,6 +183,7 @@ pub(super) fn plain(
 ) -> String {
     let machines = addresses
         .iter()
+        .chain(&named.beside)
         .map(|ip| alone(&Value::Ip(*ip), None))
         .collect();
     let uses = vec![choice(named, "all", &mut 0, machines, span, work)];
@@ -335,7 +347,7 @@ fn machines(pick: &Pick, more: Option<&Pick>) -> (Vec<Vec<Machine>>, bool) {
                     out.push(Machine {
                         reached: Reached::Addresses(vec![*x, *y]),
                         weight: a.weight,
-                    })
+                    });
                 }
                 _ => out.extend([alone(&a.value, a.weight), alone(&b.value, b.weight)]),
             }

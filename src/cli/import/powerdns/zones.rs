@@ -78,7 +78,7 @@ pub(super) fn read(path: &Path, name: &Name, work: &mut Work) {
             }
             _ => Path::new("zones").join(&piece.path),
         };
-        done.insert(number, work.system.file(path, new));
+        done.insert(number, work.system.file(&path, new));
     }
     work.system.zones += 1;
 }
@@ -151,53 +151,14 @@ fn changes(seen: &Seen, zone: &Name, work: &mut Work) -> HashMap<Span, Change> {
         }
     }
     for owner in owners {
-        let mut declared = Vec::new();
-        let mut addresses: Vec<IpAddr> = Vec::new();
-        for script in seen.scripts.iter().filter(|s| s.owner == *owner) {
-            match meaning(script, &includes) {
-                Meaning::Included => {
-                    out.insert(script.span, Change::Gone(String::new()));
-                }
-                Meaning::Declared(what) => declared.push((script, what)),
-                Meaning::Lost(why) => {
-                    let found = literal_addresses(script);
-                    let instead = match &found[..] {
-                        [] => {
-                            "its text is a comment in the zone's file: give the name plain records, or a pool"
-                        }
-                        _ => {
-                            "its addresses are a pool, of which one is drawn; its text is a comment in the zone's file"
-                        }
-                    };
-                    work.report.lost(
-                        script.span,
-                        format!(
-                            "LUA {} of {}, {why}: {}",
-                            script.kind,
-                            script.owner,
-                            shortened(&script.text)
-                        ),
-                        instead,
-                    );
-                    out.insert(script.span, Change::Gone(String::new()));
-                    addresses.extend(found);
-                }
-            }
+        let scripts: Vec<&Script> = seen.scripts.iter().filter(|s| s.owner == *owner).collect();
+        for script in &scripts {
+            out.insert(script.span, Change::Gone(String::new()));
         }
-        let first = seen
-            .scripts
-            .iter()
-            .find(|s| s.owner == *owner && s.kind != "LUA");
-        let Some(first) = first else {
+        let (declared, addresses) = sorted(&scripts, &includes, work);
+        let answers = |s: &&&Script| ["A", "AAAA", "CNAME"].contains(&s.kind.as_str());
+        let Some(first) = scripts.iter().find(answers) else {
             continue;
-        };
-        let beside = seen.addresses.iter().filter(|(name, ..)| name == owner);
-        let beside: Vec<(IpAddr, Span)> = beside.map(|(_, ip, span)| (*ip, *span)).collect();
-        let named = Named {
-            label: label(owner, zone),
-            owner: owner.to_string(),
-            called: &called,
-            beside: beside.iter().map(|(ip, _)| *ip).collect(),
         };
         if let Some(lines) = fixed(&declared).filter(|_| addresses.is_empty()) {
             for ((script, _), lines) in declared.iter().zip(lines) {
@@ -205,15 +166,26 @@ fn changes(seen: &Seen, zone: &Name, work: &mut Work) -> HashMap<Span, Change> {
             }
             continue;
         }
-        let whats: Vec<Declared> = declared.iter().map(|(_, what)| what.clone()).collect();
-        let pool = match pools::pool(&named, &whats, work) {
-            Some(pool) => pool,
-            None if addresses.is_empty() => continue,
-            None => pools::plain(&named, &addresses, first.span, work),
+        let beside = seen.addresses.iter().filter(|(name, ..)| name == owner);
+        let beside: Vec<(IpAddr, Span)> = beside.map(|(_, ip, span)| (*ip, *span)).collect();
+        let mut named = Named {
+            label: label(owner, zone),
+            owner: owner.to_string(),
+            called: &called,
+            beside: beside.iter().map(|(ip, _)| *ip).collect(),
         };
-        for (script, _) in &declared {
-            out.insert(script.span, Change::Gone(String::new()));
-        }
+        let whats: Vec<Declared> = declared.iter().map(|(_, what)| what.clone()).collect();
+        let pool = if !whats.is_empty() {
+            named.beside.extend(&addresses);
+            pools::pool(&named, &whats, work)
+        } else if !addresses.is_empty() {
+            Some(pools::plain(&named, &addresses, first.span, work))
+        } else {
+            None
+        };
+        let Some(pool) = pool else {
+            continue;
+        };
         for (ip, span) in beside {
             let what = format!(
                 "{ip} of {owner}, which stands beside a LUA record: a name of a pool has no other addresses"
@@ -227,6 +199,37 @@ fn changes(seen: &Seen, zone: &Name, work: &mut Work) -> HashMap<Span, Change> {
         work.report.records += 1;
     }
     out
+}
+
+/// What the scripts of a name declare; and the addresses that stand in those which declare nothing and are told of.
+fn sorted<'s>(
+    scripts: &[&'s Script],
+    includes: &Includes,
+    work: &mut Work,
+) -> (Vec<(&'s Script, Declared)>, Vec<IpAddr>) {
+    let (mut declared, mut addresses) = (Vec::new(), Vec::new());
+    for script in scripts {
+        match meaning(script, includes) {
+            Meaning::Included => {}
+            Meaning::Declared(what) => declared.push((*script, what)),
+            Meaning::Lost(why) => {
+                let found = literal_addresses(script);
+                let instead = match &found[..] {
+                    [] => {
+                        "its text is a comment in the zone's file: give the name plain records, or a pool"
+                    }
+                    _ => {
+                        "its addresses are a pool, of which one is drawn; its text is a comment in the zone's file"
+                    }
+                };
+                let (kind, owner) = (&script.kind, &script.owner);
+                let what = format!("LUA {kind} of {owner}, {why}: {}", shortened(&script.text));
+                work.report.lost(script.span, what, instead);
+                addresses.extend(found);
+            }
+        }
+    }
+    (declared, addresses)
 }
 
 enum Meaning {

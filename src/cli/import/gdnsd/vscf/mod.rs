@@ -103,7 +103,7 @@ pub(super) fn read_file(
         read: 0,
         depth: 0,
     };
-    Some(files.file(path, text))
+    Some(files.file(path, &text))
 }
 
 /// What all files of one configuration share.
@@ -116,13 +116,13 @@ struct Files<'a> {
 }
 
 impl Files<'_> {
-    fn file(&mut self, path: &Path, text: Vec<u8>) -> Value {
-        let file = self.sources.add(path.display().to_string(), text.clone());
+    fn file(&mut self, path: &Path, text: &[u8]) -> Value {
+        let file = self.sources.add(path.display().to_string(), text);
         let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
         let mut parser = Parser {
             files: self,
             folder,
-            text: &text,
+            text,
             file,
             at: 0,
             depth: 0,
@@ -146,7 +146,7 @@ impl Files<'_> {
                 Ok(text) => {
                     self.read += 1;
                     self.depth += 1;
-                    let value = self.file(&path, text);
+                    let value = self.file(&path, &text);
                     self.depth -= 1;
                     return Some(value);
                 }

@@ -6,14 +6,14 @@ use super::*;
 
 /// What a text says, in a form of its own; the messages where it is wrong.
 fn said(text: &str) -> Result<String, Vec<String>> {
-    let (value, found) = parsed(text.as_bytes().to_vec());
+    let (value, found) = parsed(text.as_bytes());
     match found.list.is_empty() {
         true => Ok(shown(&value)),
         false => Err(found.list.into_iter().map(|d| d.message).collect()),
     }
 }
 
-fn parsed(text: Vec<u8>) -> (Value, Diagnostics) {
+fn parsed(text: &[u8]) -> (Value, Diagnostics) {
     let (mut sources, mut found) = (Sources::default(), Diagnostics::default());
     let mut files = Files {
         sources: &mut sources,
@@ -113,7 +113,7 @@ fn files_are_included_as_values_and_as_entries_and_never_from_outside() {
         "geoip => { a => $include{ \"../foo\" } }\nweighted => {}",
     );
     write("loop", "x => $include{loop}");
-    let mut read = |text: &str| {
+    let read = |text: &str| {
         write("config", text);
         let (mut sources, mut found) = (Sources::default(), Diagnostics::default());
         let value = read_file(&folder.join("config"), &folder, &mut sources, &mut found).unwrap();
@@ -147,14 +147,14 @@ proptest! {
     /// Whatever it is given, it ends, and shows every place that it tells of.
     #[test]
     fn no_octets_break_it(text in prop::collection::vec(any::<u8>(), 0..300)) {
-        parsed(text);
+        parsed(&text);
     }
 
     #[test]
     fn no_words_break_it(words in prop::collection::vec(prop_oneof![
         Just("{"), Just("}"), Just("["), Just("]"), Just("=>"), Just("="), Just(","), Just("a"), Just("\""),
         Just("\\"), Just("$include{"), Just("#"), Just("\n"), Just(" ")], 0..200)) {
-        parsed(words.concat().into_bytes());
+        parsed(words.concat().as_bytes());
     }
 
     /// What is written with all that needs it escaped is read as it was meant.
