@@ -164,3 +164,6 @@ fn write(path: &Path, text: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
     file.write_all(text)
 }
+
+#[cfg(test)]
+mod tests;

@@ -165,7 +165,12 @@ fn node_text(node: &Node) -> String {
         Reached::Addresses(ips) => {
             out += &format!("ip = {}\n", list(ips.iter().map(ToString::to_string)));
         }
-        Reached::Name(host) => out += &format!("host = {}\ncname = true\n", quote(host)),
+        Reached::Name(host) => {
+            out += &format!(
+                "host = {}\ncname = true   # given once it has been resolved\n",
+                quote(host)
+            );
+        }
     }
     if let Some(weight) = node.weight {
         out += &format!("weight = {weight}\n");

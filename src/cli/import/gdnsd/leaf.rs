@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::plan::Plan;
 use super::vscf::{Key, Value};
+use super::weighted::weighted;
 use crate::cli::import::Work;
 use crate::cli::import::system::{At, Choice, Reached};
 use crate::diagnostic::Span;
@@ -69,7 +70,13 @@ impl Site<'_> {
         }
     }
 
-    fn node(&self, label: &str, ips: Vec<IpAddr>, weight: Option<u32>, work: &mut Work) -> usize {
+    pub(super) fn node(
+        &self,
+        label: &str,
+        ips: Vec<IpAddr>,
+        weight: Option<u32>,
+        work: &mut Work,
+    ) -> usize {
         let number = work.system.node(
             &self.names(label),
             Reached::Addresses(ips.clone()),
@@ -87,22 +94,22 @@ impl Site<'_> {
     }
 
     /// The label of a choice of several.
-    fn label(&self) -> String {
+    pub(super) fn label(&self) -> String {
         self.datacenter.unwrap_or(self.name).to_owned()
     }
 }
 
 /// One address, or the name that is given instead.
 #[derive(Clone, Debug)]
-struct Item {
-    label: String,
-    group: Option<String>,
-    to: To,
-    weight: u32,
+pub(super) struct Item {
+    pub(super) label: String,
+    pub(super) group: Option<String>,
+    pub(super) to: To,
+    pub(super) weight: u32,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-enum To {
+pub(super) enum To {
     Ip(IpAddr),
     Name(String),
 }
@@ -281,7 +288,7 @@ fn machine(label: &str) -> &str {
 }
 
 /// Items of one machine together: one label, one weight, at most one address of a family.
-fn machines(items: &[Item]) -> Vec<(String, Vec<To>, u32)> {
+pub(super) fn machines(items: &[Item]) -> Vec<(String, Vec<To>, u32)> {
     let mut out: Vec<(String, Vec<To>, u32)> = Vec::new();
     for item in items {
         let label = match &item.group {
@@ -303,7 +310,7 @@ fn machines(items: &[Item]) -> Vec<(String, Vec<To>, u32)> {
     out
 }
 
-fn addresses(items: &[Item]) -> Vec<IpAddr> {
+pub(super) fn addresses(items: &[Item]) -> Vec<IpAddr> {
     let mut out = Vec::new();
     for item in items {
         if let To::Ip(ip) = item.to
@@ -316,7 +323,7 @@ fn addresses(items: &[Item]) -> Vec<IpAddr> {
 }
 
 /// All addresses that are up. Of a datacenter they are one node, of which the same is given.
-fn multifo(site: &Site<'_>, items: &[Item], work: &mut Work) -> Plan {
+pub(super) fn multifo(site: &Site<'_>, items: &[Item], work: &mut Work) -> Plan {
     if site.datacenter.is_some() {
         let node = site.node("", addresses(items), None, work);
         return Plan::of(vec![Choice {
@@ -358,89 +365,14 @@ fn simplefo(site: &Site<'_>, items: &[Item], work: &mut Work) -> Plan {
     Plan::of(uses)
 }
 
-fn weighted(site: &Site<'_>, items: &[Item], scope: &Scope<'_>, work: &mut Work) -> Plan {
-    let multi = scope.find("multi");
-    let is_multi = multi.is_some_and(Value::is_true);
-    let span = multi.map_or(site.span, |m| m.span);
-    let grouped = items.iter().any(|i| i.group.is_some());
-    let even = |items: &[&Item]| {
-        items
-            .windows(2)
-            .all(|pair| pair[0].weight == pair[1].weight)
-    };
-    let all: Vec<&Item> = items.iter().collect();
-    if grouped && !is_multi {
-        let mut groups: Vec<&str> = Vec::new();
-        for item in items {
-            let group = item.group.as_deref().unwrap_or(&item.label);
-            if !groups.contains(&group) {
-                groups.push(group);
-            }
-        }
-        let mut nodes = Vec::new();
-        for group in groups {
-            let of: Vec<&Item> = items
-                .iter()
-                .filter(|i| i.group.as_deref().unwrap_or(&i.label) == group)
-                .collect();
-            if !even(&of) {
-                let what = format!(
-                    "weights within the group {group} of weighted {}: all its addresses are given, always",
-                    site.name
-                );
-                work.report.lost(
-                    site.span,
-                    what,
-                    "make a node of each address if one of them is enough",
-                );
-            }
-            let weight = of.iter().map(|i| i.weight).sum();
-            let of: Vec<Item> = of.into_iter().cloned().collect();
-            nodes.push(site.node(group, addresses(&of), Some(weight), work));
-        }
-        return Plan::of(vec![Choice {
-            label: site.label(),
-            nodes,
-        }]);
-    }
-    // Of one weight each is always added.
-    let whole = even(&all) && !grouped;
-    if is_multi && !whole {
-        let what = format!(
-            "multi of weighted {}: addresses are not added to an answer by chance",
-            site.name
-        );
-        work.report.lost(
-            span,
-            what,
-            "`answer` of the pool says how many nodes an answer has; weights say how often each",
-        );
-    }
-    if is_multi && site.datacenter.is_some() {
-        return multifo(site, items, work);
-    }
-    let mut nodes = Vec::new();
-    for (label, to, weight) in machines(items) {
-        let node = node(site, &label, &to, Some(weight), work);
-        if !nodes.contains(&node) {
-            nodes.push(node);
-        }
-    }
-    let count = nodes.len();
-    let mut plan = Plan::of(vec![Choice {
-        label: site.label(),
-        nodes,
-    }]);
-    if is_multi {
-        plan.answer = match whole {
-            true => None,
-            false => u32::try_from(count.min(32)).ok(),
-        };
-    }
-    plan
-}
-
-fn node(site: &Site<'_>, label: &str, to: &[To], weight: Option<u32>, work: &mut Work) -> usize {
+/// The node of a machine: of addresses, or of the one name.
+pub(super) fn node(
+    site: &Site<'_>,
+    label: &str,
+    to: &[To],
+    weight: Option<u32>,
+    work: &mut Work,
+) -> usize {
     let ips: Vec<IpAddr> = to
         .iter()
         .filter_map(|to| match to {

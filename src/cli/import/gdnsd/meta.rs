@@ -314,13 +314,35 @@ impl<'a> Resources<'a> {
             });
         }
         if rows.last().is_some_and(|row| row.list == List::Auto) {
-            let inner = order
-                .iter()
-                .filter_map(|dc| known.iter().find(|(k, _)| k == dc));
-            plan.unknown = distinct(inner.flat_map(|(_, p)| p.everybody().to_vec()));
+            self.unknown(rows, order, &known, map, &mut plan);
             plan.notes.push("By distance. gdnsd stops after auto_dc_limit datacenters (3 if not set); here every one is tried.".to_owned());
         }
         plan
+    }
+
+    /// Clients of whom nothing is known get the datacenters in the order of the map. `unknown_client` says so, but it also goes before the
+    /// order of rules, and those for networks are of more weight.
+    fn unknown(
+        &mut self,
+        rows: &[Row],
+        order: &[String],
+        known: &[(String, Plan)],
+        map: Option<&Value>,
+        plan: &mut Plan,
+    ) {
+        let nets = rows
+            .iter()
+            .any(|row| row.from.iter().any(|from| from.contains('/')));
+        if let (true, Some(map)) = (nets, map) {
+            let span = map.get("datacenters").map_or(map.span, |list| list.span);
+            let what = "clients of whom nothing is known get the nearest to all cities of the world, not the first datacenter";
+            self.work.report.lost(span, what, "`unknown_client` of the pool can say it, but orders the nodes for networks of unknown place too");
+            return;
+        }
+        let inner = order
+            .iter()
+            .filter_map(|dc| known.iter().find(|(k, _)| k == dc));
+        plan.unknown = distinct(inner.flat_map(|(_, p)| p.everybody().to_vec()));
     }
 
     /// The choices of several plans, one plan after the other. One of them may have arms of its own.

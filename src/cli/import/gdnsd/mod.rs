@@ -9,6 +9,7 @@ mod plan;
 mod resources;
 mod service;
 mod vscf;
+mod weighted;
 mod zones;
 
 use std::path::Path;

@@ -5,6 +5,8 @@ mod lua;
 mod pick;
 mod pools;
 mod probe;
+mod settings;
+mod token;
 mod zones;
 
 use std::path::Path;

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::declared::Branch;
 use super::pick::{Member, Pick, Value, Which, pick};
+use super::settings;
 use crate::cli::import::Work;
 use crate::cli::import::system::{Arm, Choice, Draw, Pool, Reached};
 use crate::diagnostic::Span;
@@ -89,7 +90,7 @@ pub(super) fn pool(named: &Named<'_>, records: &[Declared], work: &mut Work) -> 
         );
     }
     let (arms, paired) = arms(named, first, other, work);
-    let settings = settings(named, records, work);
+    let settings = settings::read(named, records, work);
     let mut notes = vec![format!("The LUA records of {} at PowerDNS.", named.owner)];
     if paired {
         notes.push(
@@ -209,95 +210,6 @@ pub(super) fn plain(
         led: Vec::new(),
     };
     work.system.pool(std::slice::from_ref(&named.label), pool)
-}
-
-struct Settings {
-    which: Which,
-    none: &'static str,
-    probe: Option<super::probe::Checked>,
-    notes: Vec<String>,
-}
-
-/// What holds for the whole pool: that of the first part. Parts that differ are told of.
-fn settings(named: &Named<'_>, records: &[Declared], work: &mut Work) -> Settings {
-    let all = records
-        .iter()
-        .flat_map(|r| r.parts.iter().map(|(_, pick)| (pick, r.span)));
-    let all: Vec<(Pick, Span)> = all.map(|(pick, span)| (pick.clone(), span)).collect();
-    // A value that stands alone may be picked in any way.
-    let single =
-        |pick: &Pick| pick.sets.iter().all(|set| set.len() == 1) && pick.which == Which::All;
-    let chief = all.iter().find(|(pick, _)| !single(pick)).or(all.first());
-    // Where each client has one value, there is nothing to pick.
-    let which = match chief {
-        Some((pick, _)) if !single(pick) => pick.which,
-        _ => Which::Random(1),
-    };
-    let probe = all.iter().find_map(|(pick, _)| pick.checked.clone());
-    let mut notes = Vec::new();
-    for (pick, span) in &all {
-        if pick.which != which && !single(pick) {
-            work.report.lost(
-                *span,
-                format!(
-                    "{}: not all of it is picked in the same way; the whole pool is by the first",
-                    named.owner
-                ),
-                "make pools of their own, led to by names of their own",
-            );
-        }
-        if pick.checked != probe {
-            work.report.lost(
-                *span,
-                format!(
-                    "{}: not all of it is checked in the same way; the whole pool is by the first",
-                    named.owner
-                ),
-                "make pools of their own, led to by names of their own",
-            );
-        }
-        for (what, instead) in &pick.lost {
-            work.report
-                .lost(*span, format!("{}: {what}", named.owner), instead.as_str());
-        }
-        if let Some(backup) = pick.backup.filter(|b| *b != pick.which && *b != Which::All) {
-            let word = match backup {
-                Which::Random(_) => "random",
-                Which::Hashed => "hashed",
-                Which::Nearest => "pickclosest",
-                Which::All => "all",
-            };
-            work.report.lost(
-                *span,
-                format!(
-                    "{}: backupSelector {word}: with nobody left it is picked as ever",
-                    named.owner
-                ),
-                "`none` of the pool says what is answered then",
-            );
-        }
-    }
-    match which {
-        Which::Hashed => notes.push(
-            "PowerDNS hashes the client's address; here all clients of a place keep the same node."
-                .to_owned(),
-        ),
-        Which::Nearest => notes.push(
-            "The nearest; PowerDNS draws among those that are equally near, and so is it here."
-                .to_owned(),
-        ),
-        Which::Random(_) | Which::All => {}
-    }
-    let backup = chief.and_then(|(pick, _)| pick.backup);
-    Settings {
-        which,
-        none: match backup.unwrap_or(which) {
-            Which::All => "all",
-            _ => "nearest",
-        },
-        probe,
-        notes,
-    }
 }
 
 fn alone(value: &Value, weight: Option<u32>) -> Machine {
