@@ -26,6 +26,7 @@ mod check;
 mod dashboard;
 mod demo;
 mod drill;
+mod examples;
 mod explain;
 mod faults;
 mod freeze;
