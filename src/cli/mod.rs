@@ -240,8 +240,8 @@ fn talk<T>(
     let path = config_path(config)?;
     let (mut sources, mut found) = (Sources::default(), Diagnostics::default());
     // A file that was broken after the server was started still says where its socket is.
-    let config = config::read(&path, &mut sources, &mut found);
-    let Some(config) = config else {
+    let server = config::read_server(&path, &mut sources, &mut found);
+    let Some(server) = server else {
         complain(&sources, &found);
         return Err(Stop::configuration(verdict(&found)));
     };
@@ -250,7 +250,7 @@ fn talk<T>(
         .build();
     let runtime = runtime.map_err(|e| Stop::no(e.to_string()))?;
     runtime
-        .block_on(talk(&config.server.control))
+        .block_on(talk(&server.control))
         .map_err(|error| match error {
             admin::AskError::Files(_) => Stop::configuration(error.to_string()),
             _ => Stop::no(error.to_string()),

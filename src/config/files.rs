@@ -133,6 +133,20 @@ impl Found {
         }
     }
 
+    /// A file alone; none if it cannot be read.
+    pub(super) fn without_folders(
+        path: &Path,
+        sources: &mut Sources,
+        found: &mut Diagnostics,
+    ) -> Option<Self> {
+        Some(Self {
+            main: Listed::add(path, read_octets(path, None, found)?, sources),
+            parts: Vec::new(),
+            replaced: Vec::new(),
+            zones: Vec::new(),
+        })
+    }
+
     /// A file and the folders beside it; none if the file cannot be read.
     pub(super) fn with_folders(
         path: &Path,

@@ -152,6 +152,14 @@ pub fn read_with(
     Some(assemble(&found_files, sources, found))
 }
 
+/// Reads `[server]` of a file and nothing else: it says where a running server is asked, whatever is wrong with the rest.
+pub fn read_server(path: &Path, sources: &mut Sources, found: &mut Diagnostics) -> Option<Server> {
+    let listed = files::Found::without_folders(path, sources, found)?;
+    let files = files::Files::parse(&listed, sources, found);
+    let (server, _) = server::read(&files.top(&mut Diagnostics::default()), found);
+    Some(server)
+}
+
 /// Reads one text as [`read`] would read it at `path`, without the folders.
 pub fn read_text(
     path: &Path,
