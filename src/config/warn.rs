@@ -110,8 +110,11 @@ fn unreached(config: &Config, at: &Places, found: &mut Diagnostics) {
             ZoneSource::Made { pools, .. } => reached.extend(pools.iter().map(|p| p.1)),
         }
     }
+    let pools = &config.pools;
+    let stand_ins = reached.iter().flat_map(|at| pools[*at].stand_ins(pools));
+    let stand_ins: Vec<&str> = stand_ins.map(|pool| pool.name.as_str()).collect();
     for (index, span) in at.pools.iter().enumerate() {
-        if !reached.contains(&index) {
+        if !reached.contains(&index) && !stand_ins.contains(&pools[index].name.as_str()) {
             found.warning(
                 *span,
                 format!("no name leads to pool \"{}\"", config.pools[index].name),

@@ -212,7 +212,8 @@ fn damping(config: &Config, pools: &[Asked]) -> Vec<Damping> {
     families.map(damping).collect()
 }
 
-/// The first name of each pool that can be asked for, without the final dot: what its nodes are asked for.
+/// The first name of each pool that can be asked for, without the final dot: what its nodes are asked for. A pool that is only in the
+/// place of others (`none`) is asked for theirs.
 fn first_names(parts: &Parts) -> HashMap<&str, String> {
     let mut names = HashMap::new();
     for record in parts.zones.iter().flat_map(|(_, records)| records) {
@@ -226,6 +227,15 @@ fn first_names(parts: &Parts) -> HashMap<&str, String> {
                     .trim_end_matches('.')
                     .to_lowercase()
             });
+        }
+    }
+    let pools = &parts.config.pools;
+    for pool in pools {
+        let Some(name) = names.get(pool.name.as_str()).cloned() else {
+            continue;
+        };
+        for stand_in in pool.stand_ins(pools) {
+            names.entry(&stand_in.name).or_insert_with(|| name.clone());
         }
     }
     names
@@ -566,4 +576,31 @@ fn shared<T: Clone + Eq + Hash>(known: &mut HashSet<Arc<[T]>>, list: Vec<T>) -> 
 
 fn count(n: usize) -> u32 {
     u32::try_from(n).expect("fewer nodes, addresses and checks than octets in a configuration")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::load_text;
+
+    #[test]
+    fn who_stands_in_is_asked_for_the_name_of_who_is_out() {
+        let node = |name: &str, n: u8| format!("[node.{name}]\nat = 'FRA'\nip = ['192.0.2.{n}']\n");
+        let text = format!(
+            "[zone.'get.example']\nns = ['ns.example']\npools = {{ 'deb' = 'own' }}\n\
+             [pool.own]\nnodes = ['a']\nprobe = 'http:/'\nnone = 'pool:rented'\n\
+             [pool.rented]\nnodes = ['b']\nprobe = 'http:/'\nnone = 'pool:sorry'\n\
+             [pool.sorry]\nnodes = ['c']\nprobe = 'http:/'\n{}{}{}",
+            node("a", 1),
+            node("b", 2),
+            node("c", 3)
+        );
+        let loaded = load_text(std::path::Path::new("/x/nearmost.toml"), &text);
+        assert_eq!(loaded.found.list.len(), 0, "no name is missed");
+        let Generation { board, .. } = build(&loaded.parts.unwrap(), 1, Time::ZERO).unwrap();
+        let asked = board.checks().iter();
+        let asked: Vec<_> = asked.map(|c| (c.node.as_str(), c.host.as_str())).collect();
+        let name = "deb.get.example";
+        assert_eq!(asked, [("a", name), ("b", name), ("c", name)]);
+    }
 }

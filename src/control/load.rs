@@ -227,13 +227,9 @@ fn alias(config: &Config, pool: &Pool) -> Option<String> {
         let by_name = matches!(pool.none, NoneLeft::Cname(_));
         by_name.then(|| format!("pool \"{}\" has none = \"{}\"", pool.name, pool.none))
     };
-    let next = |pool: &&Pool| match pool.none {
-        NoneLeft::Pool { number, .. } => config.pools.get(number as usize),
-        _ => None,
-    };
-    let all = std::iter::successors(Some(pool), next);
     // A circle is an error of its own.
-    all.take(config.pools.len()).find_map(own)
+    let mut all = std::iter::once(pool).chain(pool.stand_ins(&config.pools));
+    all.find_map(own)
 }
 
 /// Seconds for the SOA and NS of a zone that has no file.

@@ -105,6 +105,18 @@ pub struct Pool {
     pub unknown: UnknownClient,
 }
 
+impl Pool {
+    /// The pools that answer in its place when nobody of it is in service (`none`), the first and on from there. A circle ends after all.
+    pub fn stand_ins<'p>(&'p self, pools: &'p [Self]) -> impl Iterator<Item = &'p Self> {
+        let next = |pool: &&'p Self| match pool.none {
+            NoneLeft::Pool { number, .. } => pools.get(number as usize),
+            _ => None,
+        };
+        let all = std::iter::successors(Some(self), next);
+        all.skip(1).take(pools.len())
+    }
+}
+
 /// What must be left in service, in each family, when operators take nodes out.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Keep {
