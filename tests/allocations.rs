@@ -18,7 +18,7 @@ use dns::message::{self, Edns, rtype};
 use dns::ours;
 use dns::peers::Folder;
 use nearmost::answer::{LONGEST, Outcome, Transport};
-use nearmost::snapshot::Snapshot;
+use nearmost::snapshot::{Queue, Snapshot};
 
 struct Counting;
 
@@ -90,6 +90,16 @@ fn counted(snapshot: &Snapshot, packet: &[u8], out: &mut [u8]) -> (Outcome, usiz
     let before = ALLOCATIONS.get();
     let outcome = ours::ask_into(snapshot, packet, Transport::Udp, out);
     (outcome, ALLOCATIONS.get() - before)
+}
+
+#[test]
+fn the_queue_of_the_query_log_does_not_allocate() {
+    let queue = Queue::new(1, 1);
+    let before = ALLOCATIONS.get();
+    (0..3000).for_each(|_| queue.put(0, |asked| asked.keep(&[1; 600], &[1; 20])));
+    assert_eq!(ALLOCATIONS.get() - before, 0);
+    // It was full too, or only half was measured.
+    assert!(queue.dropped.get() > 0);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use nearmost::diagnostic::{Diagnostics, Sources};
 const REFERENCE: &str = "docs/configuration.md";
 
 /// The lists of keys in `src/config`, and the sections of the reference that describe them.
-const SECTIONS: [(&str, &str, &str); 21] = [
+const SECTIONS: [(&str, &str, &str); 22] = [
     ("files.rs", "TOP", "Tables of `nearmost.toml`"),
     ("server.rs", "SERVER", "`[server]`"),
     ("server.rs", "LIMITS", "`[limits]`"),
@@ -19,6 +19,7 @@ const SECTIONS: [(&str, &str, &str); 21] = [
     ("admin.rs", "TOKEN", "`[[admin.token]]`"),
     ("health.rs", "HEALTH", "`[health]`"),
     ("health.rs", "CANARY", "`canaries`"),
+    ("querylog.rs", "QUERYLOG", "`[querylog]`"),
     ("network.rs", "GEO", "`[geo]`"),
     ("network.rs", "OVERRIDE", "`[[geo.override]]`"),
     ("zones.rs", "KEYS", "`[zone.\"NAME\"]`"),
@@ -173,7 +174,7 @@ fn examples(path: &str) -> (usize, usize) {
 #[test]
 fn examples_are_read_without_errors() {
     assert_eq!(examples("README.md"), (0, 1));
-    assert_eq!(examples(REFERENCE), (22, 6));
+    assert_eq!(examples(REFERENCE), (23, 6));
 }
 
 /// A list of keys as it stands in the source.

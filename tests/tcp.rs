@@ -67,6 +67,7 @@ fn snapshot() -> Snapshot {
     Snapshot {
         addresses: Vec::new(),
         given: Vec::new(),
+        log: None,
         built: Default::default(),
         generation: 1,
         zones: Zones::new(vec![Zone::build(&apex, &records, &HashMap::new())]),

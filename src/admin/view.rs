@@ -13,7 +13,8 @@ use crate::geo::{World, nearest_city};
 use crate::health::{self, Board, Check, Damped, Frozen, Seen, State, Time};
 use crate::metrics::Questions;
 use crate::prefix::{Client, Prefix};
-use crate::snapshot::{Family, Snapshot};
+use crate::snapshot::{Family, Queue, Snapshot};
+use crate::wire::rcode;
 use crate::zone::{Name, RecordType};
 
 /// The server as a whole. Times are seconds since 1970.
@@ -169,7 +170,11 @@ impl Status {
             hosts: handle.hosts(),
             frozen: FrozenLine::all(&board),
             warnings: warnings(&board, handle.now()),
-            counters: counters(handle.counters().iter().map(AsRef::as_ref), board.freezes()),
+            counters: counters(
+                handle.counters().iter().map(AsRef::as_ref),
+                board.freezes(),
+                snapshot.log.as_deref(),
+            ),
         }
     }
 }
@@ -203,8 +208,13 @@ impl PoolLine {
 fn counters<'a>(
     workers: impl Iterator<Item = &'a Questions>,
     freezes: u64,
+    log: Option<&Queue>,
 ) -> BTreeMap<String, u64> {
     let mut sums = BTreeMap::from([("freezes of states".to_owned(), freezes)]);
+    if let Some(log) = log {
+        sums.insert("query log lines".into(), log.written.get());
+        sums.insert("query log drops".into(), log.dropped.get());
+    }
     for worker in workers {
         let mut add = |name: String, n: u64| *sums.entry(name).or_insert(0) += n;
         add("received".into(), worker.received.get());
@@ -216,23 +226,10 @@ fn counters<'a>(
         add("connections".into(), worker.connections.get());
         add("connections evicted".into(), worker.evicted.get());
         for (code, n) in (0u16..).zip(worker.codes()).filter(|(_, n)| *n > 0) {
-            add(format!("rcode {}", rcode(code)), n);
+            add(format!("rcode {}", rcode::mnemonic(code)), n);
         }
     }
     sums
-}
-
-/// The mnemonic of a response code.
-pub(super) fn rcode(code: u16) -> String {
-    const NAMES: [&str; 7] = [
-        "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN",
-    ];
-    match code {
-        16 => "BADVERS".into(),
-        code => NAMES
-            .get(usize::from(code))
-            .map_or_else(|| code.to_string(), |n| (*n).into()),
-    }
 }
 
 /// A check and what it found. Times are seconds since 1970.
@@ -483,7 +480,7 @@ pub fn explain(
         .and_then(|(lat, lon)| crate::geo::Point::new(lat, lon));
     Explained {
         rtype: rtype.to_string(),
-        status: rcode(explanation.rcode),
+        status: rcode::mnemonic(explanation.rcode),
         answer,
         near: at.and_then(nearest_city).map(|(label, _)| label),
         hosts: Vec::new(),

@@ -66,7 +66,7 @@ pub(super) struct Files<'s> {
 /// The tables of `nearmost.toml`.
 static TOP: Keys = Keys {
     known: &[
-        "server", "limits", "admin", "geo", "health", "zone", "pool", "node", "probe",
+        "server", "limits", "admin", "querylog", "geo", "health", "zone", "pool", "node", "probe",
     ],
     later: &[
         "tls",

@@ -22,6 +22,7 @@ mod none;
 mod pool;
 mod prefer;
 mod probe;
+mod querylog;
 mod require;
 mod rules;
 mod selector;
@@ -55,6 +56,7 @@ pub use health::{Canary, Health};
 pub use latency::read_latency;
 pub use log::{LogFormat, LogLevels};
 pub(crate) use node::unusable;
+pub use querylog::{LogTo, QueryLog};
 pub use server::{Limits, Server};
 pub use show::{quote, show};
 pub use unit::duration;
@@ -68,6 +70,8 @@ pub struct Config {
     pub limits: Limits,
     /// Who may ask the running server, and how.
     pub admin: Admin,
+    /// Where questions are written down.
+    pub querylog: QueryLog,
     /// Databases and corrections of them.
     pub geo: Geo,
     /// How far probes are believed.
@@ -198,11 +202,13 @@ fn assemble(listed: &files::Found, sources: &Sources, found: &mut Diagnostics) -
     let zones = zones::read(&files, &top, &pools, found);
     let (server, limits) = server::read(&top, found);
     let admin = admin::read(&top, found);
+    let querylog = querylog::read(&top, found);
     let geo = network::read(&top, found);
     let config = Config {
         server,
         limits,
         admin,
+        querylog,
         geo,
         health,
         zones,

@@ -19,6 +19,9 @@ pub fn show(config: &Config) -> String {
     server(&mut out, &config.server);
     limits(&mut out, &config.limits);
     admin(&mut out, &config.admin);
+    out.table("[querylog]");
+    out.value("to", quote(&config.querylog.to.to_string()));
+    out.value("sample", config.querylog.sample);
     geo(&mut out, &config.geo);
     show_probe::health(&mut out, config);
     for zone in &config.zones {

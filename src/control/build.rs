@@ -177,6 +177,7 @@ fn generation(
         nodes: builder.nodes,
         addresses: builder.numbered,
         given: Vec::new(),
+        log: None,
         built: (now, Duration::ZERO),
         world,
         databases: Arc::clone(&parts.atlas.databases),

@@ -22,6 +22,7 @@ mod orders;
 mod plan;
 mod prepare;
 mod probed;
+mod querylog;
 mod ramp;
 mod reach;
 mod reload;

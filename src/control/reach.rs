@@ -14,7 +14,7 @@ use landlock::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, FOLDERS, ZoneSource};
+use crate::config::{Config, FOLDERS, LogTo, ZoneSource};
 use crate::health::Kind;
 
 /// What is handled, where the kernel knows it: files as of Linux 6.10. An older one handles less.
@@ -106,6 +106,9 @@ impl Reach {
         let (server, admin) = (&config.server, &config.admin);
         reach.write.extend(server.state.as_deref().map(real));
         reach.write.insert(folder_of(&server.control));
+        if let LogTo::File(path) = &config.querylog.to {
+            reach.write.insert(folder_of(path));
+        }
         let geo = config.geo.databases.iter().chain(&config.geo.latency);
         let mut files: Vec<&Path> = geo.map(|(path, _)| path.as_path()).collect();
         if let Some(tls) = &admin.tls {

@@ -98,7 +98,7 @@ impl fmt::Display for NotReloaded {
 
 impl std::error::Error for NotReloaded {}
 
-/// Keys that are settled at the start: sockets, threads, folders and the log.
+/// Keys that are settled at the start: sockets, threads, folders and logs.
 const SETTLED: &[(&str, &[&str])] = &[
     ("admin", &["mode", "group", "listen"]),
     (
@@ -115,6 +115,7 @@ const SETTLED: &[(&str, &[&str])] = &[
             "landlock",
         ],
     ),
+    ("querylog", &["to", "sample"]),
     (
         "limits",
         &["tcp_connections", "tcp_per_client", "tcp_idle", "tcp_total"],

@@ -24,6 +24,7 @@ use super::hosts::{self, Hosts, keep_resolving};
 use super::load::Parts;
 use super::orders;
 use super::prepare::Prepared;
+use super::querylog::{self, Writing};
 use super::reload::Basis;
 use super::replace::{Runs, Swap};
 use super::socket_file::SocketFile;
@@ -32,6 +33,7 @@ use super::states;
 use super::takeover::{self, Own, Taken};
 use super::watch::keep_watching;
 use crate::clock::Clock;
+use crate::config::QueryLog;
 use crate::health::{Board, Time};
 use crate::metrics::Questions;
 use crate::probe::Prober;
@@ -53,6 +55,8 @@ pub struct Running {
     /// The control socket, beside which it is offered.
     control: PathBuf,
     workers: Vec<JoinHandle<()>>,
+    /// Ends after all that answer.
+    querylog: Option<Writing>,
     /// TCP and the control socket.
     runtime: Option<Runtime>,
     /// Probes have a runtime of their own: a thousand nodes that hang must not delay an answer.
@@ -118,6 +122,7 @@ pub fn start(
         .map(|_| Arc::default())
         .collect();
     snapshot.count_given(counters.len());
+    snapshot.log = querylog::queue(&config.querylog, counters.len());
     restore(&mut board, config.server.state.as_deref(), clock.now());
     let (swaps, swapped) = mpsc::channel(1);
     let handle = Handle(Arc::new(Shared {
@@ -160,11 +165,12 @@ pub fn start(
         file,
         control: config.server.control.clone(),
         workers: Vec::new(),
+        querylog: None,
         runtime: Some(runtime),
         probing: Some(probing),
     };
     running.probe(swapped)?;
-    running.go_on();
+    running.go_on(&config.querylog)?;
     running
         .serve(sockets, stopped, tcp_limits(&config.limits))
         .map_err(system)?;
@@ -235,8 +241,9 @@ impl Running {
         Ok(())
     }
 
-    /// Does what is to be done from time to time.
-    fn go_on(&self) {
+    /// Does what is to be done from time to time, and writes the query log.
+    fn go_on(&mut self, log: &QueryLog) -> Result<(), StartError> {
+        self.querylog = querylog::start(log, &self.handle)?;
         let (runtime, handle) = (self.runtime(), &self.handle);
         runtime.spawn(handle.clone().look());
         runtime.spawn(handle.clone().look_at_ttls());
@@ -245,6 +252,7 @@ impl Running {
         if handle.state().is_some() {
             runtime.spawn(handle.clone().keep_states());
         }
+        Ok(())
     }
 
     fn serve(
@@ -349,5 +357,6 @@ impl Drop for Running {
         {
             runtime.shutdown_timeout(Duration::from_secs(1));
         }
+        drop(self.querylog.take());
     }
 }

@@ -16,7 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use socket2::Socket;
 
-use crate::answer::{Outcome, Scratch};
+use crate::answer::{Outcome, Request, Scratch, Transport};
 use crate::metrics::Tally;
 use crate::prefix::Client;
 use crate::snapshot::{SAMPLED, Snapshot};
@@ -53,6 +53,37 @@ fn count_given(
                     counters.sample(pool, client);
                 }
             });
+    }
+}
+
+/// Puts a question that got a reply into the queue of the query log, if there is one, as the threads with this number.
+#[inline]
+fn note_down(
+    snapshot: &Snapshot,
+    number: usize,
+    request: Request<'_>,
+    scratch: &Scratch,
+    outcome: &Outcome,
+) {
+    if let Some(log) = &snapshot.log
+        && outcome.len > 0
+    {
+        log.put(number, |asked| {
+            asked.generation = snapshot.generation;
+            asked.source = request.source;
+            asked.transport = match request.transport {
+                Transport::Udp => "udp",
+                Transport::Tcp => "tcp",
+            };
+            asked.rcode = outcome.rcode;
+            asked.zone = outcome.zone;
+            asked.pool = outcome.pool.map(|used| used.pool);
+            asked.scope = outcome.scope;
+            asked.truncated = outcome.truncated;
+            asked.none_left = outcome.none_left;
+            asked.fail_open = outcome.fail_open;
+            asked.keep(request.packet, scratch.given());
+        });
     }
 }
 

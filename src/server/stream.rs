@@ -25,7 +25,7 @@ use super::connections::Activity;
 use super::framing::{Inbox, Next};
 use super::streak::Streak;
 use super::tcp::Service;
-use super::{count_given, counted};
+use super::{count_given, counted, note_down};
 use crate::answer::{LONGEST, Request, Scratch, Transport, answer, client};
 use crate::metrics::Tally;
 
@@ -185,6 +185,7 @@ impl<'s> Talk<'s> {
                 count_given(&snapshot, self.service.number, scratch, || {
                     Some((outcome.pool?.pool, client(&snapshot, request)?))
                 });
+                note_down(&snapshot, self.service.number, request, scratch, &outcome);
                 push(replies, reply.get(..outcome.len).unwrap_or_default());
             }
             End::Full

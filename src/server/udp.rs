@@ -11,7 +11,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::mmsg::{Batch, Datagram};
 use super::streak::Streak;
-use super::{count_given, counted, only_its_own};
+use super::{count_given, counted, note_down, only_its_own};
 use crate::answer::{Request, Scratch, Transport, answer, client};
 use crate::health::Table;
 use crate::metrics::{Questions, Tally};
@@ -174,6 +174,7 @@ impl Worker {
         count_given(snapshot, self.number, &self.scratch, || {
             Some((outcome.pool?.pool, client(snapshot, request)?))
         });
+        note_down(snapshot, self.number, request, &self.scratch, &outcome);
         self.pool = outcome.pool.map_or(self.pool, |used| Some(used.pool));
         outcome.len
     }

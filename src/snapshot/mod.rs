@@ -3,12 +3,16 @@
 //! The numbers in a health table mean something only within the generation that gave them out, so a generation owns the
 //! cell of its table: who loads a generation and then *its* table can never mix two.
 
+mod asked;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+
+pub use asked::{Asked, Queue, Waiting};
 
 use crate::geo::{About, World};
 use crate::health::{Table, Time};
@@ -34,6 +38,8 @@ pub struct Snapshot {
     pub addresses: Vec<(u32, IpAddr)>,
     /// For each thread or group of threads that answers, what was given of each address; empty where nobody asks.
     pub given: Vec<Given>,
+    /// Questions on their way to the query log; none: there is no such log.
+    pub log: Option<Arc<Queue>>,
     /// When it was begun to be built, and how long that took; only for people.
     pub built: (Time, Duration),
     /// Where addresses are; only for people and for the next generation, as the pools' maps were made of it.
@@ -142,10 +148,11 @@ impl Snapshot {
         self.addresses.iter().map(number).collect()
     }
 
-    /// Goes on from the counters of a generation before: those of given addresses by [`Self::addresses_in`] it, those of zones and pools by
+    /// Goes on from the counters of a generation before, and with its query log: those of given addresses by [`Self::addresses_in`] it, those of zones and pools by
     /// their names.
     pub fn count_on(&mut self, last: &Self, addresses: &[Option<usize>]) {
         self.count_given(last.given.len());
+        self.log.clone_from(&last.log);
         for (own, before) in self.given.iter().zip(&last.given) {
             for (own, number) in own.of.iter().zip(addresses) {
                 own.count

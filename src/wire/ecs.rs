@@ -61,6 +61,12 @@ impl<'p> Ecs<'p> {
         })
     }
 
+    /// Bits of the address that the resolver gives.
+    #[must_use]
+    pub fn source(&self) -> u8 {
+        self.source
+    }
+
     /// Octets of the whole option in a reply.
     #[must_use]
     pub fn room(&self) -> usize {

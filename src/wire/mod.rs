@@ -31,6 +31,20 @@ pub mod rcode {
     pub const YXDOMAIN: u16 = 6;
     /// The version of EDNS is unknown.
     pub const BADVERS: u16 = 16;
+
+    /// The mnemonic of a code; of one that we never give its number.
+    #[must_use]
+    pub fn mnemonic(code: u16) -> String {
+        const NAMES: [&str; 7] = [
+            "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN",
+        ];
+        match code {
+            BADVERS => "BADVERS".into(),
+            code => NAMES
+                .get(usize::from(code))
+                .map_or_else(|| code.to_string(), |n| (*n).into()),
+        }
+    }
 }
 
 /// Bits of the header's second word.

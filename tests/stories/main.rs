@@ -17,6 +17,7 @@ mod common;
 
 mod browser;
 mod program;
+mod querylog;
 mod question;
 mod world;
 

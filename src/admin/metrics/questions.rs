@@ -4,11 +4,11 @@ use std::fmt;
 
 use super::page::Page;
 use super::process::queue_drops;
-use crate::admin::view::rcode;
 use crate::control::Handle;
 use crate::metrics::{CODES, Questions};
 use crate::server::kinds;
 use crate::snapshot::{Given, OfPool, Snapshot};
+use crate::wire::rcode;
 
 /// The number of a result.
 type OfResult = fn(&OfPool) -> u64;
@@ -46,7 +46,20 @@ pub(super) fn write(page: &mut Page<'_>, handle: &Handle) -> fmt::Result {
         },
     ];
     messages(page, &transports, queue_drops(handle.listen()))?;
-    zones_and_pools(page, &transports, &snapshot)
+    zones_and_pools(page, &transports, &snapshot)?;
+    let Some(log) = &snapshot.log else {
+        return Ok(());
+    };
+    page.counters(
+        "nearmost_querylog_lines",
+        "Lines of the query log that were written.",
+        [([], log.written.get())],
+    )?;
+    page.counters(
+        "nearmost_querylog_dropped",
+        "Lines of the query log that were dropped: they came too fast, or could not be written.",
+        [([], log.dropped.get())],
+    )
 }
 
 fn messages(page: &mut Page<'_>, transports: &[Sums<'_>], queue_drops: u64) -> fmt::Result {
@@ -69,7 +82,7 @@ fn messages(page: &mut Page<'_>, transports: &[Sums<'_>], queue_drops: u64) -> f
             })
         }),
     )?;
-    let codes: Vec<String> = (0u16..).take(CODES).map(rcode).collect();
+    let codes: Vec<String> = (0u16..).take(CODES).map(rcode::mnemonic).collect();
     page.counters(
         "nearmost_replies",
         "Replies by response code; codes that were never given are left out.",
