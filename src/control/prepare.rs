@@ -8,6 +8,7 @@
 //! ```
 //! There is one thread until here, and nothing was read from the network.
 
+use std::fs;
 use std::path::Path;
 
 use super::handed::Handed;
@@ -54,10 +55,14 @@ pub fn prepare(
         .parent()
         .filter(|p| !p.as_os_str().is_empty());
     let folders: Vec<&Path> = server.state.as_deref().into_iter().chain(control).collect();
-    if let Some(target) = &target {
-        let mut all = folders.iter();
-        all.try_for_each(|folder| target.make(folder))
-            .map_err(system)?;
+    match &target {
+        Some(target) => {
+            let mut all = folders.iter();
+            all.try_for_each(|folder| target.make(folder))
+                .map_err(system)?;
+        }
+        // Whoever writes there tells why it cannot.
+        None => drop(server.state.as_deref().map(fs::create_dir_all)),
     }
     let sockets = All::open(config, handed, target.as_ref())?;
     if let Some(target) = &target {

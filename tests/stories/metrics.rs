@@ -203,7 +203,8 @@ fn promtool_passes_the_alert_rules_and_their_tests() {
 #[test]
 fn every_metric_that_examples_and_the_manual_name_is_there() {
     let world = World::of(118, 1);
-    let server = Server::start(&world.config(""));
+    let log = "[querylog]\nto = \"file:questions\"\n";
+    let server = Server::start(&format!("{}\n{log}", world.config("")));
     let (_, text) = scrape(&server, "*/*");
     let families: BTreeSet<&str> = text
         .lines()
