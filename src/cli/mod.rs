@@ -200,6 +200,19 @@ fn complain(sources: &Sources, found: &Diagnostics) {
     );
 }
 
+/// Nothing is overwritten: that none of these files is there.
+fn none_is_there(files: impl Iterator<Item = PathBuf>) -> Result<(), Stop> {
+    let taken = files.filter(|path| path.symlink_metadata().is_ok());
+    let taken: Vec<String> = taken.map(|path| path.display().to_string()).collect();
+    if taken.is_empty() {
+        return Ok(());
+    }
+    let taken = taken.join(", ");
+    Err(Stop::no(format!(
+        "nothing was written, as there is {taken} already"
+    )))
+}
+
 /// `2 errors, 1 warning`.
 fn verdict(found: &Diagnostics) -> String {
     format!(

@@ -20,7 +20,7 @@ use clap::{Args, Subcommand};
 use self::place::Known;
 use self::report::Report;
 use self::system::System;
-use super::{NO, Stop, complain, plural, print, verdict};
+use super::{NO, Stop, complain, none_is_there, plural, print, verdict};
 use crate::control::load;
 use crate::diagnostic::{Diagnostics, Sources};
 
@@ -112,17 +112,7 @@ fn finish(mut work: Work, to: &Path, peer: &str) -> Result<ExitCode, Stop> {
         plural(probes.len(), "probe"),
     );
     let files = text::files(work.system, peer);
-    let taken = files.keys().map(|name| to.join(name));
-    let taken: Vec<String> = taken
-        .filter(|path| path.symlink_metadata().is_ok())
-        .map(|path| path.display().to_string())
-        .collect();
-    if !taken.is_empty() {
-        let taken = taken.join(", ");
-        return Err(Stop::no(format!(
-            "nothing was written, as there is {taken} already"
-        )));
-    }
+    none_is_there(files.keys().map(|name| to.join(name)))?;
     for (name, text) in &files {
         let path = to.join(name);
         write(&path, text).map_err(|e| Stop::no(format!("{}: {e}", path.display())))?;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{Stop, print};
+use super::{Stop, none_is_there, print};
 use crate::zone::Name;
 
 #[derive(Debug, Args)]
@@ -31,18 +31,7 @@ impl Init {
             ));
         }
         let files = Names::of(&self.zone, &self.ns).map_err(usage)?.files();
-        let taken: Vec<String> = files
-            .iter()
-            .map(|(name, _)| self.folder.join(name))
-            .filter(|path| path.symlink_metadata().is_ok())
-            .map(|path| path.display().to_string())
-            .collect();
-        if !taken.is_empty() {
-            let taken = taken.join(", ");
-            return Err(Stop::no(format!(
-                "nothing was written, as there is {taken} already"
-            )));
-        }
+        none_is_there(files.iter().map(|(name, _)| self.folder.join(name)))?;
         let mut out = String::new();
         for (name, text) in files {
             let path = self.folder.join(name);

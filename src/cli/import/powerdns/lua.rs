@@ -163,6 +163,17 @@ impl Reader {
         }
     }
 
+    /// What an operator with one operand makes of it: nothing that is understood.
+    fn operand(&mut self) -> Option<Expression> {
+        self.depth += 1;
+        if self.depth > DEEPEST {
+            return None;
+        }
+        self.value()?;
+        self.depth -= 1;
+        Some(Expression::Other)
+    }
+
     fn value(&mut self) -> Option<Expression> {
         let value = match self.next()? {
             Token::Text(text) => Expression::Text(text),
@@ -175,28 +186,12 @@ impl Reader {
                 }
                 inner
             }
-            Token::Symbol("-" | "#") => {
-                self.depth += 1;
-                if self.depth > DEEPEST {
-                    return None;
-                }
-                self.value()?;
-                self.depth -= 1;
-                Expression::Other
-            }
+            Token::Symbol("-" | "#") => self.operand()?,
             Token::Word(word) => match word.as_str() {
                 "true" => Expression::Truth(true),
                 "false" => Expression::Truth(false),
                 "nil" => Expression::Nil,
-                "not" => {
-                    self.depth += 1;
-                    if self.depth > DEEPEST {
-                        return None;
-                    }
-                    self.value()?;
-                    self.depth -= 1;
-                    Expression::Other
-                }
+                "not" => self.operand()?,
                 "function" => return None,
                 _ => self.called(word)?,
             },
