@@ -30,6 +30,14 @@ impl Clock {
     }
 }
 
+/// Seconds since 1970 by the system's clock as it is now, which may have been set meanwhile: for what other machines judge.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "this is the place")]
+pub fn wall() -> u64 {
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH);
+    unix.unwrap_or_default().as_secs()
+}
+
 /// `2026-11-23 04:05:06` in UTC, for people.
 #[must_use]
 pub fn utc(time: Duration) -> String {

@@ -8,12 +8,15 @@
 //! **The control path** reads files ([`config`]), places addresses ([`geo`]), compiles pools ([`policy`]) and publishes a
 //! generation ([`control`]); its [`probe`]rs find out what is up.
 //!
+//! **Other name servers** get zones whole, and what differs, by [`transfer`].
+//!
 //! **People** ask by [`cli`], which asks the running server by [`admin`]. `explain` is the query path with its reasons kept.
 
 // What a question passes, from the packet to its answer.
 pub mod answer;
 pub mod server;
 pub mod snapshot;
+pub mod transfer;
 pub mod wire;
 
 // What answers are made of.

@@ -10,7 +10,7 @@ const ROWS: [&[&str]; 9] = [
     &["zone", "geo", "health"],
     &["policy", "wire"],
     &["snapshot"],
-    &["answer"],
+    &["answer", "transfer"],
     &["config", "probe", "server"],
     &["control"],
     &["admin"],
@@ -23,7 +23,12 @@ const DOORS: [(&str, &[&str]); 21] = [
     // A module of rustls has the same name.
     (
         "aws_lc_rs",
-        &["admin/token.rs", "probe/http/tls.rs", "server/tls.rs"],
+        &[
+            "admin/token.rs",
+            "probe/http/tls.rs",
+            "server/tls.rs",
+            "wire/tsig.rs",
+        ],
     ),
     ("axum", &["admin", "cli/demo.rs"]),
     ("clap", &["cli"]),

@@ -11,7 +11,7 @@ use nearmost::diagnostic::{Diagnostics, Sources};
 const REFERENCE: &str = "docs/configuration.md";
 
 /// The lists of keys in `src/config`, and the sections of the reference that describe them.
-const SECTIONS: [(&str, &str, &str); 22] = [
+const SECTIONS: [(&str, &str, &str); 25] = [
     ("files.rs", "TOP", "Tables of `nearmost.toml`"),
     ("server.rs", "SERVER", "`[server]`"),
     ("server.rs", "LIMITS", "`[limits]`"),
@@ -22,6 +22,9 @@ const SECTIONS: [(&str, &str, &str); 22] = [
     ("querylog.rs", "QUERYLOG", "`[querylog]`"),
     ("network.rs", "GEO", "`[geo]`"),
     ("network.rs", "OVERRIDE", "`[[geo.override]]`"),
+    ("keys.rs", "KEY", "`[key.NAME]`"),
+    ("transfer.rs", "FROM", "`transfer`"),
+    ("transfer.rs", "SERVER", "`notify`"),
     ("zones.rs", "KEYS", "`[zone.\"NAME\"]`"),
     ("pool.rs", "KEYS", "`[pool.NAME]`"),
     ("node.rs", "KEYS", "`[node.NAME]`"),
@@ -174,7 +177,7 @@ fn examples(path: &str) -> (usize, usize) {
 #[test]
 fn examples_are_read_without_errors() {
     assert_eq!(examples("README.md"), (0, 1));
-    assert_eq!(examples(REFERENCE), (23, 6));
+    assert_eq!(examples(REFERENCE), (25, 6));
 }
 
 /// A list of keys as it stands in the source.

@@ -71,6 +71,10 @@ fn snapshot() -> Snapshot {
         built: Default::default(),
         generation: 1,
         zones: Zones::new(vec![Zone::build(&apex, &records, &HashMap::new())]),
+        secondaries: vec![],
+        primaries: vec![],
+        serial_every: Default::default(),
+        keys: Default::default(),
         pools: vec![],
         nodes: vec![],
         near: vec![],
@@ -331,11 +335,11 @@ async fn messages_that_are_no_queries() {
     let mut client = server.connect().await;
     let mut response = www(1);
     response[4] = 0x80;
-    let notify = framed(&[0, 2, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    let update = framed(&[0, 2, 0x28, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     let noise = framed(&[0x55; 700]);
     send(
         &mut client,
-        &[&response[..], &notify, &noise, &www(4)].concat(),
+        &[&response[..], &update, &noise, &www(4)].concat(),
     )
     .await;
     let reply = receive(&mut client).await.expect("NOTIMP");

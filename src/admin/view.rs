@@ -138,9 +138,9 @@ impl Status {
         // Who has the board has the generation that it is of.
         let board = handle.board();
         let snapshot = handle.current().get();
-        let zone = |zone: &crate::zone::Zone| ZoneLine {
+        let zone = |(number, zone): (usize, &crate::zone::Zone)| ZoneLine {
             zone: zone.apex().to_string(),
-            serial: zone.serial().unwrap_or(0),
+            serial: snapshot.serial(number).unwrap_or(0),
             names: zone.len(),
         };
         Self {
@@ -156,7 +156,7 @@ impl Status {
             user: handle.rights().user.clone(),
             landlock: handle.rights().landlock.words().to_owned(),
             databases: handle.databases(),
-            zones: snapshot.zones.list().iter().map(zone).collect(),
+            zones: snapshot.zones.list().iter().enumerate().map(zone).collect(),
             pools: snapshot
                 .pools
                 .iter()

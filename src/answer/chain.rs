@@ -77,6 +77,8 @@ pub(super) struct Chain<'a, 'b> {
     pub(super) query: &'a Query<'a>,
     pub(super) asker: Asker,
     pub(super) draw: u64,
+    /// The zone that is being asked, by its number.
+    pub(super) number: u32,
     pub(super) writer: &'a mut Writer<'b>,
     pub(super) trail: &'a mut Trail,
     /// For the names of hosts in records.
@@ -108,6 +110,14 @@ impl<'a> Chain<'a, '_> {
             if self.trail.aliases == 0 {
                 self.found.authoritative = true;
                 self.found.zone = Some(number);
+            }
+            self.number = number;
+            if zone.is_void() {
+                // What came before along aliases holds all the same.
+                self.found.authoritative &= self.trail.aliases > 0;
+                self.found.rcode = rcode::SERVFAIL;
+                self.found.error = Some(ExtendedError::NOT_READY);
+                return;
             }
             match self.name(number, zone, key) {
                 Step::Done => return,
@@ -250,6 +260,9 @@ impl<'a> Chain<'a, '_> {
         let owner = self.trail.owner();
         let written = self.writer.rrset(Section::Answer, owner, set, set.ttl);
         self.found.truncated |= written.is_err();
+        if set.rtype == rtype::SOA && written.is_ok() {
+            self.own_serial();
+        }
         written.ok()
     }
 
@@ -339,6 +352,20 @@ impl<'a> Chain<'a, '_> {
         let owner = Place::Name(zone.apex().wire());
         let written = self.writer.rrset(Section::Authority, owner, &soa, ttl);
         self.found.truncated |= written.is_err();
+        if written.is_ok() {
+            self.own_serial();
+        }
+    }
+
+    /// Gives the SOA that was just written the serial that secondaries know, where that is not the file's.
+    fn own_serial(&mut self) {
+        let secondaries = self.snapshot.secondaries.get(self.number as usize);
+        if let Some(secondaries) = secondaries
+            && secondaries.moves
+            && let Some(journal) = &*secondaries.journal.load()
+        {
+            self.writer.serial(journal.version.serial());
+        }
     }
 
     /// RFC 1034 4.3.2 3b: who knows more, and where they are, if only we can say so.

@@ -8,6 +8,8 @@ mod chain;
 mod client;
 mod explain;
 mod pool;
+mod signed;
+mod whole;
 
 use std::net::IpAddr;
 
@@ -20,7 +22,7 @@ use crate::snapshot::Snapshot;
 use crate::wire::{
     Edns, ExtendedError, Header, Malformed, Opt, Query, Suffixes, Writer, class, flag, rcode,
 };
-use crate::zone::{NameKey, PoolUse, rtype};
+use crate::zone::{NameKey, PoolUse};
 
 /// How a question came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +110,10 @@ pub fn answer(
 ) -> Outcome {
     scratch.given.clear();
     match Query::parse(request.packet) {
-        Ok(query) => reply(snapshot, table, request, &query, scratch, out),
+        Ok(query) => match query.tsig {
+            None => reply(snapshot, table, request, (&query, None), scratch, out),
+            Some(at) => signed::answer(snapshot, table, request, (&query, at), scratch, out),
+        },
         Err(Malformed::Silent) => Outcome::default(),
         Err(Malformed::Reply {
             header,
@@ -169,11 +174,20 @@ struct Findings {
     error: Option<ExtendedError>,
 }
 
+/// Who signed a question.
+#[derive(Clone, Copy, Debug)]
+struct Signer {
+    /// The key, by its number.
+    key: usize,
+    /// Octets to keep for our own signature.
+    room: usize,
+}
+
 fn reply(
     snapshot: &Snapshot,
     table: &Table,
     request: Request<'_>,
-    query: &Query<'_>,
+    (query, signer): (&Query<'_>, Option<Signer>),
     scratch: &mut Scratch,
     out: &mut [u8],
 ) -> Outcome {
@@ -192,10 +206,15 @@ fn reply(
         }
         Transport::Tcp => LONGEST,
     };
-    let mut writer = Writer::new(out, suffixes, limit, opt.map_or(0, |o| o.room()));
+    let reserved = opt.map_or(0, |o| o.room()) + signer.map_or(0, |s| s.room);
+    let mut writer = Writer::new(out, suffixes, limit, reserved);
     writer.question(&request.packet[crate::wire::HEADER..query.question_end()]);
     let mut findings = refusal(query).unwrap_or_default();
-    if findings.rcode == rcode::NOERROR {
+    if findings.rcode != rcode::NOERROR {
+        // Nothing else is to be said.
+    } else if whole::is_asked(query) {
+        findings = whole::answer(snapshot, request, (query, signer), &mut writer);
+    } else {
         let asker = Asker::of(query, request.source, snapshot);
         let mut chain = chain::Chain {
             snapshot,
@@ -203,6 +222,7 @@ fn reply(
             query,
             asker,
             draw: request.draw,
+            number: 0,
             writer: &mut writer,
             trail,
             hosts,
@@ -271,9 +291,6 @@ fn refusal(query: &Query<'_>) -> Option<Findings> {
     }
     if !matches!(query.qclass, class::IN | class::ANY) {
         return refuse(rcode::REFUSED, Some(ExtendedError::NOT_SUPPORTED));
-    }
-    if matches!(query.qtype, rtype::AXFR | rtype::IXFR) {
-        return refuse(rcode::REFUSED, Some(ExtendedError::PROHIBITED));
     }
     None
 }

@@ -66,7 +66,8 @@ pub(super) struct Files<'s> {
 /// The tables of `nearmost.toml`.
 static TOP: Keys = Keys {
     known: &[
-        "server", "limits", "admin", "querylog", "geo", "health", "zone", "pool", "node", "probe",
+        "server", "limits", "admin", "querylog", "geo", "health", "key", "zone", "pool", "node",
+        "probe",
     ],
     later: &[
         "tls",
@@ -74,7 +75,6 @@ static TOP: Keys = Keys {
         "doh",
         "doq",
         "dnssec",
-        "key",
         "tsig",
         "transfer",
         "notify",

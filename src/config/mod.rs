@@ -11,6 +11,7 @@ mod expect;
 mod files;
 mod health;
 mod keep;
+mod keys;
 mod kind;
 mod latency;
 mod location;
@@ -31,7 +32,9 @@ mod share;
 mod shorthand;
 mod show;
 mod show_probe;
+mod show_transfer;
 mod table;
+mod transfer;
 mod unit;
 mod warn;
 mod zones;
@@ -46,6 +49,7 @@ use crate::diagnostic::{Diagnostics, Sources, Span};
 use crate::geo::Override;
 use crate::health::Probe;
 use crate::policy::{Node, Pool};
+use crate::snapshot::Allow;
 use crate::zone::Name;
 
 pub use admin::{Admin, AdminTls, Role, Token};
@@ -53,12 +57,14 @@ pub use differences::{Difference, Key, differences};
 pub use files::Extra;
 pub(crate) use files::name_problem;
 pub use health::{Canary, Health};
+pub use keys::Key as SharedKey;
 pub use latency::read_latency;
 pub use log::{LogFormat, LogLevels};
 pub(crate) use node::unusable;
 pub use querylog::{LogTo, QueryLog};
 pub use server::{Limits, Server};
 pub use show::{quote, show};
+pub use transfer::Peer;
 pub use unit::duration;
 
 /// All that `nearmost.toml` and the folders beside it say. Pools, nodes and probes refer to each other by index.
@@ -76,6 +82,8 @@ pub struct Config {
     pub geo: Geo,
     /// How far probes are believed.
     pub health: Health,
+    /// Keys that are shared with other name servers.
+    pub keys: Vec<SharedKey>,
     /// The zones: those of `nearmost.toml` in its order, then those of the folder by name.
     pub zones: Vec<Zone>,
     /// The pools: those of `nearmost.toml` in its order, then those of the folder by name.
@@ -106,6 +114,10 @@ pub struct Zone {
     pub span: Option<Span>,
     /// Where its records come from.
     pub source: ZoneSource,
+    /// Who may have it whole. Default: nobody.
+    pub transfer: Vec<Allow>,
+    /// Who is told when it changes.
+    pub notify: Vec<Peer>,
 }
 
 /// Where a zone's records come from.
@@ -122,6 +134,8 @@ pub enum ZoneSource {
         /// Seconds: the TTL while all is steady, and what it never falls below.
         ttl: (u32, u32),
     },
+    /// Another name server, the first that has it; at least one.
+    Primary(Vec<Peer>),
 }
 
 impl Default for Limits {
@@ -133,6 +147,7 @@ impl Default for Limits {
             tcp_idle: Duration::from_secs(10),
             tcp_total: Duration::from_secs(120),
             resolve_least: Duration::from_secs(30),
+            serial_every: Duration::from_secs(60),
         }
     }
 }
@@ -199,7 +214,8 @@ fn assemble(listed: &files::Found, sources: &Sources, found: &mut Diagnostics) -
     let probes = known.probes;
     let spans: Vec<Span> = pool_tables.iter().map(|d| d.span).collect();
     none::circles(&pools, &spans, found);
-    let zones = zones::read(&files, &top, &pools, found);
+    let keys = keys::read(&top, found);
+    let zones = zones::read(&files, &top, (&pools, &keys), found);
     let (server, limits) = server::read(&top, found);
     let admin = admin::read(&top, found);
     let querylog = querylog::read(&top, found);
@@ -211,6 +227,7 @@ fn assemble(listed: &files::Found, sources: &Sources, found: &mut Diagnostics) -
         querylog,
         geo,
         health,
+        keys,
         zones,
         pools,
         nodes,

@@ -39,6 +39,7 @@ static LIMITS: Keys = Keys {
         "tcp_idle",
         "tcp_total",
         "resolve_least",
+        "serial_every",
     ],
     later: &["rate", "slip"],
 };
@@ -98,6 +99,8 @@ pub struct Limits {
     pub tcp_total: Duration,
     /// A node's name is not resolved again sooner, whatever its TTL. Default 30 s.
     pub resolve_least: Duration,
+    /// The serial of a zone with secondaries goes up for its pools at most once in this time. Default 60 s.
+    pub serial_every: Duration,
 }
 
 /// Reads both tables.
@@ -262,6 +265,7 @@ fn limits(table: &Table<'_>, found: &mut Diagnostics) -> Limits {
     };
     let (tcp_idle, tcp_total) = (time("tcp_idle"), time("tcp_total"));
     let resolve_least = time("resolve_least").unwrap_or(usual.resolve_least);
+    let serial_every = time("serial_every").unwrap_or(usual.serial_every);
     let tcp_connections = tcp_connections.unwrap_or(usual.tcp_connections);
     let limits = Limits {
         udp_size: udp_size
@@ -272,6 +276,7 @@ fn limits(table: &Table<'_>, found: &mut Diagnostics) -> Limits {
         tcp_idle: tcp_idle.unwrap_or(tcp_total.unwrap_or(usual.tcp_idle).min(usual.tcp_idle)),
         tcp_total: tcp_total.unwrap_or(tcp_idle.unwrap_or(usual.tcp_total).max(usual.tcp_total)),
         resolve_least,
+        serial_every,
     };
     if let Some(value) = table
         .get("tcp_per_client")

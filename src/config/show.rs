@@ -4,7 +4,7 @@ use std::fmt::{Display, Write as _};
 use std::path::Path;
 
 use super::show_probe::{self, in_words, is_shorthand};
-use super::{Admin, Config, Geo, Limits, Server, Zone, ZoneSource, prefer, unit};
+use super::{Admin, Config, Geo, Limits, Server, Zone, ZoneSource, prefer, show_transfer, unit};
 use crate::geo::{Point, Subject, nearest_city};
 use crate::health::{Probe, Require};
 use crate::policy::{Answer, Below, Keep, Low, Node, Pool, Rule, Selector, UnknownClient};
@@ -24,8 +24,10 @@ pub fn show(config: &Config) -> String {
     out.value("sample", config.querylog.sample);
     geo(&mut out, &config.geo);
     show_probe::health(&mut out, config);
+    show_transfer::keys(&mut out, &config.keys);
     for zone in &config.zones {
         show_zone(&mut out, zone, &config.pools);
+        show_transfer::zone(&mut out, zone, &config.keys);
     }
     for pool in &config.pools {
         show_pool(&mut out, pool, config);
@@ -116,6 +118,8 @@ fn limits(out: &mut Text, limits: &Limits) {
     out.value("tcp_total", quote(&unit::duration_text(limits.tcp_total)));
     let least = unit::duration_text(limits.resolve_least);
     out.value("resolve_least", quote(&least));
+    let every = unit::duration_text(limits.serial_every);
+    out.value("serial_every", quote(&every));
 }
 
 fn admin(out: &mut Text, admin: &Admin) {
@@ -180,6 +184,7 @@ fn show_zone(out: &mut Text, zone: &Zone, pools: &[Pool]) {
     out.table(format!("[zone.{}]", name(&zone.name)));
     match &zone.source {
         ZoneSource::File(file) => out.value("file", path(file)),
+        ZoneSource::Primary(_) => {}
         ZoneSource::Made {
             ns,
             pools: owners,
@@ -357,7 +362,7 @@ pub(super) fn path(path: &Path) -> String {
 }
 
 /// A name without its final dot, as people write it.
-fn name(name: &Name) -> String {
+pub(super) fn name(name: &Name) -> String {
     let text = name.to_string();
     quote(
         text.strip_suffix('.')

@@ -107,6 +107,8 @@ fn unreached(config: &Config, at: &Places, found: &mut Diagnostics) {
     for zone in &config.zones {
         match &zone.source {
             ZoneSource::File(_) => return,
+            // It holds no pools of ours.
+            ZoneSource::Primary(_) => {}
             ZoneSource::Made { pools, .. } => reached.extend(pools.iter().map(|p| p.1)),
         }
     }

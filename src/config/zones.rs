@@ -1,26 +1,18 @@
 //! `[zone."NAME"]`: a zone file, or a zone that is made of name servers and pools.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::files::{Files, absolute};
+use super::keys::Key;
 use super::table::{Keys, Table, Value};
-use super::{Zone, ZoneSource, unit};
+use super::{Zone, ZoneSource, transfer, unit};
 use crate::diagnostic::{Diagnostics, Span};
 use crate::policy::Pool;
 use crate::zone::Name;
 
 static KEYS: Keys = Keys {
-    known: &["ns", "pools", "ttl", "file"],
-    later: &[
-        "signed",
-        "dnssec",
-        "keys",
-        "transfer",
-        "notify",
-        "tsig",
-        "primary",
-        "hostmaster",
-    ],
+    known: &["ns", "pools", "ttl", "file", "transfer", "notify"],
+    later: &["signed", "dnssec", "keys", "primary", "hostmaster"],
 };
 
 /// Seconds: the TTL of a pool's name while all is steady, and its least.
@@ -32,7 +24,7 @@ const LONGEST_TTL: u32 = 604_800;
 pub(super) fn read(
     files: &Files<'_>,
     top: &Table<'_>,
-    pools: &[Pool],
+    (pools, keys): (&[Pool], &[Key]),
     found: &mut Diagnostics,
 ) -> Vec<Zone> {
     let mut zones: Vec<Zone> = Vec::new();
@@ -41,7 +33,7 @@ pub(super) fn read(
         .and_then(|v| v.entries(found))
         .unwrap_or_default()
     {
-        let Some(zone) = one(&value, span, pools, files.whole(), found) else {
+        let Some(zone) = one(&value, span, (pools, keys), files, found) else {
             continue;
         };
         match zones
@@ -91,14 +83,16 @@ fn of_file(path: &Path, stem: &str, zones: &[Zone], found: &mut Diagnostics) -> 
         name,
         span: None,
         source: ZoneSource::File(file),
+        transfer: Vec::new(),
+        notify: Vec::new(),
     })
 }
 
 fn one(
     value: &Value<'_>,
     span: Span,
-    pools: &[Pool],
-    whole: bool,
+    (pools, keys): (&[Pool], &[Key]),
+    files: &Files<'_>,
     found: &mut Diagnostics,
 ) -> Option<Zone> {
     if let Some(name) = unquoted(value) {
@@ -115,25 +109,41 @@ fn one(
         }
     };
     let table = value.table(span, &KEYS, found)?;
+    let needless = |why: &str, keys: &[&str], found: &mut Diagnostics| {
+        for key in keys {
+            if let Some(at) = table.key_span(key) {
+                found.error(at, format!("\"{key}\" {why}"));
+            }
+        }
+    };
+    const MADE: [&str; 3] = ["ns", "pools", "ttl"];
     let source = match table.get("file") {
         Some(file) => {
-            for key in ["ns", "pools", "ttl"] {
-                if let Some(at) = table.key_span(key) {
-                    found.error(
-                        at,
-                        format!("\"{key}\" belongs into the zone file, as there is a \"file\""),
-                    );
-                }
-            }
+            let why = "belongs into the zone file, as there is a \"file\"";
+            needless(why, &MADE, found);
             ZoneSource::File(file.path(found)?)
         }
-        None => made(value.key, &name, &table, (pools, whole), found),
+        None => match beside(&name, files) {
+            Some(file) if MADE.iter().all(|key| table.key_span(key).is_none()) => {
+                ZoneSource::File(file)
+            }
+            _ => made(value.key, &name, &table, (pools, files.whole()), found),
+        },
     };
     Some(Zone {
         name,
         span: Some(span),
         source,
+        transfer: transfer::transfer(&table, keys, found),
+        notify: transfer::peers(&table, "notify", keys, found),
     })
+}
+
+/// The file of the folder that has the zone's name: a table may say only how it is handed on.
+fn beside(name: &Name, files: &Files<'_>) -> Option<PathBuf> {
+    let named = |stem: &str| Name::absolute(stem).is_ok_and(|stem| stem == *name);
+    let file = files.zones.iter().find(|(_, stem)| named(stem));
+    file.map(|(path, _)| absolute(path))
 }
 
 /// `[zone.get.example.org]` makes tables within tables: the name that was meant.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::audience::Audience;
 use super::load::Parts;
+use super::transfers::{keys, others};
 use super::{latency, plan};
 use crate::clock::Clock;
 use crate::config::{Canary, Config};
@@ -165,14 +166,16 @@ fn generation(
         .filter_map(|o| o.subject.net())
         .filter(|net| !is_routable(net.addr))
         .collect();
-    let near = |node: &Node| {
-        let near = node.at.and_then(nearest_city);
-        near.map_or_else(String::new, |(label, _)| label)
-    };
+    let zones = Zones::new(zones);
+    let (secondaries, primaries) = others(config, &zones);
     let mut snapshot = Snapshot {
         generation: number,
+        secondaries,
+        primaries,
+        serial_every: config.limits.serial_every,
+        keys: keys(config),
         near: builder.nodes.iter().map(near).collect(),
-        zones: Zones::new(zones),
+        zones,
         pools,
         nodes: builder.nodes,
         addresses: builder.numbered,
@@ -191,6 +194,12 @@ fn generation(
     snapshot.table.publish(snapshot.judge(board.table(now)));
     snapshot.built.1 = clock.now() - begun;
     Ok(Generation { snapshot, board })
+}
+
+/// The city near to a node, as people would name it.
+fn near(node: &Node) -> String {
+    let near = node.at.and_then(nearest_city);
+    near.map_or_else(String::new, |(label, _)| label)
 }
 
 /// The pools that damp, each family for itself.

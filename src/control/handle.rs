@@ -20,6 +20,7 @@ use super::reload::{Basis, LastReload};
 use super::replace::Swap;
 use super::shares::{self, Shares};
 use super::states::{self, States};
+use super::transfers::Serving;
 use super::watch::Files;
 use crate::clock::Clock;
 use crate::health::{Board, Outcome, Probe, Time};
@@ -68,6 +69,10 @@ pub(super) struct Shared {
     pub(super) retiring: Notify,
     /// Told when another process is to take over.
     pub(super) upgrade: Notify,
+    /// Held by whoever changes what secondaries know.
+    pub(super) serving: Mutex<Serving>,
+    /// Told when that is another.
+    pub(super) zones_changed: Notify,
     /// Why the last one that was to did not.
     pub(super) upgrade_error: Mutex<Option<String>>,
 }

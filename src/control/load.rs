@@ -37,6 +37,8 @@ pub struct Parts {
     pub config: Config,
     /// The zones' names and records, in the configuration's order.
     pub zones: Vec<(Name, Vec<Record>)>,
+    /// The zones' names, which stay when their records are let go.
+    pub names: Vec<Name>,
     /// Where addresses are.
     pub atlas: Atlas,
     /// What was measured between clients and nodes.
@@ -112,6 +114,7 @@ fn finish(loaded: &mut Loaded, config: Config, last: Option<&Atlas>) {
     if found.errors() == 0 {
         loaded.parts = Some(Parts {
             config,
+            names: zones.iter().map(|(name, _)| name.clone()).collect(),
             zones,
             atlas,
             latency,
@@ -134,6 +137,8 @@ fn zones(
             ZoneSource::Made { ns, pools, ttl } => {
                 (zone.name.clone(), made(config, zone, ns, pools, *ttl))
             }
+            // What its primary has given is not of the files.
+            ZoneSource::Primary(_) => (zone.name.clone(), Vec::new()),
             ZoneSource::File(path) => {
                 let contents = file::read(path, &zone.name, sources, found);
                 (contents.origin, contents.records)
@@ -141,6 +146,10 @@ fn zones(
         };
         if zones.iter().any(|(other, _)| *other == name) {
             found.error(zone.span, format!("zone \"{name}\" is defined twice"));
+            continue;
+        }
+        if matches!(zone.source, ZoneSource::Primary(_)) {
+            zones.push((name, records));
             continue;
         }
         // What a made zone lacks after an error in its table follows from that error.

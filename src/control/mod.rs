@@ -36,6 +36,7 @@ mod states;
 mod takeover;
 mod tell;
 mod tls;
+mod transfers;
 mod warn;
 mod watch;
 mod whatif;

@@ -120,9 +120,10 @@ impl Reach {
                     .map(|(p, _)| p.as_path()),
             );
         }
+        files.extend(config.keys.iter().filter_map(|key| key.file.as_deref()));
         files.extend(config.zones.iter().filter_map(|zone| match &zone.source {
             ZoneSource::File(path) => Some(path.as_path()),
-            ZoneSource::Made { .. } => None,
+            ZoneSource::Made { .. } | ZoneSource::Primary(_) => None,
         }));
         for probe in &config.probes {
             match &probe.kind {

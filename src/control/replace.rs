@@ -56,6 +56,10 @@ impl Handle {
         let fresh = prepare(&fresh).map_err(|e| e.to_string())?;
         let fresh: Vec<Arc<Prepared>> = fresh.into_iter().map(Arc::new).collect();
         let found = self.probing().block_on(first_round(&fresh));
+        let (state, now) = (self.state(), self.now());
+        let kept = (true, false);
+        self.serving()
+            .follow(Some(&last), &generation.snapshot, kept, (state, now));
         let (done, is_done) = mpsc::channel();
         let gone = "the server is stopping";
         let swap = Swap {
@@ -173,12 +177,17 @@ fn put(
     let addresses = snapshot.addresses_in(&last);
     snapshot.keep_slowed(&last);
     let number = snapshot.generation;
+    // Until the pointer is turned nobody changes what is to be followed.
+    let mut serving = handle.serving();
+    serving.follow(Some(&last), &snapshot, (false, true), (handle.state(), now));
     // Nobody looks at the counters while they move over.
     handle.counting(|shares| {
         snapshot.count_on(&last, &addresses);
         handle.current().publish(snapshot);
         shares.go_on(number, &addresses);
     });
+    drop(serving);
+    handle.0.zones_changed.notify_one();
     let went = board.checks().len() - known.iter().flatten().count();
     let fresh = next.checks().len() + went - board.checks().len();
     *board = next;

@@ -31,6 +31,7 @@ use super::socket_file::SocketFile;
 use super::sockets::{Doors, Sockets, cores, tcp_limits};
 use super::states;
 use super::takeover::{self, Own, Taken};
+use super::transfers::keep_serving;
 use super::watch::keep_watching;
 use crate::clock::Clock;
 use crate::config::QueryLog;
@@ -153,6 +154,8 @@ pub fn start(
         retired: AtomicBool::new(false),
         retiring: Notify::new(),
         upgrade: Notify::new(),
+        serving: Mutex::default(),
+        zones_changed: Notify::new(),
         upgrade_error: Mutex::default(),
     }));
     let (stopping, stopped) = watch::channel(None);
@@ -170,15 +173,13 @@ pub fn start(
         probing: Some(probing),
     };
     running.probe(swapped)?;
+    running.handle.serve_first();
     running.go_on(&config.querylog)?;
     running
         .serve(sockets, stopped, tcp_limits(&config.limits))
         .map_err(system)?;
     if let Some(taken) = taken {
-        if let Err(error) = taken.answer() {
-            tracing::warn!("the process before has ended without a word: {error}");
-        }
-        running.handle.take_orders();
+        running.goes_on_from(taken);
     }
     Ok((running, doors))
 }
@@ -215,6 +216,14 @@ impl Running {
         self.runtime.as_ref().expect("taken only by drop")
     }
 
+    /// Answers in the place of the process before.
+    fn goes_on_from(&self, taken: &mut Taken) {
+        if let Err(error) = taken.answer() {
+            tracing::warn!("the process before has ended without a word: {error}");
+        }
+        self.handle.take_orders();
+    }
+
     /// Starts the probers and waits for their first round, or until the slowest of it must have timed out.
     fn probe(&mut self, swaps: mpsc::Receiver<Swap>) -> Result<(), StartError> {
         let Some(probing) = &self.probing else {
@@ -249,6 +258,7 @@ impl Running {
         runtime.spawn(handle.clone().look_at_ttls());
         runtime.spawn(keep_resolving(handle.clone()));
         runtime.spawn(keep_watching(handle.clone()));
+        runtime.spawn(keep_serving(handle.clone()));
         if handle.state().is_some() {
             runtime.spawn(handle.clone().keep_states());
         }

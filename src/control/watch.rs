@@ -34,8 +34,10 @@ impl Files {
             [Some(&tls.cert), Some(&tls.key), ca].into_iter().flatten()
         });
         let tls = tls.map(|(path, _)| path);
+        let secrets = config.keys.iter().filter_map(|key| key.file.as_ref());
         databases
             .chain(roots)
+            .chain(secrets)
             .chain(tls)
             .for_each(|path| files.look_at(path));
         files

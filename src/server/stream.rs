@@ -28,9 +28,13 @@ use super::tcp::Service;
 use super::{count_given, counted, note_down};
 use crate::answer::{LONGEST, Request, Scratch, Transport, answer, client};
 use crate::metrics::Tally;
+use crate::transfer::{Outgoing, is_asked};
+use crate::wire::rcode;
 
 /// Replies are written when there are this many octets of them; one more reply may follow.
 const BATCH: usize = 16 * 1024;
+/// Octets of the length before a message.
+const PREFIX: usize = 2;
 /// Octets still read from a client that talks nonsense, so that the replies it has earned reach it.
 const FAREWELL: u64 = 64 * 1024;
 
@@ -45,6 +49,8 @@ pub(super) struct Talk<'s> {
     source: IpAddr,
     activity: Activity,
     inbox: Inbox,
+    /// The transfer that comes next.
+    granted: Option<Outgoing>,
     /// Whole messages so far.
     messages: u64,
     draws: RandomState,
@@ -57,6 +63,8 @@ enum End {
     Drained,
     /// It is large enough.
     Full,
+    /// A transfer comes next.
+    Transfer,
     /// Nothing that follows can be answered.
     Close,
 }
@@ -69,6 +77,7 @@ impl<'s> Talk<'s> {
             source: source.to_canonical(),
             activity,
             inbox: Inbox::default(),
+            granted: None,
             messages: 0,
             draws: RandomState::new(),
         }
@@ -118,12 +127,44 @@ impl<'s> Talk<'s> {
                 }
                 // Who asks a lot at once takes turns with the others.
                 End::Full => tokio::task::yield_now().await,
+                End::Transfer => {
+                    if self.transfer(stream).await.is_err() {
+                        return End::Close;
+                    }
+                    written = true;
+                }
                 End::Close => {
                     self.farewell(stream).await;
                     return end;
                 }
             }
         }
+    }
+
+    /// Sends a zone, a message whenever the one before was taken. It has as much time as it needs while it gets on.
+    async fn transfer(&mut self, stream: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
+        let Some(mut outgoing) = self.granted.take() else {
+            return Ok(());
+        };
+        // Room of the system's that is not touched is not taken.
+        let mut buffer = vec![0; PREFIX + LONGEST];
+        loop {
+            let len = outgoing.message(&mut buffer[PREFIX..]);
+            if len == 0 {
+                break;
+            }
+            buffer[..PREFIX].copy_from_slice(&u16::try_from(len).unwrap_or(0).to_be_bytes());
+            if let Err(error) = self.write(stream, &buffer[..PREFIX + len]).await {
+                self.service.counters.send_errors.count();
+                outgoing.counts.broken.count();
+                return Err(error);
+            }
+            self.activity.mark();
+            // A large zone takes turns with the others.
+            tokio::task::yield_now().await;
+        }
+        outgoing.has_ended();
+        Ok(())
     }
 
     /// Nearly always the system takes all at once.
@@ -171,6 +212,13 @@ impl<'s> Talk<'s> {
                 };
                 self.messages += 1;
                 tally.received += 1;
+                if is_asked(packet)
+                    && let Some(outgoing) = Outgoing::begin(&snapshot, packet, self.source)
+                {
+                    tally.replied(rcode::NOERROR);
+                    self.granted = Some(outgoing);
+                    return End::Transfer;
+                }
                 let request = Request {
                     packet,
                     source: self.source,

@@ -4,6 +4,7 @@
 //! cell of its table: who loads a generation and then *its* table can never mix two.
 
 mod asked;
+mod secondaries;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -13,13 +14,14 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 pub use asked::{Asked, Queue, Waiting};
+pub use secondaries::{Allow, Keys, Primaries, Secondaries, TransferCounts};
 
 use crate::geo::{About, World};
 use crate::health::{Table, Time};
 use crate::metrics::{Counter, Peak};
 use crate::policy::{Keep, Node, Plan, Resolvers, Steering};
 use crate::prefix::{Client, Prefix};
-use crate::zone::{Index, NameKey, Zone};
+use crate::zone::{Index, Name, NameKey, Zone};
 
 /// One generation.
 #[derive(Debug)]
@@ -28,6 +30,14 @@ pub struct Snapshot {
     pub generation: u64,
     /// What we are authoritative for.
     pub zones: Zones,
+    /// What the secondaries of each zone are given, by the zone's number; of zones beyond the end nothing.
+    pub secondaries: Vec<Secondaries>,
+    /// Where each zone comes from, by its number; none: from our files.
+    pub primaries: Vec<Option<Primaries>>,
+    /// The serial of a zone goes up for its pools at most once in this time.
+    pub serial_every: Duration,
+    /// The keys of messages that are signed.
+    pub keys: Keys,
     /// The pools, by their numbers.
     pub pools: Vec<Pool>,
     /// The nodes, by their numbers; only for people.
@@ -111,6 +121,16 @@ impl Snapshot {
         }
     }
 
+    /// The serial that a zone is answered with, by its number.
+    #[must_use]
+    pub fn serial(&self, number: usize) -> Option<u32> {
+        let own = self.secondaries.get(number).filter(|own| own.moves);
+        let served = own.and_then(|own| own.journal.load_full());
+        served
+            .map(|journal| journal.version.serial())
+            .or_else(|| self.zones.list().get(number)?.serial())
+    }
+
     /// Makes counters for so many threads.
     pub fn count_given(&mut self, threads: usize) {
         let counters = || Given {
@@ -136,6 +156,18 @@ impl Snapshot {
         self.given.iter().flat_map(taken).collect()
     }
 
+    /// Goes on with the counts of zones' transfers, by the zones' names.
+    fn count_transfers_on(&mut self, last: &Self) {
+        let zones = last.zones.list().iter().zip(&last.secondaries);
+        let known: HashMap<&Name, &Arc<TransferCounts>> =
+            zones.map(|(z, s)| (z.apex(), &s.counts)).collect();
+        for (zone, own) in self.zones.list().iter().zip(&mut self.secondaries) {
+            if let Some(counts) = known.get(zone.apex()) {
+                own.counts = Arc::clone(counts);
+            }
+        }
+    }
+
     /// For each address the number that it had in a generation before; it is the same if the node's name is.
     #[must_use]
     pub fn addresses_in(&self, last: &Self) -> Vec<Option<usize>> {
@@ -153,6 +185,7 @@ impl Snapshot {
     pub fn count_on(&mut self, last: &Self, addresses: &[Option<usize>]) {
         self.count_given(last.given.len());
         self.log.clone_from(&last.log);
+        self.count_transfers_on(last);
         for (own, before) in self.given.iter().zip(&last.given) {
             for (own, number) in own.of.iter().zip(addresses) {
                 own.count
@@ -255,6 +288,12 @@ impl TableCell {
     #[must_use]
     pub fn load(&self) -> arc_swap::Guard<Arc<Table>> {
         self.0.load()
+    }
+
+    /// The current table, to be kept.
+    #[must_use]
+    pub fn load_full(&self) -> Arc<Table> {
+        self.0.load_full()
     }
 
     /// Puts a table in the place of the current one.

@@ -88,6 +88,8 @@ impl ExtendedError {
     pub const NOT_AUTHORITATIVE: Self = Self { code: 20, text: "" };
     /// That is not offered.
     pub const NOT_SUPPORTED: Self = Self { code: 21, text: "" };
+    /// It is not there yet, or not any more.
+    pub const NOT_READY: Self = Self { code: 14, text: "" };
     /// Not for you.
     pub const PROHIBITED: Self = Self { code: 18, text: "" };
 }

@@ -2,11 +2,14 @@
 
 mod ecs;
 mod edns;
+mod names;
 mod query;
+pub mod tsig;
 mod writer;
 
 pub use ecs::Ecs;
 pub use edns::{Edns, EdnsError, ExtendedError, Opt};
+pub use names::name_at;
 pub use query::{Header, Malformed, Query, class, opcode};
 pub use writer::{Full, Mark, Place, Section, Suffixes, Writer};
 
@@ -29,6 +32,8 @@ pub mod rcode {
     pub const REFUSED: u16 = 5;
     /// A name made by a DNAME is too long.
     pub const YXDOMAIN: u16 = 6;
+    /// We are not who is asked for, or do not know who asks.
+    pub const NOTAUTH: u16 = 9;
     /// The version of EDNS is unknown.
     pub const BADVERS: u16 = 16;
 
@@ -39,6 +44,7 @@ pub mod rcode {
             "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN",
         ];
         match code {
+            NOTAUTH => "NOTAUTH".into(),
             BADVERS => "BADVERS".into(),
             code => NAMES
                 .get(usize::from(code))

@@ -7,6 +7,8 @@ use crate::zone::{MAX_NAME, rtype};
 pub mod opcode {
     /// A standard query.
     pub const QUERY: u8 = 0;
+    /// A zone has changed (RFC 1996).
+    pub const NOTIFY: u8 = 4;
 }
 
 /// Classes.
@@ -30,6 +32,8 @@ pub struct Query<'p> {
     pub qclass: u16,
     /// The OPT record, if there is one.
     pub edns: Option<Edns<'p>>,
+    /// Where the TSIG record begins that ends the message, if it is signed.
+    pub tsig: Option<usize>,
 }
 
 /// What of the header is needed to reply.
@@ -96,19 +100,22 @@ impl<'p> Query<'p> {
         };
         // RFC 6891 6.1.1: a reply has OPT if the query had, errors too.
         let has_opt = || (counts[0] == 0 || question.is_some()) && reader.finds_opt(counts);
-        if header.opcode() != opcode::QUERY {
+        let notify = header.opcode() == opcode::NOTIFY;
+        if header.opcode() != opcode::QUERY && !notify {
             return Err(refuse(super::rcode::NOTIMP, has_opt()));
         }
         let formerr = |edns| refuse(super::rcode::FORMERR, edns);
         let question = question.ok_or_else(|| formerr(has_opt()))?;
         let authorities = u16::from(question.qtype == rtype::IXFR);
-        if counts[1] != 0 || counts[2] > authorities {
+        // RFC 1996 3.7: the answer section may say what is new.
+        let answers = u16::from(notify);
+        if counts[1] > answers || counts[2] > authorities {
             return Err(formerr(has_opt()));
         }
-        for _ in 0..counts[2] {
+        for _ in 0..counts[1] + counts[2] {
             reader.record().ok_or(formerr(false))?;
         }
-        let edns = reader.additional(counts[3]).map_err(formerr)?;
+        let (edns, tsig) = reader.additional(counts[3]).map_err(formerr)?;
         let Question {
             qname,
             qtype,
@@ -121,7 +128,27 @@ impl<'p> Query<'p> {
             qtype,
             qclass,
             edns,
+            tsig,
         })
+    }
+
+    /// Where the TSIG record begins that ends a message of any kind; none if its last record is another.
+    #[must_use]
+    pub fn signature(packet: &[u8]) -> Option<usize> {
+        let counts = packet.get(4..HEADER)?.chunks_exact(2);
+        let mut counts = counts.map(|c| u32::from(u16::from_be_bytes([c[0], c[1]])));
+        let questions = counts.next()?;
+        let mut reader = Reader { packet, at: HEADER };
+        for _ in 0..questions {
+            reader.question()?;
+        }
+        let mut last = None;
+        for _ in 0..counts.sum() {
+            let start = reader.at;
+            last = Some((start, reader.record()?.rtype));
+        }
+        last.filter(|(_, rtype)| *rtype == rtype::TSIG)
+            .map(|(start, _)| start)
     }
 
     /// Octets up to the end of the question.
@@ -228,23 +255,29 @@ impl<'p> Reader<'p> {
         (0..before).all(|_| self.record().is_some())
             && self
                 .additional(additional)
-                .map_or_else(|seen| seen, |edns| edns.is_some())
+                .map_or_else(|seen| seen, |(edns, _)| edns.is_some())
     }
 
-    /// The OPT among `count` records that must fill the rest of the packet. The error says whether an OPT was seen.
-    fn additional(&mut self, count: u16) -> Result<Option<Edns<'p>>, bool> {
-        let mut edns = None;
+    /// The OPT among `count` records that must fill the rest of the packet, and where a TSIG begins, which must be the last
+    /// (RFC 8945 5.2). The error says whether an OPT was seen.
+    fn additional(&mut self, count: u16) -> Result<(Option<Edns<'p>>, Option<usize>), bool> {
+        let (mut edns, mut tsig) = (None, None);
         for _ in 0..count {
+            let start = self.at;
             let record = self.record().ok_or(edns.is_some())?;
             if record.rtype == rtype::OPT {
-                if edns.is_some() || !record.root {
+                if edns.is_some() || tsig.is_some() || !record.root {
                     return Err(true);
                 }
                 edns = Some(Edns::parse(record.class, record.ttl, record.rdata).map_err(|_| true)?);
+            } else if tsig.is_some() {
+                return Err(edns.is_some());
+            } else if record.rtype == rtype::TSIG {
+                tsig = Some(start);
             }
         }
         if self.at == self.packet.len() {
-            Ok(edns)
+            Ok((edns, tsig))
         } else {
             Err(edns.is_some())
         }
@@ -320,9 +353,32 @@ mod tests {
             verdict(&packet([1, 0, 0, 1], &[QUESTION, b"\x01a", OPT].concat())),
             "1 true true"
         );
-        let mut notify = packet([1, 0, 0, 0], &question);
-        notify[2] = 0x20;
-        assert_eq!(verdict(&notify), "4 true false");
+        let mut update = packet([1, 0, 0, 0], &question);
+        update[2] = 0x28;
+        assert_eq!(verdict(&update), "4 true false");
+    }
+
+    #[test]
+    fn a_signature_is_the_last_record() {
+        const TSIG: &[u8] = b"\x01k\0\0\xfa\0\xff\0\0\0\0\0\0";
+        let signed = packet([1, 0, 0, 2], &[QUESTION, OPT, TSIG].concat());
+        let query = Query::parse(&signed).expect("a query");
+        assert_eq!(query.tsig, Some(12 + QUESTION.len() + OPT.len()));
+        assert!(query.edns.is_some());
+        for order in [[TSIG, OPT], [TSIG, TSIG]] {
+            let bytes = packet([1, 0, 0, 2], &[QUESTION, order[0], order[1]].concat());
+            assert!(verdict(&bytes).starts_with("1 true"));
+        }
+    }
+
+    #[test]
+    fn a_notify_may_say_what_is_new() {
+        const SOA: &[u8] = b"\xc0\x0c\0\x06\0\x01\0\0\0\0\0\0";
+        let mut notify = packet([1, 1, 0, 0], &[QUESTION, SOA].concat());
+        notify[2] = 0x24;
+        assert_eq!(verdict(&notify), "query");
+        notify[2] = 0;
+        assert_eq!(verdict(&notify), "1 true false");
     }
 
     proptest! {

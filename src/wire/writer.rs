@@ -157,8 +157,11 @@ impl<'b> Writer<'b> {
         Ok(())
     }
 
-    /// RDATA of the types whose names RFC 1035 allows to be compressed (RFC 3597 4), others as they are.
-    fn rdata(&mut self, rtype: u16, rdata: &[u8]) -> Result<(), Full> {
+    /// Appends RDATA of the types whose names RFC 1035 allows to be compressed (RFC 3597 4), others as they are.
+    ///
+    /// # Errors
+    /// [`Full`] if it does not fit.
+    pub fn rdata(&mut self, rtype: u16, rdata: &[u8]) -> Result<(), Full> {
         match rtype {
             rtype::NS
             | rtype::CNAME
@@ -179,6 +182,13 @@ impl<'b> Writer<'b> {
                 self.put(&rest[second..])
             }
             _ => self.put(rdata),
+        }
+    }
+
+    /// Gives the SOA that was written last another serial (RFC 1035 3.3.13).
+    pub fn serial(&mut self, serial: u32) {
+        if let Some(at) = self.at.checked_sub(20) {
+            self.out[at..at + 4].copy_from_slice(&serial.to_be_bytes());
         }
     }
 

@@ -7,6 +7,7 @@ mod name;
 mod record;
 pub mod rtype;
 mod tree;
+pub mod version;
 
 pub use index::Index;
 pub use key::NameKey;

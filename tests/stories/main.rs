@@ -47,6 +47,7 @@ mod rights;
 mod start;
 mod steering;
 mod systemd;
+mod transfers;
 mod transport;
 mod upgrade;
 mod zones;

@@ -7,11 +7,14 @@ use super::process::queue_drops;
 use crate::control::Handle;
 use crate::metrics::{CODES, Questions};
 use crate::server::kinds;
-use crate::snapshot::{Given, OfPool, Snapshot};
+use crate::snapshot::{Given, OfPool, Snapshot, TransferCounts};
 use crate::wire::rcode;
 
 /// The number of a result.
 type OfResult = fn(&OfPool) -> u64;
+
+/// The number of a way that transfers end.
+type OfTransfers = fn(&TransferCounts) -> u64;
 
 /// The sums for one transport.
 struct Sums<'a> {
@@ -47,6 +50,7 @@ pub(super) fn write(page: &mut Page<'_>, handle: &Handle) -> fmt::Result {
     ];
     messages(page, &transports, queue_drops(handle.listen()))?;
     zones_and_pools(page, &transports, &snapshot)?;
+    transfers(page, &snapshot)?;
     let Some(log) = &snapshot.log else {
         return Ok(());
     };
@@ -139,6 +143,39 @@ fn messages(page: &mut Page<'_>, transports: &[Sums<'_>], queue_drops: u64) -> f
         "nearmost_tcp_evicted_connections",
         "Connections closed before their time to make room for others.",
         [([], all(|worker| worker.evicted.get()))],
+    )
+}
+
+fn transfers(page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
+    let served = snapshot.zones.list().iter().zip(&snapshot.secondaries);
+    let served = served.enumerate().filter(|(_, (_, own))| own.is_served);
+    let served: Vec<_> = served
+        .map(|(number, (zone, own))| (number, zone.apex().to_string(), own))
+        .collect();
+    let results: [(&str, OfTransfers); 5] = [
+        ("axfr", |counts| counts.whole.get()),
+        ("ixfr", |counts| counts.differences.get()),
+        ("current", |counts| counts.current.get()),
+        ("broken", |counts| counts.broken.get()),
+        ("refused", |counts| counts.refused.get()),
+    ];
+    page.counters(
+        "nearmost_transfers",
+        "Transfers of zones that have secondaries, by how they ended.",
+        served.iter().flat_map(|(_, zone, own)| {
+            results.iter().map(move |(word, count)| {
+                let labels = [("zone", zone.as_str()), ("result", *word)];
+                (labels, count(&own.counts))
+            })
+        }),
+    )?;
+    page.gauges(
+        "nearmost_zone_serial",
+        "The serial that secondaries are given.",
+        served.iter().filter_map(|(number, zone, _)| {
+            let serial = snapshot.serial(*number)?;
+            Some(([("zone", zone.as_str())], f64::from(serial)))
+        }),
     )
 }
 

@@ -192,6 +192,7 @@ impl Drafts {
             names: self.list.len(),
             depth: self.depth,
             negative_ttl,
+            void: records.is_empty(),
         }
     }
 

@@ -29,6 +29,8 @@ pub struct Zone {
     depth: usize,
     /// TTL of negative answers: the smaller of the SOA's TTL and its MINIMUM (RFC 2308 5).
     negative_ttl: u32,
+    /// There are no records.
+    void: bool,
 }
 
 /// Where a node's fields stand.
@@ -118,6 +120,13 @@ impl Zone {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.names == 0
+    }
+
+    /// Whether there is nothing in it, as its primary has not given it to us, or too long ago.
+    #[must_use]
+    #[inline]
+    pub fn is_void(&self) -> bool {
+        self.void
     }
 
     /// TTL of negative answers, seconds.

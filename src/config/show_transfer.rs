@@ -1,0 +1,58 @@
+//! The keys, and what a zone has of other name servers, as they were understood. Secrets are not shown.
+
+use super::keys::Key;
+use super::show::{Text, list, name, path, quote};
+use super::transfer::{Peer, shown};
+use super::{Zone, ZoneSource};
+use crate::snapshot::Allow;
+
+pub(super) fn keys(out: &mut Text, keys: &[Key]) {
+    for key in keys {
+        out.table(format!("[key.{}]", name(&key.name)));
+        out.value("algorithm", quote(key.algorithm.word()));
+        match &key.file {
+            Some(file) => out.value("secret_file", path(file)),
+            None => out.line(format!("# secret: {} octets, not shown", key.secret.len())),
+        }
+    }
+}
+
+pub(super) fn zone(out: &mut Text, zone: &Zone, keys: &[Key]) {
+    if let ZoneSource::Primary(peers) = &zone.source {
+        out.value("primary", list(peers.iter().map(|p| peer(p, keys))));
+    }
+    if !zone.transfer.is_empty() {
+        out.value(
+            "transfer",
+            list(zone.transfer.iter().map(|a| allow(a, keys))),
+        );
+    }
+    if !zone.notify.is_empty() {
+        out.value("notify", list(zone.notify.iter().map(|p| peer(p, keys))));
+    }
+}
+
+fn key_name(number: usize, keys: &[Key]) -> String {
+    keys.get(number)
+        .map_or_else(String::new, |key| shown(&key.name))
+}
+
+fn allow(allow: &Allow, keys: &[Key]) -> String {
+    match (allow.from, allow.key) {
+        (Some(net), None) => quote(&net.to_string()),
+        (None, Some(key)) => quote(&format!("key:{}", key_name(key, keys))),
+        (from, key) => {
+            let from = from.map_or_else(String::new, |net| net.to_string());
+            let key = key.map_or_else(String::new, |key| key_name(key, keys));
+            format!("{{ from = {}, key = {} }}", quote(&from), quote(&key))
+        }
+    }
+}
+
+fn peer(peer: &Peer, keys: &[Key]) -> String {
+    let at = quote(&peer.at.to_string());
+    match peer.key {
+        None => at,
+        Some(key) => format!("{{ at = {at}, key = {} }}", quote(&key_name(key, keys))),
+    }
+}

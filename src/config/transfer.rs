@@ -1,0 +1,187 @@
+//! `transfer`, `notify` and `primary` of a zone: other name servers, by address and key.
+
+use std::net::SocketAddr;
+
+use super::keys::Key;
+use super::server::socket_address;
+use super::table::{Keys, Table, Value};
+use crate::diagnostic::{Diagnostics, Span};
+use crate::prefix::Prefix;
+use crate::snapshot::Allow;
+use crate::zone::Name;
+
+static FROM: Keys = Keys {
+    known: &["from", "key"],
+    later: &[],
+};
+
+static SERVER: Keys = Keys {
+    known: &["at", "key"],
+    later: &[],
+};
+
+/// The port of the DNS.
+const PORT: u16 = 53;
+
+/// Another name server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Where it is; port 53 unless given.
+    pub at: SocketAddr,
+    /// What messages to it are signed with, by its number; none: they are not.
+    pub key: Option<usize>,
+}
+
+/// Who may have the zone: lines of addresses, networks, keys, and tables of both.
+pub(super) fn transfer(table: &Table<'_>, keys: &[Key], found: &mut Diagnostics) -> Vec<Allow> {
+    let Some(items) = table.get("transfer").and_then(|v| v.items(found)) else {
+        return Vec::new();
+    };
+    let mut out: Vec<(Allow, Span)> = Vec::new();
+    for item in items {
+        let allow = match item.as_text() {
+            Some(text) => match text.strip_prefix("key:") {
+                Some(name) => named(name, &item, keys, found).map(|key| (None, Some(key))),
+                None => network(text, &item, found).map(|net| (Some(net), None)),
+            },
+            None => line(&item, keys, found),
+        };
+        let Some((from, key)) = allow else { continue };
+        let allow = Allow { from, key };
+        once(allow, item.span(), &mut out, found);
+    }
+    out.into_iter().map(|(allow, _)| allow).collect()
+}
+
+fn once<T: PartialEq>(what: T, span: Span, out: &mut Vec<(T, Span)>, found: &mut Diagnostics) {
+    match out.iter().find(|(known, _)| *known == what) {
+        Some((_, first)) => {
+            let first = *first;
+            found
+                .error(span, "this is listed twice")
+                .note_at(first, "first here");
+        }
+        None => out.push((what, span)),
+    }
+}
+
+/// `{ from = "192.0.2.0/24", key = "NAME" }`.
+fn line(
+    item: &Value<'_>,
+    keys: &[Key],
+    found: &mut Diagnostics,
+) -> Option<(Option<Prefix>, Option<usize>)> {
+    let table = item.table(item.span(), &FROM, found)?;
+    let from = match table.get("from") {
+        Some(value) => Some(network(value.text(found)?, &value, found)?),
+        None => None,
+    };
+    let key = match table.get("key") {
+        Some(value) => Some(named(value.text(found)?, &value, keys, found)?),
+        None => None,
+    };
+    if from.is_none() && key.is_none() {
+        item.error(
+            "this lets everybody in: give \"from\", \"key\", or both",
+            found,
+        );
+        return None;
+    }
+    Some((from, key))
+}
+
+/// An address, or a network.
+fn network(text: &str, at: &Value<'_>, found: &mut Diagnostics) -> Option<Prefix> {
+    let (addr, len) = text
+        .split_once('/')
+        .map_or((text, None), |(a, l)| (a, Some(l)));
+    let parsed = addr.parse::<std::net::IpAddr>().ok().and_then(|addr| {
+        let bits = if addr.is_ipv4() { 32 } else { 128 };
+        let len = len.map_or(Some(bits), |l| l.parse().ok().filter(|l| *l <= bits))?;
+        Some((addr, Prefix::holding(addr, len)))
+    });
+    let Some((addr, prefix)) = parsed else {
+        at.error(format!("\"{text}\" is no address, no network and no key"), found)
+            .note("write \"192.0.2.1\", \"2001:db8::/32\", \"key:NAME\", or { from = \"192.0.2.1\", key = \"NAME\" }");
+        return None;
+    };
+    if prefix.addr != addr {
+        at.error(
+            format!("{addr} is not the first address of its network"),
+            found,
+        )
+        .note(format!("did you mean \"{prefix}\"?"));
+        return None;
+    }
+    Some(prefix)
+}
+
+/// A key, by its name.
+fn named(name: &str, at: &Value<'_>, keys: &[Key], found: &mut Diagnostics) -> Option<usize> {
+    let wanted = Name::absolute(name).ok();
+    let number = keys
+        .iter()
+        .position(|key| Some(&key.name) == wanted.as_ref());
+    if number.is_none() {
+        let names: Vec<String> = keys.iter().map(|key| shown(&key.name)).collect();
+        at.error(format!("there is no key \"{name}\""), found)
+            .suggest(name, names.iter().map(String::as_str));
+    }
+    number
+}
+
+/// A name without its final dot.
+pub(super) fn shown(name: &Name) -> String {
+    name.to_string().trim_end_matches('.').to_owned()
+}
+
+/// Other servers: addresses, or tables of an address and a key.
+pub(super) fn peers(
+    table: &Table<'_>,
+    key: &'static str,
+    keys: &[Key],
+    found: &mut Diagnostics,
+) -> Vec<Peer> {
+    let Some(value) = table.get(key) else {
+        return Vec::new();
+    };
+    let items = value.items(found).unwrap_or_default();
+    if value.is_list() && items.is_empty() {
+        value.error(format!("the list of \"{key}\" is empty"), found);
+    }
+    let mut out: Vec<(Peer, Span)> = Vec::new();
+    for item in items {
+        let peer = match item.as_text() {
+            Some(text) => address(text, &item, found).map(|at| Peer { at, key: None }),
+            None => server(&item, keys, found),
+        };
+        if let Some(peer) = peer {
+            once(peer, item.span(), &mut out, found);
+        }
+    }
+    out.into_iter().map(|(peer, _)| peer).collect()
+}
+
+/// `{ at = "192.0.2.53", key = "NAME" }`.
+fn server(item: &Value<'_>, keys: &[Key], found: &mut Diagnostics) -> Option<Peer> {
+    let table = item.table(item.span(), &SERVER, found)?;
+    let Some(at) = table.get("at") else {
+        table.missing("a name server needs \"at\", its address".to_owned(), found);
+        return None;
+    };
+    let at = address(at.text(found)?, &at, found)?;
+    let key = match table.get("key") {
+        Some(value) => Some(named(value.text(found)?, &value, keys, found)?),
+        None => None,
+    };
+    Some(Peer { at, key })
+}
+
+fn address(text: &str, at: &Value<'_>, found: &mut Diagnostics) -> Option<SocketAddr> {
+    let address = socket_address(text, PORT).filter(|a| a.port() != 0 && !a.ip().is_unspecified());
+    if address.is_none() {
+        at.error(format!("\"{text}\" is no address of a name server"), found)
+            .note("write \"192.0.2.53\", \"192.0.2.53:5353\", \"[2001:db8::53]:5353\", or { at = \"192.0.2.53\", key = \"NAME\" }");
+    }
+    address
+}

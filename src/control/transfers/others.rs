@@ -1,0 +1,51 @@
+//! What the configuration says of other name servers, for a generation.
+
+use std::sync::Arc;
+
+use crate::config::{Config, Peer, SharedKey, ZoneSource};
+use crate::prefix::Prefix;
+use crate::snapshot::{Allow, Keys, Primaries, Secondaries, Zones};
+use crate::transfer::has_pools;
+use crate::wire::tsig::Key;
+
+/// The keys that messages are signed with.
+pub(in crate::control) fn keys(config: &Config) -> Keys {
+    let key = |key: &SharedKey| Arc::new(Key::new(&key.name, key.algorithm, &key.secret));
+    Keys {
+        list: config.keys.iter().map(key).collect(),
+        ..Keys::default()
+    }
+}
+
+/// What each zone has to do with other name servers.
+pub(in crate::control) fn others(
+    config: &Config,
+    zones: &Zones,
+) -> (Vec<Secondaries>, Vec<Option<Primaries>>) {
+    let both = config.zones.iter().zip(zones.list());
+    let secondaries = both.map(|(zone, built)| {
+        let is_served = !zone.transfer.is_empty() || !zone.notify.is_empty();
+        Secondaries {
+            allow: zone.transfer.clone(),
+            is_served,
+            moves: is_served && has_pools(built),
+            ..Secondaries::default()
+        }
+    });
+    let primaries = config.zones.iter().map(|zone| match &zone.source {
+        ZoneSource::Primary(peers) => Some(Primaries {
+            allow: peers.iter().map(hears).collect(),
+            ..Primaries::default()
+        }),
+        ZoneSource::File(_) | ZoneSource::Made { .. } => None,
+    });
+    (secondaries.collect(), primaries.collect())
+}
+
+/// Who a primary is when it tells of a change: any port of its address.
+fn hears(peer: &Peer) -> Allow {
+    Allow {
+        from: Some(Prefix::holding(peer.at.ip(), 128)),
+        key: peer.key,
+    }
+}

@@ -1,0 +1,178 @@
+//! What secondaries know of our zones: a version after the other, from generations and from the health of nodes.
+//!
+//! A new generation brings the versions of its zones with it (`follow`). Between generations the records of zones with pools move:
+//! `keep_serving` looks whether they did, and lets the serial go up at most once in [`crate::config::Limits::serial_every`], so that a
+//! node that comes and goes does not send all secondaries for more each time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::kept::{self, SERVED};
+use super::tell::Telling;
+use crate::control::handle::Handle;
+use crate::health::Time;
+use crate::snapshot::Snapshot;
+use crate::transfer::{flat, has_pools};
+use crate::zone::version::Journal;
+use crate::zone::{Name, Zone};
+
+/// Time between looks.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// What is held while versions change.
+#[derive(Debug, Default)]
+pub(in crate::control) struct Serving {
+    /// Zones with another version that nobody was told of yet, by their names in lower case.
+    changed: BTreeSet<Box<[u8]>>,
+    /// When the versions of zones with pools have changed last.
+    moved: BTreeMap<Box<[u8]>, Time>,
+}
+
+fn key(apex: &Name) -> Box<[u8]> {
+    apex.to_lower().wire().into()
+}
+
+impl Handle {
+    /// Whoever changes versions holds this.
+    pub(in crate::control) fn serving(&self) -> MutexGuard<'_, Serving> {
+        self.0
+            .serving
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The first versions, once all checks have been made: from the state folder on.
+    pub(in crate::control) fn serve_first(&self) {
+        let snapshot = self.current().get();
+        let mut serving = self.serving();
+        serving.follow(None, &snapshot, (true, true), (self.state(), self.now()));
+        // Nobody knows what they have missed.
+        let served = snapshot.zones.list().iter().zip(&snapshot.secondaries);
+        let served = served.filter(|(_, s)| s.journal.load().is_some());
+        serving
+            .changed
+            .extend(served.map(|(zone, _)| key(zone.apex())));
+    }
+}
+
+impl Serving {
+    /// Gives the zones of a generation their versions, after those of the one before or what is kept on disk: `still`, those of zones
+    /// without pools, whose files alone decide, and `moving`, the others, for whom its health table must be there.
+    pub(in crate::control) fn follow(
+        &mut self,
+        last: Option<&Snapshot>,
+        next: &Snapshot,
+        (still, moving): (bool, bool),
+        (state, now): (Option<&Path>, Time),
+    ) {
+        let table = next.table.load();
+        for (zone, own) in next.zones.list().iter().zip(&next.secondaries) {
+            let moves = has_pools(zone);
+            if !own.is_served || (if moves { !moving } else { !still }) {
+                continue;
+            }
+            let before = last.and_then(|last| journal_of(last, zone.apex()));
+            let known = before.is_some();
+            let before =
+                before.or_else(|| Some(Arc::new(kept::read(state?, SERVED, zone.apex())?)));
+            let records = before.as_ref().map(|j| &*j.version.records);
+            let Some(version) = flat(next, &table, zone, records) else {
+                own.journal.store(None);
+                continue;
+            };
+            let journal = match &before {
+                None => Some(Journal::new(version)),
+                Some(before) => before.next(version, moves),
+            };
+            if journal.is_some() || !known {
+                self.has_changed(zone, now);
+            }
+            own.journal.store(journal.map(Arc::new).or(before));
+        }
+    }
+
+    fn has_changed(&mut self, zone: &Zone, now: Time) {
+        self.changed.insert(key(zone.apex()));
+        self.moved.insert(key(zone.apex()), now);
+    }
+
+    /// Lets the serials of zones go up whose pools give others now; the next time that this may be, if some wait.
+    fn look(&mut self, snapshot: &Snapshot, least: Duration, now: Time) {
+        let table = snapshot.table.load();
+        for (zone, own) in snapshot.zones.list().iter().zip(&snapshot.secondaries) {
+            let due = self.moved.get(&key(zone.apex()));
+            let waits = due.is_some_and(|moved| *moved + least > now);
+            let Some(last) = own.journal.load_full().filter(|_| own.moves && !waits) else {
+                continue;
+            };
+            let version = flat(snapshot, &table, zone, Some(&last.version.records));
+            if let Some(next) = version.and_then(|version| last.next(version, true)) {
+                let (from, to) = (last.version.serial(), next.version.serial());
+                tracing::info!(
+                    "zone {}: serial {from} -> {to}, as its pools give other nodes",
+                    zone.apex()
+                );
+                own.journal.store(Some(Arc::new(next)));
+                self.has_changed(zone, now);
+            }
+        }
+    }
+}
+
+fn journal_of(snapshot: &Snapshot, apex: &Name) -> Option<Arc<Journal>> {
+    let zones = snapshot.zones.list().iter().zip(&snapshot.secondaries);
+    let mut own = zones.filter(|(zone, _)| zone.apex() == apex);
+    own.next()?.1.journal.load_full()
+}
+
+/// Looks from time to time, and tells secondaries what changed, for ever.
+pub(in crate::control) async fn keep_serving(handle: Handle) {
+    let mut telling = Telling::default();
+    let mut seen = None;
+    loop {
+        let (snapshot, now) = (handle.current().get(), handle.now());
+        let changed = {
+            let mut serving = handle.serving();
+            // In between another generation may have come, with versions of its own.
+            let current = Arc::ptr_eq(&snapshot, &handle.current().get());
+            let table = snapshot.table.load_full();
+            let same = seen.as_ref().is_some_and(|(known, at)| {
+                Arc::ptr_eq(known, &table) && *at + snapshot.serial_every > now
+            });
+            if current && !same {
+                serving.look(&snapshot, snapshot.serial_every, now);
+                seen = Some((table, now));
+            }
+            match current {
+                true => std::mem::take(&mut serving.changed),
+                false => BTreeSet::new(),
+            }
+        };
+        if !changed.is_empty() {
+            let journals: Vec<Arc<Journal>> = changed
+                .iter()
+                .filter_map(|apex| journal_of(&snapshot, &Name::from_wire(apex).ok()?))
+                .collect();
+            let kept = (handle.clone(), journals.clone());
+            // Before anybody asks: what was handed out must not be forgotten by a restart.
+            let write = tokio::task::spawn_blocking(move || {
+                let (handle, journals) = kept;
+                let state = handle.state().map(Path::to_owned);
+                let each = journals.iter().filter_map(|j| Some((state.as_ref()?, j)));
+                each.for_each(|(state, journal)| kept::write(state, SERVED, journal));
+            });
+            let _ = write.await;
+            for journal in journals {
+                telling.tell(&handle, &snapshot, &journal);
+            }
+        }
+        tokio::select! {
+            () = sleep(EVERY) => {}
+            () = handle.0.zones_changed.notified() => {}
+        }
+    }
+}

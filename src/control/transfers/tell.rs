@@ -1,0 +1,125 @@
+//! Telling secondaries that a zone has changed (RFC 1996): each of them until it replies, a few times at growing distances.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::UdpSocket;
+use tokio::task::AbortHandle;
+use tokio::time::{sleep, timeout};
+
+use crate::clock;
+use crate::config::Peer;
+use crate::control::handle::Handle;
+use crate::snapshot::Snapshot;
+use crate::transfer::{Question, notify};
+use crate::wire::rcode;
+use crate::wire::tsig::Key;
+use crate::zone::Name;
+use crate::zone::version::{Journal, Version};
+
+/// How often each is told without a reply.
+const TIMES: u32 = 6;
+/// Time for the first reply; twice as long each time.
+const FIRST: Duration = Duration::from_secs(3);
+
+/// Who is being told: a newer version takes the place of an older one.
+#[derive(Default)]
+pub(super) struct Telling(HashMap<(Name, SocketAddr), AbortHandle>);
+
+impl Telling {
+    /// Tells all that the zone's configuration names.
+    pub(super) fn tell(&mut self, handle: &Handle, snapshot: &Snapshot, journal: &Arc<Journal>) {
+        self.0.retain(|_, task| !task.is_finished());
+        let apex = &journal.version.apex;
+        for Peer { at, key } in handle.notified(apex) {
+            let key = key.and_then(|key| snapshot.keys.list.get(key)).cloned();
+            let version = Arc::clone(&journal.version);
+            let from = source_for(handle.listen(), at.ip());
+            let task = tokio::spawn(until_heard(version, at, from, key));
+            if let Some(before) = self.0.insert((apex.clone(), at), task.abort_handle()) {
+                before.abort();
+            }
+        }
+    }
+}
+
+impl Handle {
+    fn notified(&self, apex: &Name) -> Vec<Peer> {
+        let basis = self.basis();
+        let zones = basis.parts.config.zones.iter();
+        // A zone file may give the zone another name than its file has.
+        let names = basis.parts.names.iter();
+        let mut own = zones.zip(names).filter(|(_, name)| *name == apex);
+        own.next()
+            .map_or_else(Vec::new, |(zone, _)| zone.notify.clone())
+    }
+}
+
+/// The address that a message to another server is best sent from: one that it knows us by.
+pub(super) fn source_for(listen: &[SocketAddr], to: IpAddr) -> IpAddr {
+    let fits = |a: &&IpAddr| {
+        a.is_ipv4() == to.is_ipv4() && !a.is_unspecified() && a.is_loopback() == to.is_loopback()
+    };
+    let own: Vec<IpAddr> = listen.iter().map(SocketAddr::ip).collect();
+    let any: IpAddr = match to {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    own.iter().find(fits).copied().unwrap_or(any)
+}
+
+async fn until_heard(version: Arc<Version>, to: SocketAddr, from: IpAddr, key: Option<Arc<Key>>) {
+    let (apex, serial) = (&version.apex, version.serial());
+    let mut wait = FIRST;
+    for _ in 0..TIMES {
+        let ask = |id| notify(&version, id, key.as_deref(), clock::wall());
+        match timeout(wait, exchange(to, from, ask)).await {
+            Ok(Ok(Ok(rcode::NOERROR))) => {
+                tracing::debug!("zone {apex}: {to} knows of serial {serial}");
+                return;
+            }
+            Ok(Ok(Ok(code))) => {
+                let code = rcode::mnemonic(code);
+                tracing::warn!("zone {apex}: {to} answers {code} to the notice of serial {serial}");
+                return;
+            }
+            Ok(Ok(Err(why))) => {
+                tracing::warn!("zone {apex}: the reply of {to} to a notice is not taken: {why}");
+                return;
+            }
+            // Nobody is there, perhaps not yet.
+            Ok(Err(_)) => sleep(wait).await,
+            Err(_) => {}
+        }
+        wait *= 2;
+    }
+    tracing::warn!(
+        "zone {apex}: {to} does not reply to the notice of serial {serial}, told {TIMES} times"
+    );
+}
+
+/// Sends a question and waits for its reply, for ever.
+pub(super) async fn exchange<'k>(
+    to: SocketAddr,
+    from: IpAddr,
+    ask: impl FnOnce(u16) -> Question<'k>,
+) -> io::Result<Result<u16, &'static str>> {
+    let socket = UdpSocket::bind((from, 0)).await?;
+    socket.connect(to).await?;
+    // Another each time, and nobody guesses it.
+    let id = RandomState::new().hash_one(to);
+    let mut question = ask((id & 0xffff) as u16);
+    socket.send(&question.packet).await?;
+    let mut reply = vec![0; 4096];
+    loop {
+        let len = socket.recv(&mut reply).await?;
+        if let Some(code) = question.reply(&reply[..len], clock::wall()) {
+            return Ok(code);
+        }
+    }
+}

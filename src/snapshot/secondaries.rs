@@ -1,0 +1,107 @@
+//! Who may have a zone whole, and what they are given.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwapOption;
+
+use crate::metrics::Counter;
+use crate::prefix::Prefix;
+use crate::wire::tsig::Key;
+use crate::zone::version::Journal;
+
+/// The keys that messages are signed with.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    /// By their numbers.
+    pub list: Vec<Arc<Key>>,
+    /// Tells the seconds since 1970, by the clock that other machines go by. Only signed messages ask.
+    pub clock: fn() -> u64,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self {
+            list: Vec::new(),
+            clock: crate::clock::wall,
+        }
+    }
+}
+
+/// One line of who may: all that it says must hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Allow {
+    /// From where; none: from anywhere.
+    pub from: Option<Prefix>,
+    /// Signed with this key, by its number; none: signed or not.
+    pub key: Option<usize>,
+}
+
+impl Allow {
+    /// Whether it lets in a message from there, signed with this key.
+    #[must_use]
+    pub fn lets_in(&self, source: IpAddr, key: Option<usize>) -> bool {
+        let here = self.from.is_none_or(|net| net.contains(source));
+        here && (self.key.is_none() || self.key == key)
+    }
+}
+
+/// What a zone's secondaries are given.
+#[derive(Debug, Default)]
+pub struct Secondaries {
+    /// Who may have it; nobody is let in by an empty list.
+    pub allow: Vec<Allow>,
+    /// Whether there are any, or may be.
+    pub is_served: bool,
+    /// Whether the serial is our own: the zone has pools, and secondaries.
+    pub moves: bool,
+    /// The zone as they know it; none: not yet.
+    pub journal: ArcSwapOption<Journal>,
+    /// How transfers ended, since the start.
+    pub counts: Arc<TransferCounts>,
+}
+
+impl Secondaries {
+    /// Whether a message from there, signed with this key, is of one of them.
+    #[must_use]
+    pub fn lets_in(&self, source: IpAddr, key: Option<usize>) -> bool {
+        self.allow.iter().any(|line| line.lets_in(source, key))
+    }
+}
+
+/// How transfers of a zone ended.
+#[derive(Debug, Default)]
+pub struct TransferCounts {
+    /// The whole zone was sent.
+    pub whole: Counter,
+    /// Differences were sent.
+    pub differences: Counter,
+    /// They had it already: only the SOA was sent.
+    pub current: Counter,
+    /// It did not come to its end.
+    pub broken: Counter,
+    /// It was refused.
+    pub refused: Counter,
+}
+
+/// Where a zone of others comes from.
+#[derive(Debug, Default)]
+pub struct Primaries {
+    /// Who may say that it has changed.
+    pub allow: Vec<Allow>,
+    /// Somebody has said so, and nobody has looked since.
+    pub told: Arc<AtomicBool>,
+}
+
+impl Primaries {
+    /// Takes a notice from there, signed with this key; whether it is of one of them.
+    #[must_use]
+    pub fn hear(&self, source: IpAddr, key: Option<usize>) -> bool {
+        let known = self.allow.iter().any(|line| line.lets_in(source, key));
+        if known {
+            self.told.store(true, Ordering::Relaxed);
+        }
+        known
+    }
+}

@@ -1,0 +1,286 @@
+//! Records in one piece of memory, in canonical order: to be sent as they lie, and to be compared with others.
+//!
+//! ```text
+//!   owner's length u8 | owner | type u16 | TTL u32 | length u16, RDATA | the next ...
+//! ```
+
+use std::cmp::Ordering;
+
+/// One record, as it lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rr<'r> {
+    /// The name it belongs to, in wire form.
+    pub owner: &'r [u8],
+    /// The type's number.
+    pub rtype: u16,
+    /// Seconds.
+    pub ttl: u32,
+    /// RDATA, names uncompressed.
+    pub rdata: &'r [u8],
+}
+
+impl Rr<'_> {
+    /// By name (RFC 4034 6.1), type and RDATA; not by TTL.
+    fn order(&self, other: &Self) -> Ordering {
+        let names = || canonical(self.owner, other.owner);
+        let types = || self.rtype.cmp(&other.rtype);
+        let rdata = || self.rdata.cmp(other.rdata);
+        names().then_with(types).then_with(rdata)
+    }
+}
+
+/// Names by their labels from the right, in lower case.
+fn canonical(a: &[u8], b: &[u8]) -> Ordering {
+    if a.eq_ignore_ascii_case(b) {
+        return Ordering::Equal;
+    }
+    let labels = |name| {
+        let (mut starts, mut count) = ([0u8; 128], 0);
+        for label in crate::zone::labels(name) {
+            let at = label.as_ptr() as usize - <[u8]>::as_ptr(name) as usize;
+            starts[count] = u8::try_from(at).unwrap_or(u8::MAX);
+            count += 1;
+        }
+        (starts, count)
+    };
+    let ((of_a, in_a), (of_b, in_b)) = (labels(a), labels(b));
+    let label = |name: &[u8], at: u8| {
+        let at = usize::from(at);
+        name[at..at + usize::from(name[at - 1])].to_ascii_lowercase()
+    };
+    let pairs = of_a[..in_a].iter().rev().zip(of_b[..in_b].iter().rev());
+    let mut orders = pairs.map(|(x, y)| label(a, *x).cmp(&label(b, *y)));
+    let differ = orders.find(|order| order.is_ne());
+    differ.unwrap_or_else(|| in_a.cmp(&in_b))
+}
+
+/// Records, each once, in canonical order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Records {
+    octets: Box<[u8]>,
+    count: usize,
+}
+
+impl Records {
+    /// These, in order; of equal ones the first.
+    #[must_use]
+    pub fn new<'r>(records: impl IntoIterator<Item = Rr<'r>>) -> Self {
+        let mut records: Vec<Rr<'_>> = records.into_iter().collect();
+        records.sort_by(Rr::order);
+        records.dedup_by(|b, a| a.order(b).is_eq());
+        Self::in_order(records.into_iter())
+    }
+
+    fn in_order<'r>(records: impl Iterator<Item = Rr<'r>>) -> Self {
+        let (mut octets, mut count) = (Vec::new(), 0);
+        for Rr {
+            owner,
+            rtype,
+            ttl,
+            rdata,
+        } in records
+        {
+            // Names have 255 octets at most, RDATA 65,535.
+            octets.push(u8::try_from(owner.len()).unwrap_or(u8::MAX));
+            octets.extend_from_slice(owner);
+            octets.extend_from_slice(&rtype.to_be_bytes());
+            octets.extend_from_slice(&ttl.to_be_bytes());
+            let len = u16::try_from(rdata.len()).unwrap_or(u16::MAX);
+            octets.extend_from_slice(&len.to_be_bytes());
+            octets.extend_from_slice(rdata);
+            count += 1;
+        }
+        let octets = octets.into();
+        Self { octets, count }
+    }
+
+    /// What [`Self::octets`] gave; none if these are no such octets.
+    #[must_use]
+    pub fn of_octets(octets: &[u8]) -> Option<Self> {
+        let whole = Self {
+            octets: octets.into(),
+            count: 0,
+        };
+        let (mut at, mut count, mut before) = (0, 0, None);
+        while at < octets.len() {
+            let (rr, next) = whole.at(at)?;
+            let name = crate::zone::Name::from_wire(rr.owner).ok()?;
+            let ordered = before.is_none_or(|before: Rr<'_>| before.order(&rr).is_lt());
+            if name.wire().len() != rr.owner.len() || !ordered {
+                return None;
+            }
+            (at, count, before) = (next, count + 1, Some(rr));
+        }
+        Some(Self { count, ..whole })
+    }
+
+    /// As they lie.
+    #[must_use]
+    pub fn octets(&self) -> &[u8] {
+        &self.octets
+    }
+
+    /// How many.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The record that begins at an octet, and where the next one does; none behind the last.
+    #[must_use]
+    pub fn at(&self, at: usize) -> Option<(Rr<'_>, usize)> {
+        let rest = self.octets.get(at..)?;
+        let (len, rest) = rest.split_first()?;
+        let (owner, rest) = rest.split_at_checked(usize::from(*len))?;
+        let ([r0, r1, t0, t1, t2, t3, l0, l1], rest) = rest.split_first_chunk()?;
+        let len = usize::from(u16::from_be_bytes([*l0, *l1]));
+        let rdata = rest.get(..len)?;
+        let rr = Rr {
+            owner,
+            rtype: u16::from_be_bytes([*r0, *r1]),
+            ttl: u32::from_be_bytes([*t0, *t1, *t2, *t3]),
+            rdata,
+        };
+        Some((rr, at + 9 + owner.len() + len))
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = Rr<'_>> {
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let (rr, next) = self.at(at)?;
+            at = next;
+            Some(rr)
+        })
+    }
+
+    /// What these have that `later` has not, and the other way round. One with another TTL is another.
+    #[must_use]
+    pub fn difference(&self, later: &Self) -> (Self, Self) {
+        let (mut removed, mut added) = (Vec::new(), Vec::new());
+        let (mut old, mut new) = (self.iter().peekable(), later.iter().peekable());
+        loop {
+            let order = match (old.peek(), new.peek()) {
+                (Some(a), Some(b)) => a.order(b),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (None, None) => break,
+            };
+            match order {
+                Ordering::Less => removed.extend(old.next()),
+                Ordering::Greater => added.extend(new.next()),
+                Ordering::Equal => {
+                    let (a, b) = (old.next(), new.next());
+                    if a.map(|a| a.ttl) != b.map(|b| b.ttl) {
+                        removed.extend(a);
+                        added.extend(b);
+                    }
+                }
+            }
+        }
+        let packed = |records: Vec<Rr<'_>>| Self::in_order(records.into_iter());
+        (packed(removed), packed(added))
+    }
+
+    /// These without `removed` and with `added`; none where one to be removed is not there, or one to be added is.
+    #[must_use]
+    pub fn changed(&self, removed: &Self, added: &Self) -> Option<Self> {
+        let mut gone = removed.iter().peekable();
+        let mut kept = Vec::with_capacity(self.count + added.count);
+        for rr in self.iter() {
+            match gone.peek().map(|g| g.order(&rr)) {
+                Some(Ordering::Less) => return None,
+                Some(Ordering::Equal) => drop(gone.next()),
+                _ => kept.push(rr),
+            }
+        }
+        kept.extend(added.iter());
+        let whole = kept.len();
+        let changed = Self::new(kept);
+        (gone.next().is_none() && changed.count == whole).then_some(changed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    type Owned = (Vec<u8>, u16, u32, Vec<u8>);
+
+    fn rr((owner, rtype, ttl, rdata): &Owned) -> Rr<'_> {
+        Rr {
+            owner,
+            rtype: *rtype,
+            ttl: *ttl,
+            rdata,
+        }
+    }
+
+    fn some() -> impl Strategy<Value = Vec<Owned>> {
+        let owner = prop::collection::vec("[abA]{1,2}", 0..3).prop_map(|labels| {
+            let mut wire = Vec::new();
+            for label in &labels {
+                wire.push(u8::try_from(label.len()).unwrap());
+                wire.extend_from_slice(label.as_bytes());
+            }
+            wire.push(0);
+            wire
+        });
+        let one = (owner, 1u16..3, 1u32..3, prop::collection::vec(0u8..2, 0..2));
+        prop::collection::vec(one, 0..12)
+    }
+
+    #[test]
+    fn names_are_in_the_order_of_the_rfc() {
+        let names = [
+            "example",
+            "a.example",
+            "yljkjljk.a.example",
+            "Z.a.example",
+            "zABC.a.EXAMPLE",
+            "z.example",
+            "\\001.z.example",
+            "*.z.example",
+            "\\200.z.example",
+        ];
+        let names = names.map(|n| crate::zone::Name::absolute(n).unwrap());
+        for pair in names.windows(2) {
+            assert_eq!(
+                canonical(pair[0].wire(), pair[1].wire()),
+                Ordering::Less,
+                "{pair:?}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_difference_leads_from_one_to_the_other(before in some(), after in some()) {
+            let (before, after) = (Records::new(before.iter().map(rr)), Records::new(after.iter().map(rr)));
+            let (removed, added) = before.difference(&after);
+            prop_assert_eq!(before.changed(&removed, &added).map(|r| r.len()), Some(after.len()));
+            let changed = before.changed(&removed, &added).unwrap();
+            prop_assert!(changed.difference(&after).0.is_empty() && changed.difference(&after).1.is_empty());
+            prop_assert_eq!(Records::of_octets(after.octets()), Some(after.clone()));
+            // What is to go is not there any more, unless only its TTL was another.
+            let gone = |rr: Rr<'_>| after.iter().all(|a| a.order(&rr).is_ne());
+            if removed.iter().any(gone) {
+                prop_assert_eq!(after.changed(&removed, &Records::default()), None);
+            }
+        }
+
+        #[test]
+        fn no_octets_panic(octets: Vec<u8>) {
+            if let Some(records) = Records::of_octets(&octets) {
+                prop_assert_eq!(records.octets(), &octets[..]);
+            }
+        }
+    }
+}
