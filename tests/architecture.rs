@@ -19,7 +19,10 @@ const ROWS: [&[&str]; 9] = [
 
 /// Foreign crates and the only places that may name them.
 const DOORS: [(&str, &[&str]); 21] = [
-    ("arc_swap", &["snapshot", "policy/slowed.rs"]),
+    (
+        "arc_swap",
+        &["snapshot", "policy/slowed.rs", "server/tls.rs"],
+    ),
     // A module of rustls has the same name.
     (
         "aws_lc_rs",
@@ -53,7 +56,15 @@ const DOORS: [(&str, &[&str]); 21] = [
             "zone/file",
         ],
     ),
-    ("hyper", &["admin/ask.rs", "admin/listen.rs", "probe/http"]),
+    (
+        "hyper",
+        &[
+            "admin/ask.rs",
+            "admin/listen.rs",
+            "probe/http",
+            "server/https.rs",
+        ],
+    ),
     ("landlock", &["control/reach.rs"]),
     ("maxminddb", &["geo/database.rs"]),
     (
@@ -81,7 +92,10 @@ const DOORS: [(&str, &[&str]); 21] = [
     ),
     ("rustls", &["probe", "server/tls.rs"]),
     ("sd_notify", &["cli/systemd.rs"]),
-    ("tokio_rustls", &["admin/listen.rs"]),
+    (
+        "tokio_rustls",
+        &["admin/listen.rs", "server/tcp.rs", "server/https.rs"],
+    ),
     ("toml", &["config"]),
     ("tracing_subscriber", &["cli/log.rs"]),
 ];

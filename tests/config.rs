@@ -54,7 +54,10 @@ fn meaning(mut config: Config) -> String {
     let nowhere = Span::new(0, 0, 0);
     config.geo.databases.iter_mut().for_each(|d| d.1 = nowhere);
     config.geo.latency.iter_mut().for_each(|d| d.1 = nowhere);
-    if let Some(tls) = &mut config.admin.tls {
+    for tls in [&mut config.admin.tls, &mut config.tls.files]
+        .into_iter()
+        .flatten()
+    {
         let files = [
             Some(&mut tls.cert),
             Some(&mut tls.key),
@@ -91,7 +94,7 @@ fn each_invalid_file_gives_exactly_its_messages() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert_eq!(files.len(), 89);
+    assert_eq!(files.len(), 92);
     let five = fs::read_to_string(files[0].with_file_name("five-mistakes.stderr")).unwrap();
     assert_eq!(five.matches(": error: ").count(), 5);
 }

@@ -11,10 +11,11 @@ use nearmost::diagnostic::{Diagnostics, Sources};
 const REFERENCE: &str = "docs/configuration.md";
 
 /// The lists of keys in `src/config`, and the sections of the reference that describe them.
-const SECTIONS: [(&str, &str, &str); 25] = [
+const SECTIONS: [(&str, &str, &str); 26] = [
     ("files.rs", "TOP", "Tables of `nearmost.toml`"),
     ("server.rs", "SERVER", "`[server]`"),
     ("server.rs", "LIMITS", "`[limits]`"),
+    ("tls.rs", "TLS", "`[tls]`"),
     ("admin.rs", "ADMIN", "`[admin]`"),
     ("admin.rs", "TOKEN", "`[[admin.token]]`"),
     ("health.rs", "HEALTH", "`[health]`"),
@@ -177,7 +178,7 @@ fn examples(path: &str) -> (usize, usize) {
 #[test]
 fn examples_are_read_without_errors() {
     assert_eq!(examples("README.md"), (0, 1));
-    assert_eq!(examples(REFERENCE), (25, 6));
+    assert_eq!(examples(REFERENCE), (26, 6));
 }
 
 /// A list of keys as it stands in the source.

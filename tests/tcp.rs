@@ -5,11 +5,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use nearmost::answer::Transport;
 use nearmost::diagnostic::Span;
 use nearmost::geo::World;
 use nearmost::health::Table;
 use nearmost::metrics::Questions;
-use nearmost::server::tcp::{Limits, bind, serve};
+use nearmost::server::tcp::{Limits, Way, bind, serve};
 use nearmost::snapshot::{Current, Settings, Snapshot, TableCell, Zones};
 use nearmost::zone::{Data, Name, Record, Zone, rtype};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -84,6 +85,8 @@ fn snapshot() -> Snapshot {
         settings: Settings {
             udp_size: 1232,
             nsid: None,
+            keepalive: None,
+            padding: false,
         },
         table: TableCell::new(Table::new(vec![])),
     }
@@ -113,7 +116,14 @@ impl Server {
         let counters = Arc::new(Questions::default());
         let current = Arc::new(Current::new(snapshot()));
         let (stop, stopped) = oneshot::channel();
-        let serving = serve(listeners, current, limits, (counters.clone(), 0), async {
+        let way = Way {
+            transport: Transport::Tcp,
+            listeners,
+            counters: counters.clone(),
+            number: 0,
+            shown: None,
+        };
+        let serving = serve(vec![way], current, limits, async {
             let _: Result<(), _> = stopped.await;
             Duration::ZERO
         });

@@ -1,13 +1,13 @@
 //! What the server tells about itself: the shapes of its JSON.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use hickory_proto::op::Message;
 use serde::{Deserialize, Serialize};
 
-use crate::answer::{self, AsnPart, Explanation};
+use crate::answer::{self, AsnPart, Explanation, Transport};
 use crate::control::{Handle, HostLine, LastReload, OrderLine, cities};
 use crate::geo::{World, nearest_city};
 use crate::health::{self, Board, Check, Damped, Frozen, Seen, State, Time};
@@ -38,6 +38,9 @@ pub struct Status {
     pub last_reload: Option<LastReload>,
     /// Addresses, UDP and TCP.
     pub listen: Vec<String>,
+    /// Addresses where questions come encrypted.
+    #[serde(default)]
+    pub encrypted: Vec<Listener>,
     /// The user that it runs as.
     pub user: String,
     /// Whether Landlock keeps files from it that are not named in the configuration.
@@ -58,6 +61,24 @@ pub struct Status {
     pub hosts: Vec<HostLine>,
     /// What was counted since the start, by name; response codes as `rcode NOERROR`.
     pub counters: BTreeMap<String, u64>,
+}
+
+/// Where questions come encrypted.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Listener {
+    /// How, in a word.
+    pub transport: String,
+    /// Where.
+    pub address: String,
+}
+
+impl Listener {
+    fn of((transport, address): &(Transport, SocketAddr)) -> Self {
+        Self {
+            transport: transport.word().into(),
+            address: address.to_string(),
+        }
+    }
 }
 
 /// States of a family that are frozen.
@@ -153,6 +174,7 @@ impl Status {
             config: handle.config().display().to_string(),
             last_reload: handle.last_reload(),
             listen: handle.listen().iter().map(ToString::to_string).collect(),
+            encrypted: handle.encrypted().iter().map(Listener::of).collect(),
             user: handle.rights().user.clone(),
             landlock: handle.rights().landlock.words().to_owned(),
             databases: handle.databases(),

@@ -31,6 +31,42 @@ pub enum Transport {
     Udp,
     /// A stream: replies of up to 64 KiB.
     Tcp,
+    /// The same within TLS (RFC 7858).
+    Dot,
+    /// HTTPS (RFC 8484).
+    Doh,
+}
+
+impl Transport {
+    /// Those that are no datagrams.
+    pub const STREAMS: [Self; 3] = [Self::Tcp, Self::Dot, Self::Doh];
+
+    /// In a word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Dot => "dot",
+            Self::Doh => "doh",
+        }
+    }
+
+    /// As people write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Udp => "UDP",
+            Self::Tcp => "TCP",
+            Self::Dot => "DNS over TLS",
+            Self::Doh => "DNS over HTTPS",
+        }
+    }
+
+    /// Whether nobody between us and the client can read it.
+    fn is_encrypted(self) -> bool {
+        !matches!(self, Self::Udp | Self::Tcp)
+    }
 }
 
 /// A question as it came.
@@ -152,6 +188,8 @@ fn plain_opt(snapshot: &Snapshot) -> Opt<'_> {
         scope: 0,
         nsid: None,
         error: None,
+        keepalive: None,
+        padded: false,
     }
 }
 
@@ -198,13 +236,14 @@ fn reply(
         suffixes,
         given,
     } = scratch;
-    let opt = query.edns.as_ref().map(|edns| opt(snapshot, edns));
+    let opt = query.edns.as_ref();
+    let opt = opt.map(|edns| opt_for(snapshot, edns, request.transport));
     let limit = match request.transport {
         Transport::Udp => {
             let taken = query.edns.map_or(PLAIN_UDP, |e| e.udp_size.max(PLAIN_UDP));
             usize::from(taken.min(snapshot.settings.udp_size))
         }
-        Transport::Tcp => LONGEST,
+        _ => LONGEST,
     };
     let reserved = opt.map_or(0, |o| o.room()) + signer.map_or(0, |s| s.room);
     let mut writer = Writer::new(out, suffixes, limit, reserved);
@@ -267,12 +306,16 @@ fn reply(
     }
 }
 
-fn opt<'s>(snapshot: &'s Snapshot, edns: &Edns<'s>) -> Opt<'s> {
-    let nsid = snapshot.settings.nsid.as_deref().filter(|_| edns.nsid);
+fn opt_for<'s>(snapshot: &'s Snapshot, edns: &Edns<'s>, by: Transport) -> Opt<'s> {
+    let settings = &snapshot.settings;
+    let nsid = settings.nsid.as_deref().filter(|_| edns.nsid);
+    let keeps = edns.keepalive && matches!(by, Transport::Tcp | Transport::Dot);
     Opt {
         dnssec_ok: edns.dnssec_ok,
         ecs: edns.ecs,
         nsid,
+        keepalive: settings.keepalive.filter(|_| keeps),
+        padded: settings.padding && edns.padding && by.is_encrypted(),
         ..plain_opt(snapshot)
     }
 }

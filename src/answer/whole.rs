@@ -55,9 +55,9 @@ pub(super) fn answer(
     };
     let found = match request.transport {
         Transport::Udp if query.qtype == rtype::IXFR => newest(known, writer),
-        // RFC 5936 4.2: there is none over UDP.
-        Transport::Udp => refuse(rcode::REFUSED, ExtendedError::NOT_SUPPORTED),
-        _ => refuse(rcode::SERVFAIL, ExtendedError::NOT_READY),
+        Transport::Tcp | Transport::Dot => refuse(rcode::SERVFAIL, ExtendedError::NOT_READY),
+        // RFC 5936 4.2: there is none over UDP, nor where a question has one message for an answer.
+        _ => refuse(rcode::REFUSED, ExtendedError::NOT_SUPPORTED),
     };
     Findings {
         zone: Some(number),

@@ -57,6 +57,9 @@ fn text(done: &Reloaded) -> String {
     if done.certificate {
         out += "  the admin API shows another certificate\n";
     }
+    if done.tls_certificate {
+        out += "  who asks encrypted is shown another certificate\n";
+    }
     out + &moves(&done.moves)
 }
 

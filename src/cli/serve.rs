@@ -115,6 +115,9 @@ pub(super) fn up(
             control.display()
         );
     }
+    for (transport, address) in running.handle().encrypted() {
+        tracing::info!("answering {} on {address}", transport.name());
+    }
     Ok(running)
 }
 

@@ -9,6 +9,7 @@ use super::hosts::hosts;
 use super::table::table;
 use super::{Format, NO, Stop, ago, ask, print, print_json};
 use crate::admin::{FamilyLine, Status};
+use crate::answer::Transport;
 use crate::clock::utc;
 use crate::health::Time;
 
@@ -92,6 +93,13 @@ fn text(status: &Status) -> String {
         .listen
         .iter()
         .for_each(|a| out += &format!("answering on   {a}, UDP and TCP\n"));
+    for listener in &status.encrypted {
+        let known = Transport::STREAMS.into_iter();
+        let known = known.map(|t| (t.word(), t.name()));
+        let mut known = known.filter(|(word, _)| *word == listener.transport);
+        let how = known.next().map_or(&*listener.transport, |(_, name)| name);
+        out += &format!("answering on   {}, {how}\n", listener.address);
+    }
     let landlock = match status.landlock.as_str() {
         "off" => String::new(),
         words => format!(", Landlock: {words}"),

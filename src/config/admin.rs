@@ -1,11 +1,11 @@
 //! `[admin]`: who may ask the running server and make it act, over the control socket and over TCP.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 
 use super::files::name_problem;
 use super::server::{hex, sockets};
 use super::table::{Keys, Table, Value};
+use super::tls::{TlsFiles, files};
 use crate::diagnostic::{Diagnostics, Span};
 
 static ADMIN: Keys = Keys {
@@ -42,20 +42,9 @@ pub struct Admin {
     /// Addresses over TCP, port 8053 unless given. None: only the control socket.
     pub listen: Vec<SocketAddr>,
     /// What TLS needs; none: plain text, on loopback only.
-    pub tls: Option<AdminTls>,
+    pub tls: Option<TlsFiles>,
     /// Who may ask over TCP.
     pub tokens: Vec<Token>,
-}
-
-/// PEM files, and where they are named.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AdminTls {
-    /// The server's certificate, and those that lead to its authority.
-    pub cert: (PathBuf, Span),
-    /// Its key.
-    pub key: (PathBuf, Span),
-    /// The authorities of clients' certificates; none: none is asked for.
-    pub client_ca: Option<(PathBuf, Span)>,
 }
 
 /// What somebody shows who asks over TCP.
@@ -120,7 +109,7 @@ pub(super) fn read(top: &Table<'_>, found: &mut Diagnostics) -> Admin {
         listen: listen
             .as_ref()
             .map_or_else(Vec::new, |v| sockets(v, "to listen on", PORT, found)),
-        tls: tls(&table, found),
+        tls: files(&table, table.get("client_ca"), found),
         tokens: tokens(&table, found),
     };
     match &listen {
@@ -206,23 +195,6 @@ pub(super) fn account(value: &Value<'_>, found: &mut Diagnostics) -> Option<Stri
         return None;
     }
     Some(text.to_owned())
-}
-
-fn tls(table: &Table<'_>, found: &mut Diagnostics) -> Option<AdminTls> {
-    let [cert, key, client_ca] = ["cert", "key", "client_ca"].map(|key| table.get(key));
-    let any = [&cert, &key, &client_ca].into_iter().flatten().next()?;
-    for (other, missing) in [(&cert, "cert"), (&key, "key")] {
-        if other.is_none() {
-            any.error(format!("TLS needs \"{missing}\" too"), found);
-        }
-    }
-    let mut path = |value: Option<Value<'_>>| value.and_then(|v| Some((v.path(found)?, v.span())));
-    let (cert, key, client_ca) = (path(cert), path(key), path(client_ca));
-    Some(AdminTls {
-        cert: cert?,
-        key: key?,
-        client_ca,
-    })
 }
 
 fn tokens(table: &Table<'_>, found: &mut Diagnostics) -> Vec<Token> {

@@ -66,11 +66,10 @@ pub(super) struct Files<'s> {
 /// The tables of `nearmost.toml`.
 static TOP: Keys = Keys {
     known: &[
-        "server", "limits", "admin", "querylog", "geo", "health", "key", "zone", "pool", "node",
-        "probe",
+        "server", "limits", "tls", "admin", "querylog", "geo", "health", "key", "zone", "pool",
+        "node", "probe",
     ],
     later: &[
-        "tls",
         "dot",
         "doh",
         "doq",

@@ -34,6 +34,7 @@ mod show;
 mod show_probe;
 mod show_transfer;
 mod table;
+mod tls;
 mod transfer;
 mod unit;
 mod warn;
@@ -52,7 +53,7 @@ use crate::policy::{Node, Pool};
 use crate::snapshot::Allow;
 use crate::zone::Name;
 
-pub use admin::{Admin, AdminTls, Role, Token};
+pub use admin::{Admin, Role, Token};
 pub use differences::{Difference, Key, differences};
 pub use files::Extra;
 pub(crate) use files::name_problem;
@@ -64,6 +65,7 @@ pub(crate) use node::unusable;
 pub use querylog::{LogTo, QueryLog};
 pub use server::{Limits, Server};
 pub use show::{quote, show};
+pub use tls::{Tls, TlsFiles};
 pub use transfer::Peer;
 pub use unit::duration;
 
@@ -74,6 +76,8 @@ pub struct Config {
     pub server: Server,
     /// Bounds on what clients may use.
     pub limits: Limits,
+    /// Where questions come encrypted.
+    pub tls: Tls,
     /// Who may ask the running server, and how.
     pub admin: Admin,
     /// Where questions are written down.
@@ -146,6 +150,7 @@ impl Default for Limits {
             tcp_per_client: 64,
             tcp_idle: Duration::from_secs(10),
             tcp_total: Duration::from_secs(120),
+            tcp_keepalive: true,
             resolve_least: Duration::from_secs(30),
             serial_every: Duration::from_secs(60),
         }
@@ -217,12 +222,14 @@ fn assemble(listed: &files::Found, sources: &Sources, found: &mut Diagnostics) -
     let keys = keys::read(&top, found);
     let zones = zones::read(&files, &top, (&pools, &keys), found);
     let (server, limits) = server::read(&top, found);
+    let tls = tls::read(&top, &server, found);
     let admin = admin::read(&top, found);
     let querylog = querylog::read(&top, found);
     let geo = network::read(&top, found);
     let config = Config {
         server,
         limits,
+        tls,
         admin,
         querylog,
         geo,

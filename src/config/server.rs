@@ -38,6 +38,7 @@ static LIMITS: Keys = Keys {
         "tcp_per_client",
         "tcp_idle",
         "tcp_total",
+        "tcp_keepalive",
         "resolve_least",
         "serial_every",
     ],
@@ -97,6 +98,8 @@ pub struct Limits {
     pub tcp_idle: Duration,
     /// A connection is closed after so long in any case. Default 120 s.
     pub tcp_total: Duration,
+    /// Whether clients that ask are told `tcp_idle` (RFC 7828). Default: they are.
+    pub tcp_keepalive: bool,
     /// A node's name is not resolved again sooner, whatever its TTL. Default 30 s.
     pub resolve_least: Duration,
     /// The serial of a zone with secondaries goes up for its pools at most once in this time. Default 60 s.
@@ -267,6 +270,7 @@ fn limits(table: &Table<'_>, found: &mut Diagnostics) -> Limits {
     let resolve_least = time("resolve_least").unwrap_or(usual.resolve_least);
     let serial_every = time("serial_every").unwrap_or(usual.serial_every);
     let tcp_connections = tcp_connections.unwrap_or(usual.tcp_connections);
+    let tcp_keepalive = table.get("tcp_keepalive").and_then(|v| v.truth(found));
     let limits = Limits {
         udp_size: udp_size
             .and_then(|n| u16::try_from(n).ok())
@@ -275,6 +279,7 @@ fn limits(table: &Table<'_>, found: &mut Diagnostics) -> Limits {
         tcp_per_client: tcp_per_client.unwrap_or(usual.tcp_per_client.min(tcp_connections)),
         tcp_idle: tcp_idle.unwrap_or(tcp_total.unwrap_or(usual.tcp_idle).min(usual.tcp_idle)),
         tcp_total: tcp_total.unwrap_or(tcp_idle.unwrap_or(usual.tcp_total).max(usual.tcp_total)),
+        tcp_keepalive: tcp_keepalive.unwrap_or(usual.tcp_keepalive),
         resolve_least,
         serial_every,
     };

@@ -4,7 +4,10 @@ use std::fmt::{Display, Write as _};
 use std::path::Path;
 
 use super::show_probe::{self, in_words, is_shorthand};
-use super::{Admin, Config, Geo, Limits, Server, Zone, ZoneSource, prefer, show_transfer, unit};
+use super::{
+    Admin, Config, Geo, Limits, Server, Tls, TlsFiles, Zone, ZoneSource, prefer, show_transfer,
+    unit,
+};
 use crate::geo::{Point, Subject, nearest_city};
 use crate::health::{Probe, Require};
 use crate::policy::{Answer, Below, Keep, Low, Node, Pool, Rule, Selector, UnknownClient};
@@ -18,6 +21,7 @@ pub fn show(config: &Config) -> String {
     out.line("# The configuration as nearmost understands it.");
     server(&mut out, &config.server);
     limits(&mut out, &config.limits);
+    tls(&mut out, &config.tls);
     admin(&mut out, &config.admin);
     out.table("[querylog]");
     out.value("to", quote(&config.querylog.to.to_string()));
@@ -116,6 +120,7 @@ fn limits(out: &mut Text, limits: &Limits) {
     out.value("tcp_per_client", limits.tcp_per_client);
     out.value("tcp_idle", quote(&unit::duration_text(limits.tcp_idle)));
     out.value("tcp_total", quote(&unit::duration_text(limits.tcp_total)));
+    out.value("tcp_keepalive", limits.tcp_keepalive);
     let least = unit::duration_text(limits.resolve_least);
     out.value("resolve_least", quote(&least));
     let every = unit::duration_text(limits.serial_every);
@@ -135,13 +140,7 @@ fn admin(out: &mut Text, admin: &Admin) {
         out.value("listen", addresses(&admin.listen));
     }
     match &admin.tls {
-        Some(tls) => {
-            out.value("cert", path(&tls.cert.0));
-            out.value("key", path(&tls.key.0));
-            if let Some((ca, _)) = &tls.client_ca {
-                out.value("client_ca", path(ca));
-            }
-        }
+        Some(tls) => certificate(out, tls),
         None if !admin.listen.is_empty() => out.value("plain", true),
         None => {}
     }
@@ -152,6 +151,28 @@ fn admin(out: &mut Text, admin: &Admin) {
         let hash: String = token.hash.iter().map(|o| format!("{o:02x}")).collect();
         out.value("hash", quote(&hash));
     }
+}
+
+fn certificate(out: &mut Text, tls: &TlsFiles) {
+    out.value("cert", path(&tls.cert.0));
+    out.value("key", path(&tls.key.0));
+    if let Some((ca, _)) = &tls.client_ca {
+        out.value("client_ca", path(ca));
+    }
+}
+
+fn tls(out: &mut Text, tls: &Tls) {
+    out.table("[tls]");
+    if let Some(files) = &tls.files {
+        certificate(out, files);
+    }
+    for (key, listen) in [("dot", &tls.dot), ("doh", &tls.doh)] {
+        match listen.is_empty() {
+            true => out.line(format!("# {key}: nowhere")),
+            false => out.value(key, addresses(listen)),
+        }
+    }
+    out.value("padding", tls.padding);
 }
 
 fn geo(out: &mut Text, geo: &Geo) {

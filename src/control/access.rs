@@ -1,5 +1,5 @@
-//! Who may ask over TCP, and who we are there. Both change with a reload, so who needs them asks for them anew: for each connection and for
-//! each request.
+//! Who may ask over TCP, and who we are there and where questions come encrypted. All change with a reload, so who needs them asks for them anew:
+//! for each connection and for each request.
 
 use std::sync::{Arc, PoisonError};
 
@@ -34,7 +34,12 @@ impl Handle {
         access.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(super) fn set_access(&self, access: Access) {
+    /// From now on as these parts say.
+    pub(super) fn set_access(&self, parts: &Parts) {
+        let access = Access::of(parts);
         *self.0.access.lock().unwrap_or_else(PoisonError::into_inner) = access;
+        if let (Some(shown), Some(identity)) = (&self.0.shown, &parts.shown) {
+            shown.show(identity);
+        }
     }
 }

@@ -185,10 +185,7 @@ fn generation(
         world,
         databases: Arc::clone(&parts.atlas.databases),
         private,
-        settings: Settings {
-            udp_size: config.limits.udp_size,
-            nsid: config.server.nsid.clone(),
-        },
+        settings: settings(config),
         table: TableCell::new(Table::new(Vec::new())),
     };
     snapshot.table.publish(snapshot.judge(board.table(now)));
@@ -200,6 +197,17 @@ fn generation(
 fn near(node: &Node) -> String {
     let near = node.at.and_then(nearest_city);
     near.map_or_else(String::new, |(label, _)| label)
+}
+
+fn settings(config: &Config) -> Settings {
+    let idle = config.limits.tcp_idle.as_millis() / 100;
+    let idle = u16::try_from(idle).unwrap_or(u16::MAX);
+    Settings {
+        udp_size: config.limits.udp_size,
+        nsid: config.server.nsid.clone(),
+        keepalive: config.limits.tcp_keepalive.then_some(idle),
+        padding: config.tls.padding,
+    }
 }
 
 /// The pools that damp, each family for itself.

@@ -22,8 +22,12 @@ pub(super) const IN_ONE: usize = 250;
 pub(super) enum Kind {
     Udp,
     Tcp,
-    /// TCP of the admin API; the service manager does not tell it from the other.
+    /// TCP of the admin API; the service manager does not tell it, and the next two, from the other.
     Admin,
+    /// TLS.
+    Dot,
+    /// HTTPS.
+    Doh,
 }
 
 /// A socket that is bound to an address.
@@ -117,9 +121,9 @@ impl Handed {
         (udp, self.take(address, Kind::Tcp).map(Into::into))
     }
 
-    /// The one for an address of the admin API.
-    pub(super) fn admin(&mut self, address: SocketAddr) -> Option<TcpListener> {
-        let own = self.take(address, Kind::Admin);
+    /// The one of TCP for an address of another kind than those of `listen`.
+    pub(super) fn listener(&mut self, address: SocketAddr, kind: Kind) -> Option<TcpListener> {
+        let own = self.take(address, kind);
         let manager = || self.strict.then(|| self.take(address, Kind::Tcp)).flatten();
         own.or_else(manager).map(Into::into)
     }
@@ -234,13 +238,13 @@ mod tests {
             one.into(),
         ])
         .unwrap();
-        assert!(all.admin(address).is_none(), "that is UDP");
+        assert!(all.listener(address, Kind::Admin).is_none(), "that is UDP");
         let (udp, none) = all.of(address);
         assert_eq!((udp.len(), none.is_none()), (2, true));
         assert_eq!(udp[0].local_addr().unwrap(), address);
         let left = all.left_over().unwrap();
         assert!(left.ends_with(&format!("\n  TCP {other}")), "{left}");
-        assert!(all.admin(other).is_some());
+        assert!(all.listener(other, Kind::Admin).is_some());
         assert_eq!(all.left_over(), None);
     }
 

@@ -22,9 +22,11 @@ use super::shares::{self, Shares};
 use super::states::{self, States};
 use super::transfers::Serving;
 use super::watch::Files;
+use crate::answer::Transport;
 use crate::clock::Clock;
 use crate::health::{Board, Outcome, Probe, Time};
 use crate::metrics::Questions;
+use crate::server::tls::Shown;
 use crate::snapshot::{Current, Snapshot};
 
 /// What others may ask of a running server.
@@ -41,6 +43,7 @@ pub(super) struct Shared {
     pub(super) started: Time,
     pub(super) config: PathBuf,
     pub(super) listen: Vec<SocketAddr>,
+    pub(super) encrypted: Vec<(Transport, SocketAddr)>,
     pub(super) probed: Mutex<Probed>,
     pub(super) counters: Vec<Arc<Questions>>,
     pub(super) shares: Mutex<Shares>,
@@ -55,6 +58,8 @@ pub(super) struct Shared {
     pub(super) basis: Mutex<Basis>,
     pub(super) last_reload: Mutex<Option<LastReload>>,
     pub(super) access: Mutex<Access>,
+    /// Whom those see who ask encrypted.
+    pub(super) shown: Option<Arc<Shown>>,
     /// The runtime of probes and of names.
     pub(super) probing: runtime::Handle,
     /// Held by whoever writes states.
@@ -133,6 +138,12 @@ impl Handle {
     #[must_use]
     pub fn listen(&self) -> &[SocketAddr] {
         &self.0.listen
+    }
+
+    /// The addresses that it answers on encrypted, and how.
+    #[must_use]
+    pub fn encrypted(&self) -> &[(Transport, SocketAddr)] {
+        &self.0.encrypted
     }
 
     /// What the process may do.

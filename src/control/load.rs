@@ -49,6 +49,8 @@ pub struct Parts {
     pub files: Files,
     /// Who the admin API is over TLS.
     pub identity: Option<Identity>,
+    /// Who we are where questions come encrypted.
+    pub shown: Option<Identity>,
 }
 
 impl Parts {
@@ -107,7 +109,8 @@ fn finish(loaded: &mut Loaded, config: Config, last: Option<&Atlas>) {
         return;
     };
     let latency = super::latency::read(&config, &atlas.world, sources, found);
-    let identity = tls::read(&config.admin, found);
+    let identity = tls::read(config.admin.tls.as_ref(), found);
+    let shown = tls::read(config.tls.files.as_ref(), found);
     if found.errors() == 0 {
         unanswerable(&config, &atlas.databases, found);
     }
@@ -121,6 +124,7 @@ fn finish(loaded: &mut Loaded, config: Config, last: Option<&Atlas>) {
             audience: Audience::default(),
             files: Files::default(),
             identity,
+            shown,
         });
     }
 }

@@ -103,7 +103,7 @@ impl Reach {
     /// What a configuration names.
     pub(super) fn named_in(config: &Config) -> Self {
         let mut reach = Self::default();
-        let (server, admin) = (&config.server, &config.admin);
+        let server = &config.server;
         reach.write.extend(server.state.as_deref().map(real));
         reach.write.insert(folder_of(&server.control));
         if let LogTo::File(path) = &config.querylog.to {
@@ -111,16 +111,8 @@ impl Reach {
         }
         let geo = config.geo.databases.iter().chain(&config.geo.latency);
         let mut files: Vec<&Path> = geo.map(|(path, _)| path.as_path()).collect();
-        if let Some(tls) = &admin.tls {
-            let roots = tls.client_ca.iter();
-            files.extend(
-                [&tls.cert, &tls.key]
-                    .into_iter()
-                    .chain(roots)
-                    .map(|(p, _)| p.as_path()),
-            );
-        }
         files.extend(config.keys.iter().filter_map(|key| key.file.as_deref()));
+        files.extend(config.certificates());
         files.extend(config.zones.iter().filter_map(|zone| match &zone.source {
             ZoneSource::File(path) => Some(path.as_path()),
             ZoneSource::Made { .. } | ZoneSource::Primary(_) => None,

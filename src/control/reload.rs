@@ -15,7 +15,6 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::access::Access;
 use super::build::{Generation, aside, rebuild};
 use super::handle::Handle;
 use super::history::Entry;
@@ -28,6 +27,7 @@ use super::watch::Files;
 use crate::config::{Difference, ZoneSource, differences};
 use crate::health::Board;
 use crate::policy::Node;
+use crate::server::tls::Identity;
 use crate::snapshot::Snapshot;
 
 /// What the current generation was built of.
@@ -69,6 +69,8 @@ pub struct Reloaded {
     pub databases: Vec<String>,
     /// Whether the admin API shows another certificate.
     pub certificate: bool,
+    /// Whether those who ask encrypted are shown another certificate.
+    pub tls_certificate: bool,
     /// Whose clients are sent elsewhere, as things stand.
     pub moves: Vec<Moves>,
 }
@@ -101,6 +103,7 @@ impl std::error::Error for NotReloaded {}
 /// Keys that are settled at the start: sockets, threads, folders and logs.
 const SETTLED: &[(&str, &[&str])] = &[
     ("admin", &["mode", "group", "listen"]),
+    ("tls", &["dot", "doh"]),
     (
         "server",
         &[
@@ -221,7 +224,7 @@ impl Handle {
         done.generation += 1;
         parts.let_go(named.is_empty());
         self.take_hosts(named);
-        self.set_access(Access::of(&parts));
+        self.set_access(&parts);
         basis.parts = Arc::new(parts);
         Ok(done)
     }
@@ -276,7 +279,9 @@ impl Handle {
         moves.retain(|m| m.moved > 1e-6);
         let other = basis.parts.atlas.databases != parts.atlas.databases;
         let databases = parts.atlas.databases.iter().filter(|_| other);
-        let certificate = parts.identity.as_ref();
+        let is_another =
+            |before: &Option<Identity>, now: &Option<Identity>| now.is_some() && before != now;
+        let before = &basis.parts;
         Reloaded {
             generation: last.generation,
             dry_run: false,
@@ -285,7 +290,8 @@ impl Handle {
             tables: Vec::new(),
             zones,
             databases: databases.map(ToString::to_string).collect(),
-            certificate: certificate.is_some_and(|c| basis.parts.identity.as_ref() != Some(c)),
+            certificate: is_another(&before.identity, &parts.identity),
+            tls_certificate: is_another(&before.shown, &parts.shown),
             moves,
         }
     }
@@ -324,6 +330,8 @@ impl Reloaded {
             (!self.databases.is_empty()).then(|| "GeoIP databases".to_owned()),
             self.certificate
                 .then(|| "the admin API's certificate".to_owned()),
+            self.tls_certificate
+                .then(|| "the certificate of encrypted questions".to_owned()),
             moved,
         ];
         let parts: Vec<String> = parts.into_iter().flatten().collect();

@@ -28,16 +28,18 @@ use super::querylog::{self, Writing};
 use super::reload::Basis;
 use super::replace::{Runs, Swap};
 use super::socket_file::SocketFile;
-use super::sockets::{Doors, Sockets, cores, tcp_limits};
+use super::sockets::{Doors, Encrypted, Sockets, cores, tcp_limits};
 use super::states;
 use super::takeover::{self, Own, Taken};
 use super::transfers::keep_serving;
 use super::watch::keep_watching;
+use crate::answer::Transport;
 use crate::clock::Clock;
 use crate::config::QueryLog;
 use crate::health::{Board, Time};
 use crate::metrics::Questions;
 use crate::probe::Prober;
+use crate::server::tls::Shown;
 use crate::server::{tcp, udp};
 use crate::snapshot::Current;
 
@@ -100,8 +102,8 @@ pub fn start(
     prepared: Prepared,
     taken: Option<&mut Taken>,
 ) -> Result<(Running, Doors), StartError> {
-    let (sockets, own, rights) = (prepared.sockets, prepared.own, prepared.rights);
-    let (sockets, doors, file) = (sockets.dns, sockets.doors, sockets.file);
+    let (all, own, rights) = (prepared.sockets, prepared.own, prepared.rights);
+    let (sockets, encrypted) = (all.dns, all.encrypted);
     let clock = Clock::start();
     let system = |e: io::Error| StartError::System(e.to_string());
     let probing = runtime("probe", 1).map_err(system)?;
@@ -118,10 +120,7 @@ pub fn start(
     let config = parts.config.clone();
     parts.let_go(hosts.is_empty());
     let runtime = runtime("server", cores()).map_err(system)?;
-    // One for each UDP socket, and one for all of TCP.
-    let counters: Vec<Arc<Questions>> = (0..=sockets.iter().map(|s| s.udp.len()).sum())
-        .map(|_| Arc::default())
-        .collect();
+    let counters = counters(&sockets);
     snapshot.count_given(counters.len());
     snapshot.log = querylog::queue(&config.querylog, counters.len());
     restore(&mut board, config.server.state.as_deref(), clock.now());
@@ -135,6 +134,7 @@ pub fn start(
         // Whoever asks may stand in another folder.
         config: std::path::absolute(path).unwrap_or_else(|_| path.into()),
         listen: sockets.iter().map(|s| s.address).collect(),
+        encrypted: Encrypted::places(&encrypted),
         probed: Mutex::default(),
         counters,
         shares: Mutex::default(),
@@ -145,6 +145,7 @@ pub fn start(
         hosts: Mutex::new(hosts),
         other_hosts: Notify::new(),
         access: Mutex::new(Access::of(&parts)),
+        shown: parts.shown.as_ref().map(|i| Arc::new(Shown::new(i))),
         basis: Mutex::new(Basis::new(parts)),
         last_reload: Mutex::default(),
         probing: probing.handle().clone(),
@@ -165,7 +166,7 @@ pub fn start(
         stopping,
         tcp: None,
         own: Some(own),
-        file,
+        file: all.file,
         control: config.server.control.clone(),
         workers: Vec::new(),
         querylog: None,
@@ -176,12 +177,19 @@ pub fn start(
     running.handle.serve_first();
     running.go_on(&config.querylog)?;
     running
-        .serve(sockets, stopped, tcp_limits(&config.limits))
+        .serve(sockets, encrypted, stopped, tcp_limits(&config.limits))
         .map_err(system)?;
     if let Some(taken) = taken {
         running.goes_on_from(taken);
     }
-    Ok((running, doors))
+    Ok((running, all.doors))
+}
+
+/// One for each UDP socket, and one for all that comes in each other way.
+fn counters(sockets: &[Sockets]) -> Vec<Arc<Questions>> {
+    let udp: usize = sockets.iter().map(|s| s.udp.len()).sum();
+    let all = 0..udp + Transport::STREAMS.len();
+    all.map(|_| Arc::default()).collect()
 }
 
 /// Gives a board what a state folder knows.
@@ -268,15 +276,17 @@ impl Running {
     fn serve(
         &mut self,
         sockets: Vec<Sockets>,
+        encrypted: Vec<Encrypted>,
         stopped: watch::Receiver<Option<Duration>>,
         limits: tcp::Limits,
     ) -> io::Result<()> {
         let shared = Arc::clone(&self.handle.0);
         let mut counters = shared.counters.iter().map(Arc::clone);
-        let mut listeners = Vec::new();
+        let mut ways = Vec::new();
+        let mut plain = Vec::new();
         let runtime = self.runtime.as_ref().map(Runtime::enter);
         for Sockets { udp, tcp, .. } in sockets {
-            listeners.push(TcpListener::from_std(tcp)?);
+            plain.push(TcpListener::from_std(tcp)?);
             for socket in udp {
                 let (current, stop) = (Arc::clone(&shared.current), Arc::clone(&self.stop));
                 let (counters, number) = (counters.next().unwrap_or_default(), self.workers.len());
@@ -284,16 +294,35 @@ impl Running {
                     .push(udp::spawn(socket, current, counters, stop, number)?);
             }
         }
+        let mut listeners = [plain, Vec::new(), Vec::new()];
+        for Encrypted { transport, tcp, .. } in encrypted {
+            let own = Transport::STREAMS.iter().zip(&mut listeners);
+            let mut own = own.filter(|(way, _)| **way == transport);
+            if let Some((_, own)) = own.next() {
+                own.push(TcpListener::from_std(tcp)?);
+            }
+        }
         drop(runtime);
+        // The last counters are theirs.
+        let numbered = (self.workers.len()..).zip(counters);
+        for ((transport, listeners), (number, counters)) in
+            Transport::STREAMS.into_iter().zip(listeners).zip(numbered)
+        {
+            ways.push(tcp::Way {
+                transport,
+                listeners,
+                counters,
+                number,
+                shown: shared.shown.clone(),
+            });
+        }
         let current = Arc::clone(&shared.current);
-        // The last counters are TCP's.
-        let counters = (counters.next().unwrap_or_default(), self.workers.len());
         let mut stopped = stopped;
         let stop = async move {
             let stop = stopped.wait_for(Option::is_some).await;
             stop.map_or(None, |linger| *linger).unwrap_or_default()
         };
-        let serving = tcp::serve(listeners, current, limits, counters, stop);
+        let serving = tcp::serve(ways, current, limits, stop);
         self.tcp = Some(self.runtime().spawn(serving));
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! What is settled at the start: sockets, for each address one of TCP and one of UDP for each worker, those of the admin API, and the limits
-//! of connections.
+//! What is settled at the start: sockets, for each address one of TCP and one of UDP for each worker, those of encrypted questions and of the
+//! admin API, and the limits of connections.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -12,6 +12,7 @@ use super::rights::Target;
 use super::run::StartError;
 use super::socket_file::{SocketFile, dress, make};
 use super::takeover::Own;
+use crate::answer::Transport;
 use crate::config::{Config, Limits};
 use crate::server::{tcp, udp};
 
@@ -23,6 +24,14 @@ const BACKLOG: i32 = 64;
 pub(super) struct Sockets {
     pub(super) address: SocketAddr,
     pub(super) udp: Vec<UdpSocket>,
+    pub(super) tcp: TcpListener,
+}
+
+/// Where questions come encrypted, over TCP.
+#[derive(Debug)]
+pub(super) struct Encrypted {
+    pub(super) transport: Transport,
+    pub(super) address: SocketAddr,
     pub(super) tcp: TcpListener,
 }
 
@@ -39,6 +48,7 @@ pub struct Doors {
 #[derive(Debug)]
 pub(super) struct All {
     pub(super) dns: Vec<Sockets>,
+    pub(super) encrypted: Vec<Encrypted>,
     pub(super) doors: Doors,
     pub(super) file: SocketFile,
     /// The control socket's file is the service manager's.
@@ -57,9 +67,21 @@ impl All {
         let dns = server.listen.iter();
         let dns = dns.map(|address| Sockets::open(*address, workers, &mut handed));
         let dns = dns.collect::<Result<_, _>>()?;
+        let tls = &config.tls;
+        let kinds = [
+            (Transport::Dot, Kind::Dot, &tls.dot),
+            (Transport::Doh, Kind::Doh, &tls.doh),
+        ];
+        let mut encrypted = Vec::new();
+        for (transport, kind, addresses) in kinds {
+            for address in addresses {
+                let open = Encrypted::open(transport, *address, handed.listener(*address, kind));
+                encrypted.push(open?);
+            }
+        }
         let admin = config.admin.listen.iter();
         let admin = admin.map(|address| {
-            let socket = match handed.admin(*address) {
+            let socket = match handed.listener(*address, Kind::Admin) {
                 Some(socket) => tcp::adopt(socket),
                 None => bind_admin(*address),
             };
@@ -87,6 +109,7 @@ impl All {
         control.set_nonblocking(true).map_err(cannot)?;
         Ok(Self {
             dns,
+            encrypted,
             doors: Doors { control, admin },
             file,
             managed,
@@ -101,10 +124,49 @@ impl All {
             }
             own.add(*address, Kind::Tcp, tcp)?;
         }
+        for Encrypted {
+            transport,
+            address,
+            tcp,
+        } in &self.encrypted
+        {
+            let kind = match transport {
+                Transport::Doh => Kind::Doh,
+                _ => Kind::Dot,
+            };
+            own.add(*address, kind, tcp)?;
+        }
         for admin in &self.doors.admin {
             own.add(admin.local_addr()?, Kind::Admin, admin)?;
         }
         Ok(())
+    }
+}
+
+impl Encrypted {
+    /// How and where.
+    pub(super) fn places(all: &[Self]) -> Vec<(Transport, SocketAddr)> {
+        all.iter().map(|e| (e.transport, e.address)).collect()
+    }
+
+    fn open(
+        transport: Transport,
+        address: SocketAddr,
+        handed: Option<TcpListener>,
+    ) -> Result<Self, StartError> {
+        let cannot = |e| StartError::Listen(address, transport.name(), e);
+        let tcp = match handed {
+            Some(tcp) => tcp::adopt(tcp),
+            None => tcp::bind(address),
+        };
+        let tcp = tcp.map_err(cannot)?;
+        // Port 0 means any.
+        let address = tcp.local_addr().map_err(cannot)?;
+        Ok(Self {
+            transport,
+            address,
+            tcp,
+        })
     }
 }
 

@@ -29,16 +29,11 @@ impl Files {
             Kind::Http(http) => http.ca.as_ref(),
             _ => None,
         });
-        let tls = config.admin.tls.iter().flat_map(|tls| {
-            let ca = tls.client_ca.as_ref();
-            [Some(&tls.cert), Some(&tls.key), ca].into_iter().flatten()
-        });
-        let tls = tls.map(|(path, _)| path);
         let secrets = config.keys.iter().filter_map(|key| key.file.as_ref());
-        databases
-            .chain(roots)
-            .chain(secrets)
-            .chain(tls)
+        let named = databases.chain(roots).chain(secrets);
+        named
+            .map(PathBuf::as_path)
+            .chain(config.certificates())
             .for_each(|path| files.look_at(path));
         files
     }

@@ -2,8 +2,10 @@
 
 mod connections;
 mod framing;
+mod https;
 pub mod kinds;
 mod mmsg;
+mod service;
 mod streak;
 mod stream;
 pub mod tcp;
@@ -16,7 +18,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use socket2::Socket;
 
-use crate::answer::{Outcome, Request, Scratch, Transport};
+use crate::answer::{Outcome, Request, Scratch};
 use crate::metrics::Tally;
 use crate::prefix::Client;
 use crate::snapshot::{SAMPLED, Snapshot};
@@ -71,10 +73,7 @@ fn note_down(
         log.put(number, |asked| {
             asked.generation = snapshot.generation;
             asked.source = request.source;
-            asked.transport = match request.transport {
-                Transport::Udp => "udp",
-                Transport::Tcp => "tcp",
-            };
+            asked.transport = request.transport.word();
             asked.rcode = outcome.rcode;
             asked.zone = outcome.zone;
             asked.pool = outcome.pool.map(|used| used.pool);

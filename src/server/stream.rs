@@ -10,7 +10,6 @@
 //! Nothing is read while replies wait to be written: who does not read is not read from. What a connection holds is one
 //! incomplete message and one batch of replies at most; between questions, no buffer at all.
 
-use std::cell::RefCell;
 use std::collections::hash_map::RandomState;
 use std::future::ready;
 use std::hash::BuildHasher;
@@ -23,13 +22,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connections::Activity;
 use super::framing::{Inbox, Next};
-use super::streak::Streak;
-use super::tcp::Service;
-use super::{count_given, counted, note_down};
-use crate::answer::{LONGEST, Request, Scratch, Transport, answer, client};
-use crate::metrics::Tally;
-use crate::transfer::{Outgoing, is_asked};
-use crate::wire::rcode;
+use super::service::Service;
+use crate::answer::LONGEST;
+use crate::transfer::Outgoing;
 
 /// Replies are written when there are this many octets of them; one more reply may follow.
 const BATCH: usize = 16 * 1024;
@@ -37,11 +32,6 @@ const BATCH: usize = 16 * 1024;
 const PREFIX: usize = 2;
 /// Octets still read from a client that talks nonsense, so that the replies it has earned reach it.
 const FAREWELL: u64 = 64 * 1024;
-
-thread_local! {
-    /// Where replies are made.
-    static DESK: RefCell<(Scratch, Vec<u8>)> = RefCell::new((Scratch::default(), vec![0; LONGEST]));
-}
 
 /// One connection's side of the talk.
 pub(super) struct Talk<'s> {
@@ -173,7 +163,11 @@ impl<'s> Talk<'s> {
         stream: &mut (impl AsyncWrite + Unpin),
         replies: &[u8],
     ) -> io::Result<()> {
-        let mut write = pin!(stream.write_all(replies));
+        let mut write = pin!(async {
+            stream.write_all(replies).await?;
+            // TLS keeps what the system does not take.
+            stream.flush().await
+        });
         tokio::select! {
             biased;
             written = &mut write => written,
@@ -196,14 +190,8 @@ impl<'s> Talk<'s> {
     }
 
     fn batch(&mut self, replies: &mut Vec<u8>) -> End {
-        let Service {
-            current, counters, ..
-        } = self.service;
-        let snapshot = current.load();
-        let table = snapshot.table.load();
-        let mut tally = Tally::default();
-        let mut streak = Streak::of(&snapshot, self.service.number);
-        let end = DESK.with_borrow_mut(|(scratch, reply)| {
+        let (service, source) = (self.service, self.source);
+        service.turn(|turn| {
             while replies.len() < BATCH {
                 let packet = match self.inbox.take() {
                     Next::Message(packet) => packet,
@@ -211,36 +199,18 @@ impl<'s> Talk<'s> {
                     Next::Nonsense => return End::Close,
                 };
                 self.messages += 1;
-                tally.received += 1;
-                if is_asked(packet)
-                    && let Some(outgoing) = Outgoing::begin(&snapshot, packet, self.source)
-                {
-                    tally.replied(rcode::NOERROR);
+                if let Some(outgoing) = turn.transfer(source, packet) {
                     self.granted = Some(outgoing);
                     return End::Transfer;
                 }
-                let request = Request {
-                    packet,
-                    source: self.source,
-                    transport: Transport::Tcp,
-                    draw: self.draws.hash_one(self.messages),
-                };
-                let answer = || answer(&snapshot, &table, request, scratch, reply);
-                let Some(outcome) = counted(&mut tally, answer) else {
+                let draw = self.draws.hash_one(self.messages);
+                let Some((reply, _)) = turn.answer(source, packet, draw) else {
                     return End::Close;
                 };
-                streak.count(&outcome, scratch);
-                count_given(&snapshot, self.service.number, scratch, || {
-                    Some((outcome.pool?.pool, client(&snapshot, request)?))
-                });
-                note_down(&snapshot, self.service.number, request, scratch, &outcome);
-                push(replies, reply.get(..outcome.len).unwrap_or_default());
+                push(replies, reply);
             }
             End::Full
-        });
-        counters.add(&mut tally);
-        streak.end();
-        end
+        })
     }
 }
 

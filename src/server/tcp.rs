@@ -1,4 +1,5 @@
-//! DNS over TCP (RFC 7766): accepts connections, keeps their number within limits, and hands each to a task of its own.
+//! DNS over TCP (RFC 7766), TLS (RFC 7858) and HTTPS (RFC 8484): accepts connections, keeps their number within limits, and hands each to a task
+//! of its own. Whatever is spoken, they are in one table: who has many of one kind has few of the others.
 
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
@@ -9,11 +10,17 @@ use std::task::Poll;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 
-use super::connections::{Connections, Room};
-use super::only_its_own;
+use super::connections::{Activity, Connections, Room};
+use super::service::Service;
 use super::stream::Talk;
+use super::tls::Shown;
+use super::{https, only_its_own};
+use crate::answer::Transport;
 use crate::metrics::Questions;
 use crate::snapshot::Current;
 
@@ -47,13 +54,18 @@ impl Default for Limits {
     }
 }
 
-/// What the connections share.
-pub(super) struct Service {
-    pub(super) current: Arc<Current>,
-    pub(super) limits: Limits,
-    pub(super) counters: Arc<Questions>,
-    /// Whose counters of given addresses in the generation are TCP's: behind those of all UDP threads.
-    pub(super) number: usize,
+/// One way that questions come.
+pub struct Way {
+    /// Which.
+    pub transport: Transport,
+    /// Where.
+    pub listeners: Vec<TcpListener>,
+    /// What is counted.
+    pub counters: Arc<Questions>,
+    /// Whose counters of given addresses in the generation are its own.
+    pub number: usize,
+    /// Whom TLS shows; none only where there is no TLS.
+    pub shown: Option<Arc<Shown>>,
 }
 
 /// Connections that may wait to be accepted; the system's own limit may be lower.
@@ -64,6 +76,8 @@ const KERNEL_BUFFER: usize = 128 * 1024;
 /// Age below which a connection is not closed for another client's. Together with [`Limits::connections`] it bounds how
 /// fast connections can push each other out: with 2000, at 40 000 a second.
 const GRACE: Duration = Duration::from_millis(50);
+/// For a TLS handshake.
+const HANDSHAKE: Duration = Duration::from_secs(5);
 /// Rest after the system could not give a connection.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -103,14 +117,12 @@ fn bound_buffers(socket: &Socket) -> io::Result<()> {
     socket.set_recv_buffer_size(KERNEL_BUFFER)
 }
 
-/// Answers on all `listeners` until `stop`, then closes everything; connections that are open may go on for as long as `stop` says, if
-/// they are asked something again and again. The limits hold for all of them together; so do the counters
-/// of the generation with this `number`.
+/// Answers in all `ways` until `stop`, then closes everything; connections that are open may go on for as long as `stop` says, if
+/// they are asked something again and again. The limits hold for all of them together.
 pub async fn serve(
-    listeners: Vec<TcpListener>,
+    ways: Vec<Way>,
     current: Arc<Current>,
     limits: Limits,
-    (counters, number): (Arc<Questions>, usize),
     stop: impl Future<Output = Duration>,
 ) {
     let mut connections = Connections::new(Room {
@@ -118,50 +130,63 @@ pub async fn serve(
         per_client: limits.per_client,
         grace: GRACE,
     });
-    let service = Arc::new(Service {
-        current,
-        limits,
-        counters,
-        number,
-    });
+    let mut doors = Vec::new();
+    for way in ways {
+        let service = Arc::new(Service {
+            current: Arc::clone(&current),
+            limits: limits.clone(),
+            transport: way.transport,
+            counters: way.counters,
+            number: way.number,
+            shown: way.shown,
+        });
+        let own = way.listeners.into_iter();
+        doors.extend(own.map(|listener| (listener, Arc::clone(&service))));
+    }
     let mut stop = pin!(stop);
     let mut short = false;
     for turn in 0.. {
         tokio::select! {
             biased;
             linger = &mut stop => {
-                drop(listeners);
-                let _ = tokio::time::timeout(linger, connections.all_ended()).await;
+                drop(doors);
+                let _ = timeout(linger, connections.all_ended()).await;
                 return;
             }
             () = connections.ended() => {}
-            accepted = accept(&listeners, turn) => match accepted {
+            (accepted, service) = accept(&doors, turn) => match accepted {
                 Ok((stream, peer)) => {
                     short = false;
-                    admit(&service, &mut connections, stream, peer).await;
+                    admit(service, &mut connections, stream, peer).await;
                 }
                 Err(error) if of_one_connection(&error) => tokio::task::yield_now().await,
                 Err(error) => {
                     if !std::mem::replace(&mut short, true) {
                         tracing::warn!(%error, "TCP connections cannot be accepted");
                     }
-                    make_room(&service, &mut connections).await;
+                    make_room(service, &mut connections).await;
                 }
             },
         }
     }
 }
 
+/// A listener, and who answers those that come.
+type Door = (TcpListener, Arc<Service>);
+
 /// The next connection of any listener, each the first in its turn.
-async fn accept(listeners: &[TcpListener], turn: usize) -> io::Result<(TcpStream, SocketAddr)> {
+async fn accept(
+    doors: &[Door],
+    turn: usize,
+) -> (io::Result<(TcpStream, SocketAddr)>, &Arc<Service>) {
     poll_fn(|cx| {
-        let (before, from) = listeners.split_at(turn % listeners.len().max(1));
-        let ready = |listener: &TcpListener| match listener.poll_accept(cx) {
-            Poll::Ready(accepted) => Some(accepted),
-            Poll::Pending => None,
-        };
-        let accepted = from.iter().chain(before).find_map(ready);
-        accepted.map_or(Poll::Pending, Poll::Ready)
+        let (before, from) = doors.split_at(turn % doors.len().max(1));
+        for (listener, service) in from.iter().chain(before) {
+            if let Poll::Ready(accepted) = listener.poll_accept(cx) {
+                return Poll::Ready((accepted, service));
+            }
+        }
+        Poll::Pending
     })
     .await
 }
@@ -178,8 +203,21 @@ async fn admit(
     let talk = |activity| {
         let service = service.clone();
         async move {
-            let talk = Talk::new(&service, peer.ip(), activity);
-            talk.run(&mut stream).await;
+            match service
+                .shown
+                .as_ref()
+                .and_then(|s| s.config(service.transport))
+            {
+                None => {
+                    let talk = Talk::new(&service, peer.ip(), activity);
+                    talk.run(&mut stream).await;
+                }
+                // What TLS needs is much, and a plain connection's task is not to have room for it.
+                Some(config) => {
+                    let encrypted = encrypted(service, config.into(), stream, peer, activity);
+                    Box::pin(encrypted).await;
+                }
+            }
         }
     };
     if connections.admit(peer.ip(), talk).await {
@@ -187,6 +225,27 @@ async fn admit(
     }
     // The new connection's task comes first: what is already there of its question is read before others can push it out.
     tokio::task::yield_now().await;
+}
+
+async fn encrypted(
+    service: Arc<Service>,
+    acceptor: TlsAcceptor,
+    stream: TcpStream,
+    peer: SocketAddr,
+    activity: Activity,
+) {
+    // A failed handshake has told its client why, and concerns nobody else.
+    let Ok(Ok(mut stream)) = timeout(HANDSHAKE, acceptor.accept(stream)).await else {
+        return;
+    };
+    if service.transport == Transport::Doh {
+        return https::talk(service, peer.ip(), activity, stream).await;
+    }
+    Talk::new(&service, peer.ip(), activity)
+        .run(&mut stream)
+        .await;
+    // So that the client knows that nobody cut off what it was sent.
+    let _ = timeout(service.limits.write, stream.shutdown()).await;
 }
 
 /// What happened to one connection before it was accepted says nothing of the next.

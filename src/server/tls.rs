@@ -1,14 +1,20 @@
-//! TLS of our own sockets: who we are, and whom we let in.
+//! TLS of our own sockets: who we are, whom we let in, and what is spoken inside.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
+use arc_swap::ArcSwap;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{CertificateError, RootCertStore, ServerConfig};
+
+use crate::answer::Transport;
 
 /// PEM files.
 #[derive(Clone, Debug)]
@@ -88,14 +94,89 @@ impl Identity {
             e => TlsError::Key(format!("{}: {e}", files.key.display())),
         })?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        // Who comes again brings along what was agreed on; nothing is kept for it here.
+        config.ticketer = aws_lc_rs::Ticketer::new().map_err(|e| TlsError::Key(e.to_string()))?;
         let config = Arc::new(config);
         Ok(Self { config, shown })
     }
 
-    /// For whoever accepts connections.
+    /// For whoever accepts connections of the admin API.
     #[must_use]
     pub fn config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.config)
+    }
+
+    /// The same where something else is spoken inside.
+    fn speaking(&self, protocols: &[&[u8]]) -> Arc<ServerConfig> {
+        let mut config = ServerConfig::clone(&self.config);
+        config.alpn_protocols = protocols.iter().map(|p| p.to_vec()).collect();
+        Arc::new(config)
+    }
+
+    /// When the certificate ends, since 1970; none: it cannot be told.
+    #[must_use]
+    pub fn end(&self) -> Option<Duration> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.shown.clone()).ok()?;
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
+        let name = ServerName::try_from("name.invalid").ok()?;
+        // Validity is what is looked at first: at the end of time all have expired, and the error says when.
+        let then = UnixTime::since_unix_epoch(END_OF_TIME);
+        let verifier = verifier.build().ok()?;
+        match verifier.verify_server_cert(&self.shown, &[], &name, &[], then) {
+            Err(rustls::Error::InvalidCertificate(CertificateError::ExpiredContext {
+                not_after,
+                ..
+            })) => Some(Duration::from_secs(not_after.as_secs())),
+            _ => None,
+        }
+    }
+}
+
+/// The last second of the year 9999, which certificates that never end give (RFC 5280 4.1.2.5).
+const END_OF_TIME: Duration = Duration::from_secs(253_402_300_799);
+
+/// What those show who accept questions: of a new connection what is the newest, those that are open go on.
+#[derive(Debug)]
+pub struct Shown(ArcSwap<Spoken>);
+
+#[derive(Debug)]
+struct Spoken {
+    dot: Arc<ServerConfig>,
+    doh: Arc<ServerConfig>,
+}
+
+impl Spoken {
+    fn by(identity: &Identity) -> Self {
+        Self {
+            // RFC 7858 has no need of the name, but who gives one means this one (RFC 7301 6).
+            dot: identity.speaking(&[b"dot"]),
+            doh: identity.speaking(&[b"h2", b"http/1.1"]),
+        }
+    }
+}
+
+impl Shown {
+    /// This one until there is another.
+    #[must_use]
+    pub fn new(identity: &Identity) -> Self {
+        Self(ArcSwap::from_pointee(Spoken::by(identity)))
+    }
+
+    /// From now on this one.
+    pub fn show(&self, identity: &Identity) {
+        self.0.store(Arc::new(Spoken::by(identity)));
+    }
+
+    /// For a connection that begins; none: it is not encrypted.
+    pub(super) fn config(&self, transport: Transport) -> Option<Arc<ServerConfig>> {
+        let spoken = self.0.load();
+        match transport {
+            Transport::Udp | Transport::Tcp => None,
+            Transport::Dot => Some(Arc::clone(&spoken.dot)),
+            Transport::Doh => Some(Arc::clone(&spoken.doh)),
+        }
     }
 }
 

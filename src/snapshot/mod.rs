@@ -309,6 +309,10 @@ pub struct Settings {
     pub udp_size: u16,
     /// This name server's identity, told to who asks (RFC 5001).
     pub nsid: Option<Vec<u8>>,
+    /// How long connections may be idle, in tenths of a second, for those who ask that way (RFC 7828); none: they are not told.
+    pub keepalive: Option<u16>,
+    /// Whether encrypted replies are padded for those who pad their questions.
+    pub padding: bool,
 }
 
 /// A pool, ready to be asked.

@@ -169,6 +169,8 @@ impl Outgoing {
             scope: 0,
             nsid: None,
             error: None,
+            keepalive: None,
+            padded: false,
         });
         let reserved = signature + opt.map_or(0, |opt| opt.room());
         let mut writer = Writer::new(out, &mut self.suffixes, limit, reserved);

@@ -15,6 +15,10 @@ pub struct Edns<'p> {
     pub ecs: Option<Ecs<'p>>,
     /// Whether the name server's identity is asked for (RFC 5001).
     pub nsid: bool,
+    /// Whether the asker knows that connections may stay open (RFC 7828).
+    pub keepalive: bool,
+    /// Whether the reply's length is to say nothing (RFC 7830).
+    pub padding: bool,
 }
 
 /// What is wrong with an OPT record.
@@ -25,6 +29,12 @@ pub enum EdnsError {
 }
 
 const NSID: u16 = 3;
+const KEEPALIVE: u16 = 11;
+const PADDING: u16 = 12;
+
+/// Replies are padded to a multiple of so many octets (RFC 8467 4.1).
+pub const BLOCK: usize = 468;
+static ZEROS: [u8; BLOCK] = [0; BLOCK];
 
 impl<'p> Edns<'p> {
     /// Octets of a reply's OPT without options.
@@ -42,6 +52,8 @@ impl<'p> Edns<'p> {
             dnssec_ok: flags & 0x80 != 0,
             ecs: None,
             nsid: false,
+            keepalive: false,
+            padding: false,
         };
         while version == 0 && !options.is_empty() {
             let ([c0, c1, l0, l1], rest) = options.split_first_chunk().ok_or(EdnsError::Options)?;
@@ -51,6 +63,8 @@ impl<'p> Edns<'p> {
                 Ecs::CODE if edns.ecs.is_some() => return Err(EdnsError::Options),
                 Ecs::CODE => edns.ecs = Some(Ecs::parse(data).ok_or(EdnsError::Options)?),
                 NSID => edns.nsid = true,
+                KEEPALIVE => edns.keepalive = true,
+                PADDING => edns.padding = true,
                 _ => {}
             }
             options = rest;
@@ -109,6 +123,10 @@ pub struct Opt<'a> {
     pub nsid: Option<&'a [u8]>,
     /// Why the answer is as it is.
     pub error: Option<ExtendedError>,
+    /// How long the connection may be idle, in tenths of a second (RFC 7828).
+    pub keepalive: Option<u16>,
+    /// Whether zeros fill the reply up to a multiple of [`BLOCK`], as far as there is room.
+    pub padded: bool,
 }
 
 impl Opt<'_> {
@@ -118,17 +136,26 @@ impl Opt<'_> {
         Edns::FIXED
             + self.ecs.map_or(0, |e| e.room())
             + self.nsid.map_or(0, |id| 4 + id.len())
+            + self.keepalive.map_or(0, |_| 6)
+            + if self.padded { 4 } else { 0 }
             + ExtendedError::ROOM
     }
 
-    /// The record in wire form, handed to `out` in pieces; `rcode` gives its upper bits.
+    /// The record in wire form, handed to `out` in pieces; `rcode` gives its upper bits. It begins `at` so many octets of the reply, which has
+    /// at most `limit`.
     #[inline]
-    pub(super) fn write(&self, rcode: u16, mut out: impl FnMut(&[u8])) {
+    pub(super) fn write(&self, rcode: u16, at: usize, limit: usize, mut out: impl FnMut(&[u8])) {
         let ecs_len = self.ecs.map_or(0, |ecs| ecs.room());
         let nsid_len = self.nsid.map_or(0, |id| 4 + id.len());
         let error_len = self.error.map_or(0, |e| 6 + e.text.len());
         let [s0, s1] = self.udp_size.to_be_bytes();
-        let [l0, l1] = length(ecs_len + nsid_len + error_len);
+        let keepalive_len = self.keepalive.map_or(0, |_| 6);
+        let others = ecs_len + nsid_len + error_len + keepalive_len;
+        let padding = self.padded.then(|| {
+            let bare = at + Edns::FIXED + others + 4;
+            bare.next_multiple_of(BLOCK).min(limit).saturating_sub(bare)
+        });
+        let [l0, l1] = length(others + padding.map_or(0, |zeros| 4 + zeros));
         let [upper, _] = (rcode << 4).to_be_bytes();
         let flags = if self.dnssec_ok { 0x80 } else { 0 };
         out(&[0, 0, 41, s0, s1, upper, 0, flags, 0, l0, l1]);
@@ -147,6 +174,15 @@ impl Opt<'_> {
             let [l0, l1] = length(2 + error.text.len());
             out(&[0, 15, l0, l1, c0, c1]);
             out(error.text.as_bytes());
+        }
+        if let Some(tenths) = self.keepalive {
+            let [t0, t1] = tenths.to_be_bytes();
+            out(&[0, 11, 0, 2, t0, t1]);
+        }
+        if let Some(zeros) = padding {
+            let [l0, l1] = length(zeros);
+            out(&[0, 12, l0, l1]);
+            out(ZEROS.get(..zeros).unwrap_or_default());
         }
     }
 }

@@ -2,13 +2,15 @@
 
 mod ecs;
 mod edns;
+mod freshness;
 mod names;
 mod query;
 pub mod tsig;
 mod writer;
 
 pub use ecs::Ecs;
-pub use edns::{Edns, EdnsError, ExtendedError, Opt};
+pub use edns::{BLOCK, Edns, EdnsError, ExtendedError, Opt};
+pub use freshness::freshness;
 pub use names::name_at;
 pub use query::{Header, Malformed, Query, class, opcode};
 pub use writer::{Full, Mark, Place, Section, Suffixes, Writer};

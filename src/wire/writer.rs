@@ -299,8 +299,9 @@ impl<'b> Writer<'b> {
 
     /// Appends OPT into the room kept for it.
     pub fn opt(&mut self, opt: &Opt<'_>, rcode: u16) {
+        let limit = self.limit + opt.room();
         let (out, at) = (&mut *self.out, &mut self.at);
-        opt.write(rcode, |octets| {
+        opt.write(rcode, *at, limit.min(out.len()), |octets| {
             if let Some(room) = out.get_mut(*at..*at + octets.len()) {
                 room.copy_from_slice(octets);
                 *at += octets.len();

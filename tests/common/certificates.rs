@@ -28,8 +28,13 @@ impl Authority {
 
     /// A certificate for `names` and its key, PEM.
     pub fn pair(&self, names: &[&str]) -> (String, String) {
+        self.pair_until(names, (2090, 12, 31))
+    }
+
+    /// The same, good until a day begins.
+    pub fn pair_until(&self, names: &[&str], day: (i32, u8, u8)) -> (String, String) {
         let key = KeyPair::generate().unwrap();
-        let params = params(names, (2090, 12, 31));
+        let params = params(names, day);
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         (certificate.pem(), key.serialize_pem())
     }

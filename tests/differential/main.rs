@@ -144,7 +144,7 @@ impl Round<'_> {
         let ask = |peer: &Peer| -> Vec<Vec<u8>> {
             let one = |packet: &Vec<u8>| match by {
                 Transport::Udp => peer.udp(packet),
-                Transport::Tcp => peer.tcp(packet),
+                _ => peer.tcp(packet),
             };
             packets.iter().map(|p| one(p).expect("a reply")).collect()
         };

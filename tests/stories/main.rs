@@ -27,6 +27,7 @@ mod check;
 mod dashboard;
 mod demo;
 mod drill;
+mod encrypted;
 mod examples;
 mod explain;
 mod faults;

@@ -110,7 +110,7 @@ pub fn socket_to(server: SocketAddr) -> UdpSocket {
 }
 
 /// Sends a message with its length before it (RFC 1035 4.2.2).
-pub fn send(stream: &mut TcpStream, packet: &[u8]) {
+pub fn send(stream: &mut impl Write, packet: &[u8]) {
     let mut octets = u16::try_from(packet.len()).unwrap().to_be_bytes().to_vec();
     octets.extend_from_slice(packet);
     stream.write_all(&octets).unwrap();

@@ -4,11 +4,14 @@ use std::fmt;
 
 use super::page::Page;
 use super::process::queue_drops;
+use crate::answer::Transport;
 use crate::control::Handle;
 use crate::metrics::{CODES, Questions};
 use crate::server::kinds;
 use crate::snapshot::{Given, OfPool, Snapshot, TransferCounts};
 use crate::wire::rcode;
+
+const STREAMS: [Transport; Transport::STREAMS.len()] = Transport::STREAMS;
 
 /// The number of a result.
 type OfResult = fn(&OfPool) -> u64;
@@ -32,22 +35,23 @@ impl Sums<'_> {
 pub(super) fn write(page: &mut Page<'_>, handle: &Handle) -> fmt::Result {
     let snapshot = handle.current().get();
     let counters: Vec<&Questions> = handle.counters().iter().map(AsRef::as_ref).collect();
-    // The last are TCP's.
-    let (udp, tcp) = counters.split_at(counters.len().saturating_sub(1));
+    // The last are those of all but UDP, one each.
+    let (udp, streams) = counters.split_at(counters.len().saturating_sub(STREAMS.len()));
     let split = udp.len().min(snapshot.given.len());
-    let (udp_given, tcp_given) = snapshot.given.split_at(split);
-    let transports = [
-        Sums {
-            transport: "udp",
-            workers: udp,
-            given: udp_given,
-        },
-        Sums {
-            transport: "tcp",
-            workers: tcp,
-            given: tcp_given,
-        },
-    ];
+    let (udp_given, given) = snapshot.given.split_at(split);
+    let udp = Sums {
+        transport: Transport::Udp.word(),
+        workers: udp,
+        given: udp_given,
+    };
+    let given = given.chunks(1).chain(std::iter::repeat(&[][..]));
+    let streams = STREAMS.iter().zip(streams.chunks(1)).zip(given);
+    let streams = streams.map(|((transport, workers), given)| Sums {
+        transport: transport.word(),
+        workers,
+        given,
+    });
+    let transports: Vec<Sums<'_>> = std::iter::once(udp).chain(streams).collect();
     messages(page, &transports, queue_drops(handle.listen()))?;
     zones_and_pools(page, &transports, &snapshot)?;
     transfers(page, &snapshot)?;
