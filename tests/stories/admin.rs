@@ -80,7 +80,7 @@ const JSON: &str = "content-type: application/json";
 const DRAIN: &str = r#"{"nodes":["fra"],"state":"drained","why":"disk","who":"root","until":null}"#;
 
 /// Makes a token with the verb: the header line that shows it, and its table.
-fn token(folder: &Folder, name: &str, role: &str) -> (String, String) {
+pub fn token(folder: &Folder, name: &str, role: &str) -> (String, String) {
     let made = folder.run(&["token", name, "--role", role, "--json"]);
     assert_eq!(made.code, 0, "{made:?}");
     let made = made.json();
@@ -92,19 +92,19 @@ fn token(folder: &Folder, name: &str, role: &str) -> (String, String) {
 }
 
 /// A folder with the world's configuration and these lines at its end.
-fn folder(world: &World, admin: &str) -> Arc<Folder> {
+pub fn folder(world: &World, admin: &str) -> Arc<Folder> {
     let config = world.config("");
     let config = config.replacen("[server]", "[server]\nstate = \".\"", 1);
     Arc::new(Folder::with(&format!("{config}\n{admin}")))
 }
 
 /// Where the log says that the admin API is.
-fn address(server: &Server) -> SocketAddr {
+pub fn address(server: &Server) -> SocketAddr {
     let line = server.log.wait(&["the admin API is on"]);
     line.split("://").nth(1).unwrap().trim().parse().unwrap()
 }
 
-fn orders(server: &Server) -> Value {
+pub fn orders(server: &Server) -> Value {
     server.json(&["status"])["orders"].clone()
 }
 

@@ -54,6 +54,8 @@ impl Browser {
             format!("--window-size={width},{height}"),
         ];
         let wanted = json!({ "capabilities": { "alwaysMatch": {
+            // Tests make their own certificates.
+            "acceptInsecureCerts": true,
             "goog:loggingPrefs": { "browser": "ALL" },
             "goog:chromeOptions": { "binary": chromium, "args": arguments },
         } } });

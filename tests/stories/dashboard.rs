@@ -7,9 +7,11 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::admin::{address, folder, orders, token};
 use crate::browser::{Browser, bridge};
+use crate::common::certificates::Authority;
 use crate::common::nodes::Does;
-use crate::program::{PATIENCE, Server, eventually};
+use crate::program::{Folder, PATIENCE, Server, eventually};
 use crate::world::{World, server, zone};
 
 /// A connection to the control socket on which this was asked.
@@ -320,4 +322,56 @@ fn two_hundred_nodes_are_shown_in_a_small_page() {
         files.len()
     );
     assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[test]
+fn a_browser_over_tls_asks_for_a_token_and_may_what_its_role_may() {
+    let Some(browser) = Browser::start(1200, 1000) else {
+        return;
+    };
+    let world = World::of(108, 2);
+    let (cert, key) = Authority::new("servers").pair(&["127.0.0.1"]);
+    let tools = Folder::new();
+    let (reader, first) = token(&tools, "mira", "reader");
+    let (operator, second) = token(&tools, "ola", "operator");
+    let admin = format!(
+        "[admin]\nlisten = [\"127.0.0.1:0\"]\ncert = \"tls/cert.pem\"\nkey = \"tls/key.pem\"\n{first}{second}"
+    );
+    let folder = folder(&world, &admin);
+    folder.write("tls/cert.pem", &cert);
+    folder.write("tls/key.pem", &key);
+    let server = Server::start_in(&folder);
+    let bare = |line: &str| line.rsplit(' ').next().unwrap().to_owned();
+    let show = |token: &str| {
+        browser.until("document.querySelector('#token').open");
+        browser.write("#token-is", token);
+        browser.click("#token .buttons button:not(.quiet)");
+    };
+    let drain = || {
+        browser.click("tr[data-node=nyc] button");
+        browser.write("#order-why", "a look");
+        browser.write("#order-who", "somebody else");
+        browser.click("#order-do");
+    };
+
+    browser.open(&format!("https://{}/", address(&server)));
+    show("nonsense");
+    browser.until("document.querySelector('#token-said').textContent.includes('not accepted')");
+    show(&bare(&reader));
+    browser.until("document.querySelectorAll('#rows tr[data-state=up]').length == 2");
+    assert_eq!(browser.text("#link"), "live");
+    drain();
+    let refused = "a token of the role operator is needed";
+    browser.until(&format!(
+        "document.querySelector('#order').textContent.includes('{refused}')"
+    ));
+    assert_eq!(orders(&server), Value::Array(Vec::new()));
+
+    browser.run("sessionStorage.clear()");
+    browser.open(&format!("https://{}/", address(&server)));
+    show(&bare(&operator));
+    browser.until("document.querySelectorAll('#rows tr[data-state=up]').length == 2");
+    drain();
+    browser.until("document.querySelector('#rows tr[data-node=nyc]').dataset.state == 'drained'");
+    assert_eq!(orders(&server)[0]["who"], "ola", "the token's own name");
 }
