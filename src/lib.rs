@@ -5,6 +5,8 @@
 //! **A question** comes in by [`server`], is read by [`wire`], answered by [`answer`] from the current [`snapshot`]: the
 //! [`zone`] that has the name, the map of its pool ([`policy`]), the words of its nodes' addresses ([`health`]).
 //!
+//! A signed zone has its signatures beside it, and makes those that depend on the question ([`dnssec`]).
+//!
 //! **The control path** reads files ([`config`]), places addresses ([`geo`]), compiles pools ([`policy`]) and publishes a
 //! generation ([`control`]); its [`probe`]rs find out what is up.
 //!
@@ -20,6 +22,7 @@ pub mod transfer;
 pub mod wire;
 
 // What answers are made of.
+pub mod dnssec;
 pub mod geo;
 pub mod health;
 pub mod policy;

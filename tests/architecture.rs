@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const ROWS: [&[&str]; 9] = [
     &["prefix", "clock", "diagnostic", "metrics"],
     &["zone", "geo", "health"],
-    &["policy", "wire"],
+    &["policy", "wire", "dnssec"],
     &["snapshot"],
     &["answer", "transfer"],
     &["config", "probe", "server"],
@@ -18,16 +18,22 @@ const ROWS: [&[&str]; 9] = [
 ];
 
 /// Foreign crates and the only places that may name them.
-const DOORS: [(&str, &[&str]); 21] = [
+const DOORS: [(&str, &[&str]); 23] = [
     (
         "arc_swap",
-        &["snapshot", "policy/slowed.rs", "server/tls.rs"],
+        &[
+            "snapshot",
+            "policy/slowed.rs",
+            "server/tls.rs",
+            "dnssec/zone.rs",
+        ],
     ),
     // A module of rustls has the same name.
     (
         "aws_lc_rs",
         &[
             "admin/token.rs",
+            "dnssec",
             "probe/http/tls.rs",
             "server/tls.rs",
             "wire/tsig.rs",
@@ -38,6 +44,7 @@ const DOORS: [(&str, &[&str]); 21] = [
     ("clap_complete", &["cli/completions.rs"]),
     ("clap_mangen", &["cli/man.rs"]),
     ("comfy_table", &["cli/table.rs"]),
+    ("data_encoding", &["dnssec/bind.rs"]),
     (
         "hashbrown",
         &[
@@ -51,6 +58,7 @@ const DOORS: [(&str, &[&str]); 21] = [
         "hickory_proto",
         &[
             "admin/view.rs",
+            "dnssec/key.rs",
             "probe/dns.rs",
             "probe/resolve.rs",
             "zone/file",
@@ -90,8 +98,9 @@ const DOORS: [(&str, &[&str]); 21] = [
             "control/takeover.rs",
         ],
     ),
-    ("rustls", &["probe", "server/tls.rs"]),
+    ("rustls", &["dnssec/key.rs", "probe", "server/tls.rs"]),
     ("sd_notify", &["cli/systemd.rs"]),
+    ("siphasher", &["dnssec/cache.rs"]),
     (
         "tokio_rustls",
         &["admin/listen.rs", "server/tcp.rs", "server/https.rs"],

@@ -11,7 +11,7 @@ use nearmost::diagnostic::{Diagnostics, Sources};
 const REFERENCE: &str = "docs/configuration.md";
 
 /// The lists of keys in `src/config`, and the sections of the reference that describe them.
-const SECTIONS: [(&str, &str, &str); 26] = [
+const SECTIONS: [(&str, &str, &str); 27] = [
     ("files.rs", "TOP", "Tables of `nearmost.toml`"),
     ("server.rs", "SERVER", "`[server]`"),
     ("server.rs", "LIMITS", "`[limits]`"),
@@ -21,6 +21,7 @@ const SECTIONS: [(&str, &str, &str); 26] = [
     ("health.rs", "HEALTH", "`[health]`"),
     ("health.rs", "CANARY", "`canaries`"),
     ("querylog.rs", "QUERYLOG", "`[querylog]`"),
+    ("dnssec.rs", "DNSSEC", "`[dnssec]`"),
     ("network.rs", "GEO", "`[geo]`"),
     ("network.rs", "OVERRIDE", "`[[geo.override]]`"),
     ("keys.rs", "KEY", "`[key.NAME]`"),

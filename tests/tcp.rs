@@ -82,6 +82,7 @@ fn snapshot() -> Snapshot {
         world: World::build(&[], &[]).into(),
         databases: Vec::new().into(),
         private: vec![],
+        signed: None,
         settings: Settings {
             udp_size: 1232,
             nsid: None,

@@ -1,11 +1,13 @@
 //! From the name asked for along its aliases to records, a referral, or the proof that there is nothing.
 
 use super::client::Asker;
+use super::proof::{sign_static, types};
 use super::{Findings, pool};
+use crate::dnssec::{Purpose, SignedZone, Types};
 use crate::health::Table;
 use crate::snapshot::Snapshot;
 use crate::wire::{ExtendedError, Place, Query, Section, Writer, rcode};
-use crate::zone::{Lookup, MAX_NAME, NameKey, NodeId, Rrset, Zone, rtype};
+use crate::zone::{Lookup, MAX_NAME, NameKey, NodeId, PoolUse, Rrset, Zone, rtype};
 
 /// Aliases that are followed in one answer.
 const ALIASES: usize = 16;
@@ -40,7 +42,7 @@ impl Default for Trail {
 
 impl Trail {
     /// The owner of the records that come next.
-    fn owner(&self) -> Place<'_> {
+    pub(super) fn owner(&self) -> Place<'_> {
         if self.aliases == 0 {
             Place::Question
         } else {
@@ -84,6 +86,9 @@ pub(super) struct Chain<'a, 'b> {
     /// For the names of hosts in records.
     pub(super) hosts: &'a mut NameKey,
     pub(super) given: &'a mut pool::Given,
+    /// The signatures of the zone that is asked, where they are wanted.
+    pub(super) signing: Option<&'a SignedZone>,
+    pub(super) desk: &'a mut super::proof::Desk,
     pub(super) found: Findings,
 }
 
@@ -119,6 +124,10 @@ impl<'a> Chain<'a, '_> {
                 self.found.error = Some(ExtendedError::NOT_READY);
                 return;
             }
+            self.signing = match self.wants_signatures() {
+                true => self.snapshot.signed(number),
+                false => None,
+            };
             match self.name(number, zone, key) {
                 Step::Done => return,
                 Step::Alias if self.is_closed() => return,
@@ -165,7 +174,7 @@ impl<'a> Chain<'a, '_> {
             }
         }
         match lookup {
-            Lookup::Exact(at) => self.node(number, zone, at),
+            Lookup::Exact(at) => self.node(number, zone, at, key),
             Lookup::Below(encloser) => {
                 if let Some(dname) = zone.rrset(encloser, rtype::DNAME) {
                     return match self.trail.aliases {
@@ -174,10 +183,12 @@ impl<'a> Chain<'a, '_> {
                     };
                 }
                 match zone.wildcard(encloser) {
-                    Some(wildcard) => self.node(number, zone, wildcard),
+                    Some(wildcard) => self.node(number, zone, wildcard, key),
                     None => {
-                        self.found.rcode = rcode::NXDOMAIN;
-                        self.negative(zone);
+                        if !self.denies_compactly() {
+                            self.found.rcode = rcode::NXDOMAIN;
+                        }
+                        self.negative(zone, key, Types::none_such);
                         Step::Done
                     }
                 }
@@ -186,13 +197,17 @@ impl<'a> Chain<'a, '_> {
     }
 
     /// Answers from a node: that of the name, or the wildcard's that stands for it.
-    fn node(&mut self, number: u32, zone: &'a Zone, at: NodeId) -> Step {
+    fn node(&mut self, number: u32, zone: &'a Zone, at: NodeId, key: &NameKey) -> Step {
         let qtype = self.query.qtype;
         if let Some(pool) = zone.pool(at)
             && (matches!(qtype, rtype::A | rtype::AAAA)
                 || (qtype == rtype::ANY && zone.rrsets(at).next().is_none()))
         {
-            return self.pool(pool, zone);
+            return self.pool(pool, zone, at, key);
+        }
+        if self.signing.is_some() && matches!(qtype, rtype::NSEC | rtype::RRSIG) {
+            self.explicit(zone, at, key);
+            return Step::Done;
         }
         // RFC 8482 4.1: one set is enough of an answer to ANY.
         let set = if qtype == rtype::ANY {
@@ -202,22 +217,22 @@ impl<'a> Chain<'a, '_> {
         };
         if let Some(set) = set {
             let given = set.rtype == rtype::DNAME && self.trail.is_given(number, at);
-            if !given && self.answer(&set).is_some() {
+            if !given && self.answer(zone, at, &set, key).is_some() {
                 self.additional(zone, &set);
             }
             return Step::Done;
         }
         match zone.rrset(at, rtype::CNAME) {
             Some(_) if self.trail.aliases == ALIASES => Step::Done,
-            Some(alias) => self.cname(&alias),
+            Some(alias) => self.cname(zone, at, &alias, key),
             None => {
-                self.negative(zone);
+                self.nodata(zone, at, key);
                 Step::Done
             }
         }
     }
 
-    fn pool(&mut self, used: crate::zone::PoolUse, zone: &Zone) -> Step {
+    fn pool(&mut self, used: PoolUse, zone: &Zone, at: NodeId, key: &NameKey) -> Step {
         let request = pool::Request {
             used,
             qtype: self.query.qtype,
@@ -226,6 +241,7 @@ impl<'a> Chain<'a, '_> {
         };
         self.found.pool = self.found.pool.or(Some(used));
         let owner = self.trail.owner();
+        let (mark, purpose) = (self.writer.mark(), purpose(zone, at, key));
         let given = pool::answer(
             self.snapshot,
             self.table,
@@ -246,30 +262,42 @@ impl<'a> Chain<'a, '_> {
         }
         match given.alias {
             Some(_) if self.trail.aliases == ALIASES => return Step::Done,
-            Some((target, ttl)) => return self.made_cname(None, ttl, target.wire()),
+            Some((target, ttl)) => {
+                let step = self.made_cname(None, ttl, target.wire());
+                self.sign_alias(purpose, key, used.max_ttl, ttl, target.wire());
+                return step;
+            }
             None => {}
+        }
+        if given.records > 0 && !self.sign_addresses(purpose, key, used.max_ttl, &mark) {
+            self.writer.back_to(mark);
+            self.given.clear();
+            self.found.truncated = true;
         }
         // Whether there was anything to say but that there are no records.
         if given.records == 0 && !given.servfail && !given.truncated {
-            self.negative(zone);
+            self.nodata(zone, at, key);
         }
         Step::Done
     }
 
-    fn answer(&mut self, set: &Rrset<'_>) -> Option<()> {
-        let owner = self.trail.owner();
+    fn answer(&mut self, zone: &Zone, at: NodeId, set: &Rrset<'_>, key: &NameKey) -> Option<()> {
+        let (mark, owner) = (self.writer.mark(), self.trail.owner());
         let written = self.writer.rrset(Section::Answer, owner, set, set.ttl);
-        self.found.truncated |= written.is_err();
-        if set.rtype == rtype::SOA && written.is_ok() {
+        let written = written.and_then(|()| self.sign_set(Section::Answer, zone, at, set, key));
+        if written.is_err() {
+            self.writer.back_to(mark);
+            self.found.truncated = true;
+        } else if set.rtype == rtype::SOA {
             self.own_serial();
         }
         written.ok()
     }
 
-    fn cname(&mut self, alias: &Rrset<'_>) -> Step {
+    fn cname(&mut self, zone: &Zone, node: NodeId, alias: &Rrset<'_>, key: &NameKey) -> Step {
         let at = self.writer.place(self.trail.owner());
         let target = alias.rdata().next();
-        let (Some(()), Some(target)) = (self.answer(alias), target) else {
+        let (Some(()), Some(target)) = (self.answer(zone, node, alias, key), target) else {
             return Step::Done;
         };
         self.trail.pass(at, None);
@@ -289,14 +317,18 @@ impl<'a> Chain<'a, '_> {
         let given = self.trail.is_given(number, at);
         // The DNAME's owner in the letters of the question: a pointer into it.
         let owner = Place::Name(suffix);
-        if !given
-            && self
-                .writer
-                .rrset(Section::Answer, owner, set, set.ttl)
-                .is_err()
-        {
-            self.found.truncated = true;
-            return Step::Done;
+        if !given {
+            let mark = self.writer.mark();
+            let written = self.writer.rrset(Section::Answer, owner, set, set.ttl);
+            let name = zone.name(at);
+            let (signing, writer) = (self.signing, &mut *self.writer);
+            let sign =
+                |()| sign_static(signing, writer, Section::Answer, owner, name, set, set.ttl);
+            if written.and_then(sign).is_err() {
+                self.writer.back_to(mark);
+                self.found.truncated = true;
+                return Step::Done;
+            }
         }
         let target = set.rdata().next().unwrap_or(&[0]);
         let len = prefix.len() + target.len();
@@ -337,9 +369,20 @@ impl<'a> Chain<'a, '_> {
         }
     }
 
-    /// RFC 2308 3: the SOA with the TTL of negative answers.
+    /// There are no such records at a node that is there.
+    fn nodata(&mut self, zone: &Zone, at: NodeId, key: &NameKey) {
+        let (snapshot, qtype) = (self.snapshot, self.query.qtype);
+        self.negative(zone, key, || {
+            let mut types = types(snapshot, zone, at);
+            // A pool may have none just now.
+            types.remove(qtype);
+            types
+        });
+    }
+
+    /// RFC 2308 3: the SOA with the TTL of negative answers; where that is signed with the NSEC that says so: `types` are there, or none.
     /// Where a pool has nobody left, that is not remembered longer than its least TTL.
-    fn negative(&mut self, zone: &Zone) {
+    fn negative(&mut self, zone: &Zone, key: &NameKey, types: impl FnOnce() -> Types) {
         let least = self
             .found
             .pool
@@ -350,14 +393,25 @@ impl<'a> Chain<'a, '_> {
             return;
         };
         let owner = Place::Name(zone.apex().wire());
+        let (mark, apex) = (self.writer.mark(), zone.name(zone.apex_node()));
         let written = self.writer.rrset(Section::Authority, owner, &soa, ttl);
-        self.found.truncated |= written.is_err();
         if written.is_ok() {
             self.own_serial();
         }
+        let (signing, writer) = (self.signing, &mut *self.writer);
+        let sign = |()| sign_static(signing, writer, Section::Authority, owner, apex, &soa, ttl);
+        let written = written.and_then(sign);
+        let deny = |()| {
+            let ttls = (zone.negative_ttl(), ttl);
+            self.deny(Section::Authority, key.suffix(0), ttls, types)
+        };
+        if written.and_then(deny).is_err() {
+            self.writer.back_to(mark);
+            self.found.truncated = true;
+        }
     }
 
-    /// Gives the SOA that was just written the serial that secondaries know, where that is not the file's.
+    /// Gives the SOA that was just written the serial that secondaries know, where that is not the file's. A zone that is signed has none.
     fn own_serial(&mut self) {
         let secondaries = self.snapshot.secondaries.get(self.number as usize);
         if let Some(secondaries) = secondaries
@@ -383,6 +437,10 @@ impl<'a> Chain<'a, '_> {
             self.found.truncated = true;
             return;
         }
+        if self.sign_referral(zone, cut, owner).is_err() {
+            self.found.truncated = true;
+            return;
+        }
         // In-domain glue is part of the referral (RFC 9471 2.1): it goes first, and where it does not fit the reply is cut
         // short.
         for in_domain in [true, false] {
@@ -390,7 +448,7 @@ impl<'a> Chain<'a, '_> {
                 if is_below(target, zone.name(cut)) == in_domain
                     && let Some(at) = host(zone, target, self.hosts)
                 {
-                    let fits = write_host(self.writer, zone, at, self.hosts, None);
+                    let fits = self.write_host(zone, at, None);
                     self.found.truncated |= in_domain && !fits;
                 }
             }
@@ -424,30 +482,46 @@ impl<'a> Chain<'a, '_> {
             if !given[..hosts].contains(&Some(known)) {
                 given[hosts] = Some(known);
                 hosts += 1;
-                write_host(self.writer, zone, at, self.hosts, further);
+                self.write_host(zone, at, further);
             }
         }
     }
+
+    /// Adds what the host in `hosts` has at `at`: addresses, and perhaps a `further` type; whether all of it fits. Signatures that do not fit
+    /// are left out (RFC 4035 3.1.1).
+    fn write_host(&mut self, zone: &Zone, at: NodeId, further: Option<u16>) -> bool {
+        let types = [rtype::A, rtype::AAAA].into_iter().chain(further);
+        let mut sets = types.filter_map(|rtype| zone.rrset(at, rtype));
+        sets.all(|set| {
+            let owner = Place::Name(self.hosts.suffix(0));
+            let section = Section::Additional;
+            if self.writer.rrset(section, owner, &set, set.ttl).is_err() {
+                return false;
+            }
+            // That of a wildcard would need a proof.
+            if zone.name(at) == self.hosts.suffix(0) {
+                let _ = sign_static(
+                    self.signing,
+                    self.writer,
+                    section,
+                    owner,
+                    zone.name(at),
+                    &set,
+                    set.ttl,
+                );
+            }
+            true
+        })
+    }
 }
 
-/// Adds what the host `key` has at `at`: addresses, and perhaps a `further` type; whether all of it fits.
-fn write_host(
-    writer: &mut Writer<'_>,
-    zone: &Zone,
-    at: NodeId,
-    key: &NameKey,
-    further: Option<u16>,
-) -> bool {
-    let owner = Place::Name(key.suffix(0));
-    [rtype::A, rtype::AAAA]
-        .into_iter()
-        .chain(further)
-        .filter_map(|rtype| zone.rrset(at, rtype))
-        .all(|set| {
-            writer
-                .rrset(Section::Additional, owner, &set, set.ttl)
-                .is_ok()
-        })
+/// For whom a signature is made: names of the zone cannot be made up.
+fn purpose(zone: &Zone, at: NodeId, key: &NameKey) -> Purpose {
+    if zone.name(at) == key.suffix(0) {
+        Purpose::Pool
+    } else {
+        Purpose::Odd
+    }
 }
 
 /// Where a host's records are in the zone, if it has any: at its name, glue too, or at the wildcard that stands for it.

@@ -8,6 +8,7 @@ mod chain;
 mod client;
 mod explain;
 mod pool;
+mod proof;
 mod signed;
 mod whole;
 
@@ -22,7 +23,7 @@ use crate::snapshot::Snapshot;
 use crate::wire::{
     Edns, ExtendedError, Header, Malformed, Opt, Query, Suffixes, Writer, class, flag, rcode,
 };
-use crate::zone::{NameKey, PoolUse};
+use crate::zone::{NameKey, PoolUse, rtype};
 
 /// How a question came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +91,7 @@ pub struct Scratch {
     trail: chain::Trail,
     suffixes: Suffixes,
     given: pool::Given,
+    desk: proof::Desk,
 }
 
 impl Scratch {
@@ -210,6 +212,8 @@ struct Findings {
     /// The narrowest block of which all of the answer holds.
     scope: u8,
     error: Option<ExtendedError>,
+    /// Whether something could not be signed now.
+    busy: bool,
 }
 
 /// Who signed a question.
@@ -235,6 +239,7 @@ fn reply(
         trail,
         suffixes,
         given,
+        desk,
     } = scratch;
     let opt = query.edns.as_ref();
     let opt = opt.map(|edns| opt_for(snapshot, edns, request.transport));
@@ -248,6 +253,7 @@ fn reply(
     let reserved = opt.map_or(0, |o| o.room()) + signer.map_or(0, |s| s.room);
     let mut writer = Writer::new(out, suffixes, limit, reserved);
     writer.question(&request.packet[crate::wire::HEADER..query.question_end()]);
+    let empty = writer.mark();
     let mut findings = refusal(query).unwrap_or_default();
     if findings.rcode != rcode::NOERROR {
         // Nothing else is to be said.
@@ -266,10 +272,17 @@ fn reply(
             trail,
             hosts,
             given,
+            signing: None,
+            desk,
             found: Findings::default(),
         };
         chain.run(key);
         findings = chain.found;
+        if findings.busy {
+            busy(&mut findings, request.transport);
+            writer.back_to(empty);
+            given.clear();
+        }
         // RFC 1035 6.2: we do not speak for other classes.
         findings.authoritative &= query.qclass == class::IN;
     }
@@ -320,6 +333,18 @@ fn opt_for<'s>(snapshot: &'s Snapshot, edns: &Edns<'s>, by: Transport) -> Opt<'s
     }
 }
 
+/// What is not signed is not given. Who asks by UDP is asked to come by TCP: a sender that is not who it says does not come.
+#[cold]
+fn busy(findings: &mut Findings, transport: Transport) {
+    if transport == Transport::Udp {
+        findings.truncated = true;
+    } else {
+        findings.rcode = rcode::SERVFAIL;
+        findings.authoritative = false;
+    }
+    findings.error = Some(ExtendedError::BUSY);
+}
+
 /// What is refused whatever the name.
 fn refusal(query: &Query<'_>) -> Option<Findings> {
     let refuse = |rcode, error| {
@@ -334,6 +359,10 @@ fn refusal(query: &Query<'_>) -> Option<Findings> {
     }
     if !matches!(query.qclass, class::IN | class::ANY) {
         return refuse(rcode::REFUSED, Some(ExtendedError::NOT_SUPPORTED));
+    }
+    // RFC 9824 3.5.
+    if query.qtype == rtype::NXNAME {
+        return refuse(rcode::FORMERR, Some(ExtendedError::INVALID_TYPE));
     }
     None
 }

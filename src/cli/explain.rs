@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::hosts::about;
+use super::running::Running;
 use super::table::table;
-use super::{Format, NO, Stop, ask, config_path, load_parts, print, print_json};
+use super::{Format, NO, Stop, config_path, load_parts, print, print_json};
 use crate::admin::{Explained, explain};
 use crate::answer::PoolPart;
 use crate::clock::Clock;
@@ -67,14 +68,11 @@ impl Explain {
         rtype: RecordType,
     ) -> Result<Explained, Stop> {
         let name = percent(&name.to_string());
-        ask(
-            config,
-            &format!(
-                "/v1/explain?name={name}&type={rtype}&from={}&resolver={}",
-                self.from,
-                self.resolver.unwrap_or(self.from)
-            ),
-        )
+        Running::of(config)?.ask(&format!(
+            "/v1/explain?name={name}&type={rtype}&from={}&resolver={}",
+            self.from,
+            self.resolver.unwrap_or(self.from)
+        ))
     }
 
     fn offline(

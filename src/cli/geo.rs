@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{Format, NO, Stop, ask, config_path, load_parts, print, print_json};
+use super::running::Running;
+use super::{Format, NO, Stop, config_path, load_parts, print, print_json};
 use crate::admin::{Located, locate};
 
 #[derive(Debug, Args)]
@@ -27,7 +28,7 @@ impl Geo {
             let databases = parts.atlas.databases.iter().map(ToString::to_string);
             locate(&parts.atlas.world, databases.collect(), self.ip)
         } else {
-            ask(config, &format!("/v1/geo?ip={}", self.ip))?
+            Running::of(config)?.ask(&format!("/v1/geo?ip={}", self.ip))?
         };
         if self.format.json {
             print_json(&located);

@@ -8,9 +8,10 @@ use std::time::Duration;
 use clap::Args;
 
 use super::hosts::hosts;
+use super::running::Running;
 use super::table::table;
 use super::watch::watch;
-use super::{Format, NO, Stop, ago, ask, json, print};
+use super::{Format, NO, Stop, ago, json, print};
 use crate::admin::{CheckLine, Status};
 use crate::control::HostLine;
 
@@ -40,8 +41,9 @@ impl Health {
         if self.watch && !self.format.json && std::io::stdout().is_terminal() {
             return watch(config, &self.nodes, AGAIN);
         }
+        let server = Running::of(config)?;
         loop {
-            let seen = Seen::of(config, &self.nodes)?;
+            let seen = Seen::of(&server, &self.nodes)?;
             let text = match self.format.json {
                 true => json(&seen.checks),
                 false => text(&seen.checks, seen.status.now) + &hosts(&seen.named, seen.status.now),
@@ -57,9 +59,9 @@ impl Health {
 
 impl Seen {
     /// What is thought of these nodes, of all if there are none.
-    pub(super) fn of(config: Option<&Path>, nodes: &[String]) -> Result<Self, Stop> {
-        let mut checks: Vec<CheckLine> = ask(config, "/v1/health")?;
-        let mut status: Status = ask(config, "/v1/status")?;
+    pub(super) fn of(server: &Running, nodes: &[String]) -> Result<Self, Stop> {
+        let mut checks: Vec<CheckLine> = server.ask("/v1/health")?;
+        let mut status: Status = server.ask("/v1/status")?;
         let mut named = std::mem::take(&mut status.hosts);
         // One whose name was never resolved has no address to be checked.
         let known = checks.iter().map(|c| c.node.as_str());

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::running::Running;
 use super::table::table;
-use super::{Format, Stop, ask, print, print_json};
+use super::{Format, Stop, print, print_json};
 use crate::clock::utc;
 use crate::control::Entry;
 use crate::health::Time;
@@ -26,7 +27,7 @@ impl History {
     pub(super) fn run(&self, config: Option<&Path>) -> Result<ExitCode, Stop> {
         let nodes = self.nodes.join(",");
         let page = format!("/v1/history?count={}&nodes={nodes}", self.last);
-        let events: Vec<Entry> = ask(config, &page)?;
+        let events: Vec<Entry> = Running::of(config)?.ask(&page)?;
         if self.format.json {
             print_json(&events);
         } else {

@@ -12,11 +12,13 @@ mod history;
 mod hosts;
 mod import;
 mod init;
+mod keys;
 mod log;
 mod man;
 mod moves;
 mod order;
 mod reload;
+mod running;
 mod serve;
 mod status;
 mod systemd;
@@ -32,10 +34,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
-use crate::admin;
-use crate::config;
 use crate::control::{Loaded, Parts, load};
 use crate::diagnostic::{Diagnostics, Sources};
 
@@ -82,6 +81,8 @@ enum Verb {
     Init(init::Init),
     /// Write a configuration from that of another name server, and say what did not carry over
     Import(import::Import),
+    /// Keys of signed zones: make them, show the DS, replace them
+    Keys(keys::Keys),
     /// Print what makes a shell complete the words of this command
     Completions(completions::Completions),
     /// Print the manual page, or write a page for each verb into a folder
@@ -125,6 +126,7 @@ pub fn run() -> ExitCode {
         Verb::Token(verb) => verb.run(),
         Verb::Init(verb) => verb.run(config),
         Verb::Import(verb) => verb.run(config),
+        Verb::Keys(verb) => verb.run(config),
         Verb::Completions(verb) => verb.run(),
         Verb::Man(verb) => verb.run(),
     };
@@ -230,44 +232,6 @@ fn plural(n: usize, word: &str) -> String {
 /// Whether to paint: on a terminal, unless `NO_COLOR` says no.
 fn colour(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
-}
-
-/// Asks the running server of this configuration.
-fn ask<T: DeserializeOwned>(config: Option<&Path>, page: &str) -> Result<T, Stop> {
-    talk(config, async |socket| admin::ask(socket, page).await)
-}
-
-/// Tells the running server of this configuration to do something.
-fn tell<T: DeserializeOwned>(
-    config: Option<&Path>,
-    page: &str,
-    body: &impl Serialize,
-) -> Result<T, Stop> {
-    talk(config, async |socket| admin::tell(socket, page, body).await)
-}
-
-fn talk<T>(
-    config: Option<&Path>,
-    talk: impl AsyncFnOnce(&Path) -> Result<T, admin::AskError>,
-) -> Result<T, Stop> {
-    let path = config_path(config)?;
-    let (mut sources, mut found) = (Sources::default(), Diagnostics::default());
-    // A file that was broken after the server was started still says where its socket is.
-    let server = config::read_server(&path, &mut sources, &mut found);
-    let Some(server) = server else {
-        complain(&sources, &found);
-        return Err(Stop::configuration(verdict(&found)));
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let runtime = runtime.map_err(|e| Stop::no(e.to_string()))?;
-    runtime
-        .block_on(talk(&server.control))
-        .map_err(|error| match error {
-            admin::AskError::Files(_) => Stop::configuration(error.to_string()),
-            _ => Stop::no(error.to_string()),
-        })
 }
 
 /// Prints text to standard output; a reader that has gone away is no error. Whether there is one.

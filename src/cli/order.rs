@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use super::{Format, Stop, ago, print, print_json, tell};
+use super::running::Running;
+use super::{Format, Stop, ago, print, print_json};
 use crate::clock::{Clock, from_utc, utc};
 use crate::config::duration;
 use crate::control::{Done, Wanted};
@@ -132,7 +133,7 @@ fn order(
         anyway,
         at_once,
     };
-    let done: Done = tell(config, "/v1/order", &wanted)?;
+    let done: Done = Running::of(config)?.tell("/v1/order", &wanted)?;
     if common.format.json {
         print_json(&done);
     } else {

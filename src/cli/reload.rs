@@ -7,7 +7,8 @@ use clap::Args;
 
 use super::moves::moves;
 use super::order::who;
-use super::{Format, Stop, print, print_json, tell};
+use super::running::Running;
+use super::{Format, Stop, print, print_json};
 use crate::admin::ReloadWanted;
 use crate::config::Difference;
 use crate::control::{Reloaded, ZoneChange};
@@ -27,7 +28,7 @@ impl ReloadVerb {
             dry_run: self.dry_run,
             who: who(),
         };
-        let done: Reloaded = tell(config, "/v1/reload", &wanted)?;
+        let done: Reloaded = Running::of(config)?.tell("/v1/reload", &wanted)?;
         if self.format.json {
             print_json(&done);
         } else {

@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::hosts::hosts;
+use super::running::Running;
 use super::table::table;
-use super::{Format, NO, Stop, ago, ask, print, print_json};
+use super::{Format, NO, Stop, ago, print, print_json};
 use crate::admin::{FamilyLine, Status};
 use crate::answer::Transport;
 use crate::clock::utc;
@@ -21,7 +22,7 @@ pub(super) struct StatusVerb {
 
 impl StatusVerb {
     pub(super) fn run(&self, config: Option<&Path>) -> Result<ExitCode, Stop> {
-        let status: Status = ask(config, "/v1/status")?;
+        let status: Status = Running::of(config)?.ask("/v1/status")?;
         if self.format.json {
             print_json(&status);
         } else {

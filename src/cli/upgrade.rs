@@ -7,7 +7,8 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Stop, ask, print, tell};
+use super::running::Running;
+use super::{Stop, print};
 use crate::admin::Status;
 use crate::clock::Clock;
 
@@ -21,13 +22,14 @@ pub(super) struct Upgrade {}
 
 impl Upgrade {
     pub(super) fn run(&self, config: Option<&Path>) -> Result<ExitCode, Stop> {
-        let before: Status = ask(config, "/v1/status")?;
-        let _: Value = tell(config, "/v1/upgrade", &json!({}))?;
+        let server = Running::of(config)?;
+        let before: Status = server.ask("/v1/status")?;
+        let _: Value = server.tell("/v1/upgrade", &json!({}))?;
         let clock = Clock::start();
         let until = clock.now() + PATIENCE;
         while clock.now() < until {
             // Between the two sockets nobody may answer for a moment.
-            if let Ok(now) = ask::<Status>(config, "/v1/status") {
+            if let Ok(now) = server.ask::<Status>("/v1/status") {
                 if now.pid != before.pid {
                     print(&format!(
                         "process {} ({}) answers in the place of process {} ({})\n",

@@ -8,7 +8,8 @@ use std::time::Duration;
 use super::health::{Seen, text};
 use super::history::lines;
 use super::hosts::hosts;
-use super::{Stop, ago, ask, plural, print};
+use super::running::Running;
+use super::{Stop, ago, plural, print};
 use crate::admin::{CheckLine, Status};
 use crate::clock::utc;
 use crate::control::Entry;
@@ -24,9 +25,10 @@ pub(super) fn watch(
     nodes: &[String],
     again: Duration,
 ) -> Result<ExitCode, Stop> {
+    let server = Running::of(config)?;
     let mut last: Option<Status> = None;
     loop {
-        let looked = look(config, nodes);
+        let looked = look(&server, nodes);
         let height = rustix::termios::tcgetwinsize(std::io::stdout());
         let height = height.map_or(LINES, |size| usize::from(size.ws_row).max(4));
         let shown = match looked {
@@ -48,10 +50,10 @@ pub(super) fn watch(
     }
 }
 
-fn look(config: Option<&Path>, nodes: &[String]) -> Result<(Seen, Vec<Entry>), Stop> {
-    let seen = Seen::of(config, nodes)?;
+fn look(server: &Running, nodes: &[String]) -> Result<(Seen, Vec<Entry>), Stop> {
+    let seen = Seen::of(server, nodes)?;
     let page = format!("/v1/history?count={EVENTS}&nodes={}", nodes.join(","));
-    Ok((seen, ask(config, &page)?))
+    Ok((seen, server.ask(&page)?))
 }
 
 /// All that fits into so many lines.

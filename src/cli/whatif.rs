@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::moves::moves;
-use super::{Format, Stop, print, print_json, tell};
+use super::running::Running;
+use super::{Format, Stop, print, print_json};
 use crate::config::Extra;
 use crate::control::{If, Outlook};
 
@@ -47,7 +48,7 @@ impl WhatIf {
                 code: 2,
             });
         }
-        let outlook: Outlook = tell(config, "/v1/whatif", &supposed)?;
+        let outlook: Outlook = Running::of(config)?.tell("/v1/whatif", &supposed)?;
         if self.format.json {
             print_json(&outlook);
         } else {

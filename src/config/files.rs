@@ -66,14 +66,13 @@ pub(super) struct Files<'s> {
 /// The tables of `nearmost.toml`.
 static TOP: Keys = Keys {
     known: &[
-        "server", "limits", "tls", "admin", "querylog", "geo", "health", "key", "zone", "pool",
-        "node", "probe",
+        "server", "limits", "tls", "admin", "querylog", "dnssec", "geo", "health", "key", "zone",
+        "pool", "node", "probe",
     ],
     later: &[
         "dot",
         "doh",
         "doq",
-        "dnssec",
         "tsig",
         "transfer",
         "notify",

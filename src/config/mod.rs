@@ -6,6 +6,7 @@
 
 mod admin;
 mod differences;
+mod dnssec;
 mod document;
 mod expect;
 mod files;
@@ -55,6 +56,7 @@ use crate::zone::Name;
 
 pub use admin::{Admin, Role, Token};
 pub use differences::{Difference, Key, differences};
+pub use dnssec::Dnssec;
 pub use files::Extra;
 pub(crate) use files::name_problem;
 pub use health::{Canary, Health};
@@ -82,6 +84,8 @@ pub struct Config {
     pub admin: Admin,
     /// Where questions are written down.
     pub querylog: QueryLog,
+    /// How zones are signed.
+    pub dnssec: Dnssec,
     /// Databases and corrections of them.
     pub geo: Geo,
     /// How far probes are believed.
@@ -122,6 +126,8 @@ pub struct Zone {
     pub transfer: Vec<Allow>,
     /// Who is told when it changes.
     pub notify: Vec<Peer>,
+    /// Where it is said that it is signed; none: it is not.
+    pub signed: Option<Span>,
 }
 
 /// Where a zone's records come from.
@@ -176,12 +182,16 @@ pub fn read_with(
     Some(assemble(&found_files, sources, found))
 }
 
-/// Reads `[server]` of a file and nothing else: it says where a running server is asked, whatever is wrong with the rest.
-pub fn read_server(path: &Path, sources: &mut Sources, found: &mut Diagnostics) -> Option<Server> {
+/// Reads where a running server is asked, and nothing else: that is so whatever is wrong with the rest. None if `path` cannot be read.
+pub fn read_control(
+    path: &Path,
+    sources: &mut Sources,
+    found: &mut Diagnostics,
+) -> Option<PathBuf> {
     let listed = files::Found::without_folders(path, sources, found)?;
     let files = files::Files::parse(&listed, sources, found);
-    let (server, _) = server::read(&files.top(&mut Diagnostics::default()), found);
-    Some(server)
+    let top = files.top(&mut Diagnostics::default());
+    Some(server::read_control(&top, found))
 }
 
 /// Reads one text as [`read`] would read it at `path`, without the folders.
@@ -225,6 +235,7 @@ fn assemble(listed: &files::Found, sources: &Sources, found: &mut Diagnostics) -
     let tls = tls::read(&top, &server, found);
     let admin = admin::read(&top, found);
     let querylog = querylog::read(&top, found);
+    let dnssec = dnssec::read(&top, server.state.as_ref(), found);
     let geo = network::read(&top, found);
     let config = Config {
         server,
@@ -232,6 +243,7 @@ fn assemble(listed: &files::Found, sources: &Sources, found: &mut Diagnostics) -
         tls,
         admin,
         querylog,
+        dnssec,
         geo,
         health,
         keys,

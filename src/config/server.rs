@@ -1,7 +1,7 @@
 //! `[server]` and `[limits]`: where we listen, who we are, and what clients may use.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::admin::account;
@@ -116,11 +116,7 @@ pub(super) fn read(top: &Table<'_>, found: &mut Diagnostics) -> (Server, Limits)
     let limits = limits_table.map(|t| limits(&t, found)).unwrap_or_default();
     let get = |key| server_table.and_then(|t| t.get(key));
     let state = get("state").and_then(|v| v.path(found));
-    let control = get("control").and_then(|v| control(&v, found));
-    let control = control.unwrap_or_else(|| match &state {
-        Some(state) => state.join("control.sock"),
-        None => top.file.folder.join("nearmost.sock"),
-    });
+    let control = control(top, get("control"), state.as_deref(), found);
     let user = get("user").and_then(|v| account(&v, found));
     let group = get("group").and_then(|v| account(&v, found));
     if let Some(value) = get("group").filter(|_| get("user").is_none()) {
@@ -202,15 +198,35 @@ pub(super) fn socket_address(text: &str, port: u16) -> Option<SocketAddr> {
     Some(SocketAddr::new(bare.parse().ok()?, port))
 }
 
-fn control(value: &Value<'_>, found: &mut Diagnostics) -> Option<PathBuf> {
-    let path = value.path(found)?;
+/// Reads [`Server::control`] alone.
+pub(super) fn read_control(top: &Table<'_>, found: &mut Diagnostics) -> PathBuf {
+    let span = top.key_span("server");
+    let table = top.get("server").zip(span);
+    let table = table.and_then(|(v, span)| v.table(span, &SERVER, found));
+    let get = |key| table.and_then(|t| t.get(key));
+    let state = get("state").and_then(|v| v.path(found));
+    control(top, get("control"), state.as_deref(), found)
+}
+
+fn control(
+    top: &Table<'_>,
+    told: Option<Value<'_>>,
+    state: Option<&Path>,
+    found: &mut Diagnostics,
+) -> PathBuf {
+    let Some((value, path)) = told.and_then(|v| Some((v, v.path(found)?))) else {
+        return match state {
+            Some(state) => state.join("control.sock"),
+            None => top.file.folder.join("nearmost.sock"),
+        };
+    };
     if path.as_os_str().len() > SOCKET_PATH {
         value.error(
             format!("a socket's path has at most {SOCKET_PATH} octets"),
             found,
         );
     }
-    Some(path)
+    path
 }
 
 /// Text, or octets as `0x…`.

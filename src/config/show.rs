@@ -2,6 +2,7 @@
 
 use std::fmt::{Display, Write as _};
 use std::path::Path;
+use std::time::Duration;
 
 use super::show_probe::{self, in_words, is_shorthand};
 use super::{
@@ -26,6 +27,11 @@ pub fn show(config: &Config) -> String {
     out.table("[querylog]");
     out.value("to", quote(&config.querylog.to.to_string()));
     out.value("sample", config.querylog.sample);
+    out.table("[dnssec]");
+    out.value("keys", path(&config.dnssec.keys));
+    let validity = Duration::from_secs(config.dnssec.settings.validity.into());
+    out.value("validity", quote(&unit::duration_text(validity)));
+    out.value("signatures_per_second", config.dnssec.settings.rate);
     geo(&mut out, &config.geo);
     show_probe::health(&mut out, config);
     show_transfer::keys(&mut out, &config.keys);
@@ -222,6 +228,9 @@ fn show_zone(out: &mut Text, zone: &Zone, pools: &[Pool]) {
             );
             out.value("ttl", format!("\"{}/{}\"", ttl.0, ttl.1));
         }
+    }
+    if zone.signed.is_some() {
+        out.value("signed", true);
     }
 }
 

@@ -11,8 +11,8 @@ use crate::policy::Pool;
 use crate::zone::Name;
 
 static KEYS: Keys = Keys {
-    known: &["ns", "pools", "ttl", "file", "transfer", "notify"],
-    later: &["signed", "dnssec", "keys", "primary", "hostmaster"],
+    known: &["ns", "pools", "ttl", "file", "transfer", "notify", "signed"],
+    later: &["keys", "primary", "hostmaster"],
 };
 
 /// Seconds: the TTL of a pool's name while all is steady, and its least.
@@ -85,6 +85,7 @@ fn of_file(path: &Path, stem: &str, zones: &[Zone], found: &mut Diagnostics) -> 
         source: ZoneSource::File(file),
         transfer: Vec::new(),
         notify: Vec::new(),
+        signed: None,
     })
 }
 
@@ -130,12 +131,23 @@ fn one(
             _ => made(value.key, &name, &table, (pools, files.whole()), found),
         },
     };
+    let signed = table.get("signed").filter(|v| v.truth(found) == Some(true));
+    let signed = signed.and_then(|_| table.key_span("signed"));
+    if let Some(at) = signed {
+        for key in ["transfer", "notify"] {
+            if table.get(key).is_some() {
+                let error = found.error(at, format!("a zone that is signed here has no \"{key}\""));
+                error.note("its signatures are made for each answer: give other name servers the same files and keys instead");
+            }
+        }
+    }
     Some(Zone {
         name,
         span: Some(span),
         source,
         transfer: transfer::transfer(&table, keys, found),
         notify: transfer::peers(&table, "notify", keys, found),
+        signed,
     })
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::audience::Audience;
 use super::load::Parts;
+use super::sign::sign;
 use super::transfers::{keys, others};
 use super::{latency, plan};
 use crate::clock::Clock;
@@ -51,7 +52,7 @@ pub fn cities(country: Option<Country>) -> Vec<(Point, f64)> {
 /// # Errors
 /// All that is wrong, in words: nodes whose place is not to be found, probes without a name to ask for.
 pub fn build(parts: &Parts, number: u64, now: Time) -> Result<Generation, Vec<String>> {
-    generation(parts, number, now, Vec::new())
+    generation(parts, number, now, None, Vec::new())
 }
 
 /// Builds the generation after another. Where the world is the same, maps are kept that would come out the same, so that a node that
@@ -75,7 +76,7 @@ pub fn rebuild(parts: &Parts, last: &Snapshot, now: Time) -> Result<Generation, 
             }
         }
     }
-    generation(parts, last.generation + 1, now, maps)
+    generation(parts, last.generation + 1, now, Some(last), maps)
 }
 
 /// How much a build gives way to all else: it is never urgent, answers are.
@@ -113,6 +114,7 @@ fn generation(
     parts: &Parts,
     number: u64,
     now: Time,
+    last: Option<&Snapshot>,
     maps: Vec<Compiled>,
 ) -> Result<Generation, Vec<String>> {
     let clock = Clock::start();
@@ -154,11 +156,10 @@ fn generation(
         .zip(&config.pools)
         .map(|(n, p)| (p.name.as_str(), n))
         .collect();
-    let zones = parts
-        .zones
-        .iter()
-        .map(|(name, records)| Zone::build(name, records, &numbers))
-        .collect();
+    let zones = parts.zones.iter();
+    let zones = zones.map(|(name, records)| Zone::build(name, records, &numbers));
+    let zones: Vec<Zone> = zones.collect();
+    let signed = sign(parts, &zones, last, now);
     let private = config
         .geo
         .overrides
@@ -186,6 +187,7 @@ fn generation(
         databases: Arc::clone(&parts.atlas.databases),
         private,
         settings: settings(config),
+        signed,
         table: TableCell::new(Table::new(Vec::new())),
     };
     snapshot.table.publish(snapshot.judge(board.table(now)));

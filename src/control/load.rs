@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::atlas::Atlas;
 use super::audience::Audience;
+use super::keyring::{Keyring, ZoneKeys};
 use super::reach::Reach;
 use super::tls;
 use super::watch::Files;
@@ -30,6 +32,9 @@ pub struct Loaded {
     pub reach: Option<Reach>,
 }
 
+/// The keys of each zone that is signed.
+pub(super) type AllKeys = HashMap<Name, Arc<ZoneKeys>>;
+
 /// What a generation is built of.
 #[derive(Debug)]
 pub struct Parts {
@@ -39,6 +44,8 @@ pub struct Parts {
     pub zones: Vec<(Name, Vec<Record>)>,
     /// The zones' names, which stay when their records are let go.
     pub names: Vec<Name>,
+    /// The keys of the zones that are signed.
+    pub(super) keys: AllKeys,
     /// Where addresses are.
     pub atlas: Atlas,
     /// What was measured between clients and nodes.
@@ -103,7 +110,7 @@ fn finish(loaded: &mut Loaded, config: Config, last: Option<&Atlas>) {
         ..
     } = loaded;
     *reach = Some(Reach::named_in(&config));
-    let zones = zones(&config, sources, found);
+    let (zones, keys) = zones(&config, sources, found);
     *files = Files::named_in(&config);
     let Some(atlas) = Atlas::of(&config, last, found) else {
         return;
@@ -119,6 +126,7 @@ fn finish(loaded: &mut Loaded, config: Config, last: Option<&Atlas>) {
             config,
             names: zones.iter().map(|(name, _)| name.clone()).collect(),
             zones,
+            keys,
             atlas,
             latency,
             audience: Audience::default(),
@@ -133,7 +141,9 @@ fn zones(
     config: &Config,
     sources: &mut Sources,
     found: &mut Diagnostics,
-) -> Vec<(Name, Vec<Record>)> {
+) -> (Vec<(Name, Vec<Record>)>, AllKeys) {
+    let keyring = Keyring::at(&config.dnssec.keys);
+    let mut keys = HashMap::new();
     let pools: Vec<&str> = config.pools.iter().map(|p| p.name.as_str()).collect();
     let mut zones: Vec<(Name, Vec<Record>)> = Vec::new();
     for zone in &config.zones {
@@ -158,16 +168,46 @@ fn zones(
         }
         // What a made zone lacks after an error in its table follows from that error.
         let followup = found.errors() > 0 && matches!(zone.source, ZoneSource::Made { .. });
-        let records = if followup {
+        let mut records = if followup {
             records
         } else {
             file::check(&name, records, &pools, found)
         };
         lone_aliases(config, &name, &records, found);
         own_aliases(config, &records, found);
+        if let Some(span) = zone.signed {
+            match keyring.keys(&name) {
+                Ok(own) => {
+                    signed_already(&name, &records, found);
+                    records.extend(own.records(&name, span));
+                    keys.insert(name.clone(), Arc::new(own));
+                }
+                Err(why) => {
+                    let error =
+                        found.error(span, format!("zone \"{name}\" cannot be signed: {why}"));
+                    error.note(format!("make a key for it: nearmost keys new {name}"));
+                }
+            }
+        }
         zones.push((name, records));
     }
-    zones
+    (zones, keys)
+}
+
+/// A zone that is signed here has no signatures of others.
+fn signed_already(zone: &Name, records: &[Record], found: &mut Diagnostics) {
+    let signs = |record: &&Record| match &record.data {
+        Data::Plain { rtype, .. } => {
+            let denial = [rtype::NSEC, rtype::NSEC3, rtype::NSEC3PARAM];
+            *rtype == rtype::RRSIG || denial.contains(rtype)
+        }
+        Data::Pool { .. } => false,
+    };
+    if let Some(record) = records.iter().find(signs) {
+        let message = format!("zone \"{zone}\" is signed here, but this file is signed already");
+        let error = found.error(record.span, message);
+        error.note("give the zone without its signatures, or take away `signed = true`");
+    }
 }
 
 /// A name that can become an alias has nothing else (RFC 1034 3.6.2).

@@ -106,6 +106,9 @@ impl Reach {
         let server = &config.server;
         reach.write.extend(server.state.as_deref().map(real));
         reach.write.insert(folder_of(&server.control));
+        if config.zones.iter().any(|zone| zone.signed.is_some()) {
+            reach.write.insert(real(&config.dnssec.keys));
+        }
         if let LogTo::File(path) = &config.querylog.to {
             reach.write.insert(folder_of(path));
         }

@@ -27,6 +27,7 @@ use super::prepare::Prepared;
 use super::querylog::{self, Writing};
 use super::reload::Basis;
 use super::replace::{Runs, Swap};
+use super::sign::keep_signing;
 use super::socket_file::SocketFile;
 use super::sockets::{Doors, Encrypted, Sockets, cores, tcp_limits};
 use super::states;
@@ -267,6 +268,7 @@ impl Running {
         runtime.spawn(keep_resolving(handle.clone()));
         runtime.spawn(keep_watching(handle.clone()));
         runtime.spawn(keep_serving(handle.clone()));
+        runtime.spawn(keep_signing(handle.clone()));
         if handle.state().is_some() {
             runtime.spawn(handle.clone().keep_states());
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::atlas::Stamp;
 use super::handle::Handle;
+use super::keyring::Keyring;
 use crate::config::{Config, FOLDERS};
 use crate::diagnostic::Sources;
 use crate::health::Kind;
@@ -30,7 +31,10 @@ impl Files {
             _ => None,
         });
         let secrets = config.keys.iter().filter_map(|key| key.file.as_ref());
-        let named = databases.chain(roots).chain(secrets);
+        let keyring = Keyring::at(&config.dnssec.keys);
+        let signed = config.zones.iter().filter(|zone| zone.signed.is_some());
+        let keys: Vec<PathBuf> = signed.flat_map(|zone| keyring.files(&zone.name)).collect();
+        let named = databases.chain(roots).chain(secrets).chain(&keys);
         named
             .map(PathBuf::as_path)
             .chain(config.certificates())

@@ -16,6 +16,7 @@ use arc_swap::ArcSwap;
 pub use asked::{Asked, Queue, Waiting};
 pub use secondaries::{Allow, Keys, Primaries, Secondaries, TransferCounts};
 
+use crate::dnssec::{SignedZone, Signing};
 use crate::geo::{About, World};
 use crate::health::{Table, Time};
 use crate::metrics::{Counter, Peak};
@@ -58,6 +59,8 @@ pub struct Snapshot {
     pub databases: Arc<[About]>,
     /// Overrides of address blocks that are not routable: only for these does an ECS option count there.
     pub private: Vec<Prefix>,
+    /// The signatures of signed zones; none: no zone is signed.
+    pub signed: Option<Signed>,
     /// What all replies share.
     pub settings: Settings,
     /// The states of all slots of this generation.
@@ -90,6 +93,13 @@ impl Snapshot {
     fn has_one(&self, pool: &Pool, nodes: &[String]) -> bool {
         let named = |n: &u32| nodes.contains(&self.nodes[*n as usize].name);
         pool.nodes.iter().any(named)
+    }
+
+    /// The signatures of a zone, if it is signed.
+    #[must_use]
+    #[inline]
+    pub fn signed(&self, zone: u32) -> Option<&SignedZone> {
+        self.signed.as_ref()?.zones.get(zone as usize)?.as_deref()
     }
 
     /// A table, and the steps of the pools that follow from it.
@@ -219,6 +229,15 @@ fn go_on<'l, N: std::hash::Hash + Eq, C: 'l>(
             *own = Arc::clone(known);
         }
     }
+}
+
+/// The signatures of signed zones.
+#[derive(Clone, Debug)]
+pub struct Signed {
+    /// What they share.
+    pub signing: Arc<Signing>,
+    /// By the zones' numbers; none where a zone is not signed.
+    pub zones: Box<[Option<Arc<SignedZone>>]>,
 }
 
 /// What one thread or group of threads gave.

@@ -11,6 +11,8 @@ pub struct Edns<'p> {
     pub version: u8,
     /// Whether DNSSEC records are wanted; echoed (RFC 3225 3).
     pub dnssec_ok: bool,
+    /// Whether a compact denial may have the response code NXDOMAIN (RFC 9824 5.1).
+    pub compact_ok: bool,
     /// The client's block.
     pub ecs: Option<Ecs<'p>>,
     /// Whether the name server's identity is asked for (RFC 5001).
@@ -50,6 +52,7 @@ impl<'p> Edns<'p> {
             udp_size: class,
             version,
             dnssec_ok: flags & 0x80 != 0,
+            compact_ok: flags & 0x40 != 0,
             ecs: None,
             nsid: false,
             keepalive: false,
@@ -104,6 +107,13 @@ impl ExtendedError {
     pub const NOT_SUPPORTED: Self = Self { code: 21, text: "" };
     /// It is not there yet, or not any more.
     pub const NOT_READY: Self = Self { code: 14, text: "" };
+    /// It will be signed in a second.
+    pub const BUSY: Self = Self {
+        code: 14,
+        text: "too much to sign",
+    };
+    /// Nothing has this type.
+    pub const INVALID_TYPE: Self = Self { code: 30, text: "" };
     /// Not for you.
     pub const PROHIBITED: Self = Self { code: 18, text: "" };
 }

@@ -292,6 +292,28 @@ impl<'b> Writer<'b> {
         }
     }
 
+    /// The records that were written since, as type, TTL and RDATA; what is in the RDATA may be compressed.
+    pub fn since(&self, mark: &Mark) -> impl Iterator<Item = (u16, u32, &[u8])> {
+        let mut rest = &self.out[mark.at..self.at];
+        std::iter::from_fn(move || {
+            let mut name = 0;
+            loop {
+                match *rest.get(name)? {
+                    0 => break name += 1,
+                    192.. => break name += 2,
+                    len => name += 1 + usize::from(len),
+                }
+            }
+            let (head, tail) = rest.get(name..)?.split_first_chunk::<10>()?;
+            let [r0, r1, _, _, t0, t1, t2, t3, l0, l1] = *head;
+            let len = usize::from(u16::from_be_bytes([l0, l1]));
+            let (rdata, tail) = tail.split_at_checked(len)?;
+            rest = tail;
+            let ttl = u32::from_be_bytes([t0, t1, t2, t3]);
+            Some((u16::from_be_bytes([r0, r1]), ttl, rdata))
+        })
+    }
+
     /// Forgets what was written since.
     pub fn back_to(&mut self, mark: Mark) {
         (self.at, self.counts, self.suffixes.count) = (mark.at, mark.counts, mark.remembered);

@@ -19,6 +19,7 @@ mod browser;
 mod program;
 mod querylog;
 mod question;
+mod validators;
 mod world;
 
 mod activation;
@@ -45,6 +46,7 @@ mod pages;
 mod reload;
 mod resolver;
 mod rights;
+mod signed;
 mod start;
 mod steering;
 mod systemd;

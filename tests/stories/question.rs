@@ -23,6 +23,7 @@ pub struct Question {
     net: Option<(IpAddr, u8)>,
     udp_size: u16,
     recursive: bool,
+    signed: bool,
 }
 
 impl Question {
@@ -35,6 +36,7 @@ impl Question {
             net: None,
             udp_size: 1232,
             recursive: false,
+            signed: false,
         }
     }
 
@@ -60,6 +62,12 @@ impl Question {
         self
     }
 
+    /// With signatures.
+    pub fn signed(mut self) -> Self {
+        self.signed = true;
+        self
+    }
+
     pub fn to_vec(&self) -> Vec<u8> {
         static NEXT: AtomicU16 = AtomicU16::new(1);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -70,6 +78,7 @@ impl Question {
         message.add_query(Query::query(self.name.clone(), self.rtype));
         let mut edns = Edns::new();
         edns.set_max_payload(self.udp_size);
+        edns.set_dnssec_ok(self.signed);
         if let Some((address, length)) = self.net {
             edns.options_mut()
                 .insert(EdnsOption::Unknown(ECS, option(address, length)));

@@ -154,15 +154,17 @@ impl Drafts {
         let mut arena = Vec::with_capacity(self.octets(records));
         let mut negative_ttl = 0;
         let mut places = Vec::with_capacity(self.list.len());
+        let mut first_set = 0;
         for (node, draft) in (0..).zip(&self.list) {
             places.push(offset(arena.len()));
             let own = &order[draft.records.clone()];
             let sets = own.chunk_by(|a, b| a.1 == b.1);
             let name = self.name(node);
-            for number in [draft.cut, draft.wildcard, draft.pool] {
+            for number in [draft.cut, draft.wildcard, draft.pool, first_set] {
                 arena.extend_from_slice(&number.to_le_bytes());
             }
             let count = u16::try_from(sets.clone().count()).expect("types have 16 bits");
+            first_set += u32::from(count);
             arena.extend_from_slice(&count.to_le_bytes());
             arena.push(u8::try_from(name.len()).expect("names have at most 255 octets"));
             arena.extend_from_slice(name);

@@ -4,7 +4,7 @@
 //!   index: hash of a name -> where its node begins in the arena
 //!   arena: node, node, ...   a node's octets lie together, so that a name costs two places in memory:
 //!
-//!     cut u32 | wildcard u32 | pool u32 | sets u16 | name's length u8 | name, lower case | set, set, ...
+//!     cut u32 | wildcard u32 | pool u32 | first set u32 | sets u16 | name's length u8 | name, lower case | set, set, ...
 //!     set: type u16 | records u16 | TTL u32 | octets u32 | length u16, RDATA | length u16, RDATA | ...
 //! ```
 //! Names between the apex and an owner are nodes too (empty non-terminals, RFC 8020), so that the closest encloser of
@@ -38,9 +38,10 @@ mod field {
     pub(super) const CUT: usize = 0;
     pub(super) const WILDCARD: usize = 4;
     pub(super) const POOL: usize = 8;
-    pub(super) const SETS: usize = 12;
-    pub(super) const NAME_LEN: usize = 14;
-    pub(super) const NAME: usize = 15;
+    pub(super) const FIRST_SET: usize = 12;
+    pub(super) const SETS: usize = 16;
+    pub(super) const NAME_LEN: usize = 18;
+    pub(super) const NAME: usize = 19;
 }
 
 /// In a field that names a node or a pool: there is none.
@@ -68,6 +69,8 @@ pub struct Rrset<'z> {
     pub ttl: u32,
     /// How many records.
     pub count: u16,
+    /// Its number among the sets of the zone, from 0 on in the order of [`Zone::nodes`].
+    pub number: u32,
     octets: &'z [u8],
 }
 
@@ -190,8 +193,9 @@ impl Zone {
     /// All sets at a name, by their types' numbers.
     pub fn rrsets(&self, at: NodeId) -> impl Iterator<Item = Rrset<'_>> {
         let count = self.u16(at, field::SETS);
+        let first = self.u32(at, field::FIRST_SET).unwrap_or(NONE);
         let mut rest = &self.node(at)[field::NAME + self.name(at).len()..];
-        (0..count).map_while(move |_| {
+        (0..count).map_while(move |position| {
             let (head, tail) = rest.split_first_chunk::<SET_HEAD>()?;
             let [r0, r1, c0, c1, t0, t1, t2, t3, o0, o1, o2, o3] = *head;
             let len = u32::from_le_bytes([o0, o1, o2, o3]) as usize;
@@ -200,6 +204,7 @@ impl Zone {
             Some(Rrset {
                 rtype: u16::from_le_bytes([r0, r1]),
                 count: u16::from_le_bytes([c0, c1]),
+                number: first.saturating_add(u32::from(position)),
                 ttl: u32::from_le_bytes([t0, t1, t2, t3]),
                 octets,
             })

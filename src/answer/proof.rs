@@ -1,0 +1,293 @@
+//! The half of an answer that proves it: RRSIG records beside the sets that they cover, NSEC where there is nothing (RFC 4035 3.1, RFC 9824).
+
+use super::chain::Chain;
+use crate::dnssec::{Covered, Key, Purpose, Signature, SignedZone, Types};
+use crate::snapshot::Snapshot;
+use crate::wire::{Full, Mark, Place, Section, Writer};
+use crate::zone::{NameKey, NodeId, Rrset, Zone, rtype};
+
+/// Room for the addresses of an answer, in the order in which they are signed.
+#[derive(Debug, Default)]
+pub(super) struct Desk {
+    addresses: Vec<[u8; 16]>,
+}
+
+impl<'a> Chain<'a, '_> {
+    /// Whether signatures are wanted, or asked for by their own type.
+    pub(super) fn wants_signatures(&self) -> bool {
+        let explicit = matches!(self.query.qtype, rtype::RRSIG | rtype::NSEC);
+        self.query.edns.is_some_and(|e| e.dnssec_ok) || explicit
+    }
+
+    /// Whether a name that is not there is denied as one that is (RFC 9824 3.1), as the asker cannot tell by the response code.
+    pub(super) fn denies_compactly(&self) -> bool {
+        let edns = self.query.edns.filter(|e| e.dnssec_ok && !e.compact_ok);
+        self.signing.is_some() && edns.is_some()
+    }
+
+    /// The signatures of a set that was just written at the name that is asked for, whose records they are or a wildcard's.
+    pub(super) fn sign_set(
+        &mut self,
+        section: Section,
+        zone: &Zone,
+        at: NodeId,
+        set: &Rrset<'_>,
+        key: &NameKey,
+    ) -> Result<(), Full> {
+        let Some(signing) = self.signing else {
+            return Ok(());
+        };
+        let name = key.suffix(0);
+        if zone.name(at) == name {
+            let owner = self.trail.owner();
+            return sign_static(
+                self.signing,
+                self.writer,
+                section,
+                owner,
+                name,
+                set,
+                set.ttl,
+            );
+        }
+        let covered = Covered {
+            owner: name,
+            rtype: set.rtype,
+            ttl: set.ttl,
+        };
+        let signature = signing.of_expanded(set, &covered);
+        self.put(section, None, (&covered, set.ttl), signature)
+    }
+
+    /// The signature of a pool's addresses, written since `mark`, at a name that has them for `most` seconds; whether it fits.
+    pub(super) fn sign_addresses(
+        &mut self,
+        purpose: Purpose,
+        key: &NameKey,
+        most: u32,
+        mark: &Mark,
+    ) -> bool {
+        let Some(signing) = self.signing else {
+            return true;
+        };
+        let addresses = &mut self.desk.addresses;
+        addresses.clear();
+        let (mut rtype, mut ttl, mut len) = (rtype::A, most, 0);
+        for (its, seconds, rdata) in self.writer.since(mark) {
+            let mut address = [0; 16];
+            (rtype, ttl, len) = (its, seconds, rdata.len().min(16));
+            address[..len].copy_from_slice(&rdata[..len]);
+            addresses.push(address);
+        }
+        addresses.sort_unstable();
+        addresses.dedup();
+        let covered = Covered {
+            owner: key.suffix(0),
+            rtype,
+            ttl: most,
+        };
+        let rdata = addresses.iter().map(|address| &address[..len]);
+        let signature = signing.of_records(purpose, &covered, rdata);
+        self.put(Section::Answer, None, (&covered, ttl), signature)
+            .is_ok()
+    }
+
+    /// The signature of the alias that a pool answers with.
+    pub(super) fn sign_alias(
+        &mut self,
+        purpose: Purpose,
+        key: &NameKey,
+        most: u32,
+        ttl: u32,
+        target: &[u8],
+    ) {
+        let Some(signing) = self.signing.filter(|_| !self.found.truncated) else {
+            return;
+        };
+        let covered = Covered {
+            owner: key.suffix(0),
+            rtype: rtype::CNAME,
+            ttl: most,
+        };
+        let signature = signing.of_records(purpose, &covered, std::iter::once(target));
+        let place = Place::Name(key.suffix(0));
+        let written = self.put(Section::Answer, Some(place), (&covered, ttl), signature);
+        self.found.truncated |= written.is_err();
+    }
+
+    /// The NSEC that says which types are at a name; its TTL, as it is signed and as it is given.
+    pub(super) fn deny(
+        &mut self,
+        section: Section,
+        name: &[u8],
+        (most, ttl): (u32, u32),
+        types: impl FnOnce() -> Types,
+    ) -> Result<(), Full> {
+        let Some(signing) = self.signing else {
+            return Ok(());
+        };
+        let covered = Covered {
+            owner: name,
+            rtype: rtype::NSEC,
+            ttl: most,
+        };
+        let nsec = types().nsec(name);
+        let owner = Place::Name(name);
+        self.writer
+            .record(section, owner, rtype::NSEC, ttl, |w| w.put(nsec.rdata()))?;
+        let signature = signing.of_records(Purpose::Odd, &covered, std::iter::once(nsec.rdata()));
+        self.put(section, Some(owner), (&covered, ttl), signature)
+    }
+
+    /// What a referral says of the other zone: its DS, or that it has none (RFC 4035 3.1.4).
+    pub(super) fn sign_referral(
+        &mut self,
+        zone: &Zone,
+        cut: NodeId,
+        owner: Place<'_>,
+    ) -> Result<(), Full> {
+        if self.signing.is_none() {
+            return Ok(());
+        }
+        let section = Section::Authority;
+        match zone.rrset(cut, rtype::DS) {
+            Some(ds) => {
+                self.writer.rrset(section, owner, &ds, ds.ttl)?;
+                sign_static(
+                    self.signing,
+                    self.writer,
+                    section,
+                    owner,
+                    zone.name(cut),
+                    &ds,
+                    ds.ttl,
+                )
+            }
+            None => {
+                let (snapshot, ttl) = (self.snapshot, zone.negative_ttl());
+                self.deny(section, zone.name(cut), (ttl, ttl), || {
+                    types(snapshot, zone, cut)
+                })
+            }
+        }
+    }
+
+    /// Answers to who asks for NSEC or RRSIG by name: the one there would be, and of one set (RFC 8482 4.1).
+    pub(super) fn explicit(&mut self, zone: &Zone, at: NodeId, key: &NameKey) {
+        let (snapshot, ttl) = (self.snapshot, zone.negative_ttl());
+        let owner = self.trail.owner();
+        let mark = self.writer.mark();
+        let written = match self.query.qtype {
+            rtype::NSEC => self.deny(Section::Answer, key.suffix(0), (ttl, ttl), || {
+                types(snapshot, zone, at)
+            }),
+            _ => match zone.rrsets(at).next() {
+                Some(set) if zone.name(at) == key.suffix(0) => {
+                    let name = key.suffix(0);
+                    sign_static(
+                        self.signing,
+                        self.writer,
+                        Section::Answer,
+                        owner,
+                        name,
+                        &set,
+                        set.ttl,
+                    )
+                }
+                _ => self.deny(Section::Authority, key.suffix(0), (ttl, ttl), || {
+                    types(snapshot, zone, at)
+                }),
+            },
+        };
+        if written.is_err() {
+            self.writer.back_to(mark);
+            self.found.truncated = true;
+        }
+    }
+
+    /// Writes a signature, under `owner` or the name that is answered; without one the answer is none.
+    fn put(
+        &mut self,
+        section: Section,
+        owner: Option<Place<'_>>,
+        (covered, ttl): (&Covered<'_>, u32),
+        signature: Option<Signature>,
+    ) -> Result<(), Full> {
+        let (Some(signing), Some(signature)) = (self.signing, signature) else {
+            self.found.busy = true;
+            return Ok(());
+        };
+        let owner = owner.unwrap_or(self.trail.owner());
+        let by = (signing.zsk(), &signature);
+        write(signing, self.writer, section, owner, (covered, ttl), by)
+    }
+}
+
+/// What is at a node, whoever asks.
+pub(super) fn types(snapshot: &Snapshot, zone: &Zone, at: NodeId) -> Types {
+    let mut types = Types::default();
+    let cut = zone.cut(at) == Some(at);
+    // At a cut all but these is the other zone's (RFC 4035 2.3).
+    let ours = |rtype: &u16| !cut || matches!(*rtype, rtype::NS | rtype::DS);
+    let sets = zone.rrsets(at).map(|set| set.rtype).filter(ours);
+    sets.for_each(|rtype| types.add(rtype));
+    if let Some(used) = zone.pool(at).filter(|_| !cut) {
+        for rtype in [rtype::A, rtype::AAAA] {
+            if super::pool::family(snapshot, used.pool, rtype).is_some() {
+                types.add(rtype);
+            }
+        }
+    }
+    types.sign();
+    types
+}
+
+/// The signatures of a set at its own name, if they are wanted.
+pub(super) fn sign_static(
+    signing: Option<&SignedZone>,
+    writer: &mut Writer<'_>,
+    section: Section,
+    owner: Place<'_>,
+    name: &[u8],
+    set: &Rrset<'_>,
+    ttl: u32,
+) -> Result<(), Full> {
+    let Some(signing) = signing else {
+        return Ok(());
+    };
+    let covered = Covered {
+        owner: name,
+        rtype: set.rtype,
+        ttl: set.ttl,
+    };
+    let mut written = Ok(());
+    signing.of_set(set, |key, signature| {
+        if written.is_ok() {
+            written = write(
+                signing,
+                writer,
+                section,
+                owner,
+                (&covered, ttl),
+                (key, signature),
+            );
+        }
+    });
+    written
+}
+
+fn write(
+    signing: &SignedZone,
+    writer: &mut Writer<'_>,
+    section: Section,
+    owner: Place<'_>,
+    (covered, ttl): (&Covered<'_>, u32),
+    (key, signature): (&Key, &Signature),
+) -> Result<(), Full> {
+    let (head, signer) = signing.head(covered, key, signature);
+    writer.record(section, owner, rtype::RRSIG, ttl, |w| {
+        w.put(&head)?;
+        w.put(signer)?;
+        w.put(&signature.octets)
+    })
+}

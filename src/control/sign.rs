@@ -1,0 +1,116 @@
+//! Signatures of a generation: made when it is built, made anew before they end; and keys that move on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::handle::Handle;
+use super::keyring::Keyring;
+use super::load::Parts;
+use crate::clock::Clock;
+use crate::dnssec::{SignedZone, Signing};
+use crate::health::Time;
+use crate::snapshot::{Signed, Snapshot};
+use crate::zone::Zone;
+
+/// Time between ticks of the signer's clock: a new budget each.
+const TICK: Duration = Duration::from_secs(1);
+/// Ticks between looks for signatures that are old and keys that may move on.
+const LOOK: u32 = 60;
+
+/// Signs the zones that are to be signed; none: no zone is.
+pub(super) fn sign(
+    parts: &Parts,
+    zones: &[Zone],
+    last: Option<&Snapshot>,
+    now: Time,
+) -> Option<Signed> {
+    if parts.keys.is_empty() {
+        return None;
+    }
+    let settings = parts.config.dnssec.settings;
+    let before = last.and_then(|last| last.signed.as_ref());
+    let same = before.filter(|before| before.signing.settings() == settings);
+    let signing = same.map_or_else(
+        || Arc::new(Signing::new(settings, seconds(now))),
+        |before| Arc::clone(&before.signing),
+    );
+    let signed = |zone: &Zone| {
+        let keys = parts.keys.get(zone.apex())?;
+        let same = last.filter(|_| same.is_some());
+        let before = same.and_then(|last| {
+            let zones = last.zones.list().iter();
+            let number = (0..).zip(zones).find(|(_, z)| z.apex() == zone.apex());
+            last.signed(number?.0)
+        });
+        let zsk = keys.zsk()?;
+        let signing = Arc::clone(&signing);
+        Some(Arc::new(SignedZone::new(
+            zone,
+            keys.ksks(),
+            zsk,
+            signing,
+            before,
+        )))
+    };
+    let zones = zones.iter().map(signed).collect();
+    Some(Signed { signing, zones })
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "times in signatures have 32 bits and wrap (RFC 4034 3.1.5)"
+)]
+fn seconds(now: Time) -> u32 {
+    now.as_secs() as u32
+}
+
+/// Keeps the signer's clock, signs anew what is old, and moves keys on, for ever.
+pub(super) async fn keep_signing(handle: Handle) {
+    let mut ticks: u32 = 0;
+    loop {
+        tokio::time::sleep(TICK).await;
+        let current = handle.current().get();
+        if let Some(signed) = &current.signed {
+            // The system's clock as it is now: it may have been set right since the start, and signatures are of the world's time.
+            signed.signing.tick(seconds(Clock::start().now()));
+        }
+        ticks = ticks.wrapping_add(1);
+        if ticks.is_multiple_of(LOOK) && current.signed.is_some() {
+            let handle = handle.clone();
+            let _ = tokio::task::spawn_blocking(move || look(&handle, &current)).await;
+        }
+    }
+}
+
+fn look(handle: &Handle, current: &Snapshot) {
+    let zones = current.zones.list();
+    let all = current.signed.iter().flat_map(|s| s.zones.iter());
+    let keyring = Keyring::at(&handle.basis().parts.config.dnssec.keys);
+    let mut moved = false;
+    for (zone, signed) in zones.iter().zip(all) {
+        let Some(signed) = signed else { continue };
+        if signed.refresh(zone) {
+            tracing::info!("zone {}: signed anew", zone.apex());
+        }
+        match keyring.advance(zone.apex(), handle.now(), longest_ttl(zone)) {
+            Ok(done) => {
+                moved |= !done.is_empty();
+                for what in done {
+                    tracing::info!("zone {}: {what}", zone.apex());
+                }
+            }
+            Err(why) => tracing::error!("zone {}: keys do not move on: {why}", zone.apex()),
+        }
+    }
+    if moved && let Err(why) = handle.reload(false, "keys") {
+        tracing::error!("keys have moved on, and the reload failed: {why}");
+    }
+}
+
+fn longest_ttl(zone: &Zone) -> u32 {
+    let sets = zone
+        .nodes()
+        .flat_map(|at| zone.rrsets(at).map(|set| set.ttl));
+    let pools = zone.pools().iter().map(|used| used.max_ttl);
+    sets.chain(pools).max().unwrap_or_default()
+}

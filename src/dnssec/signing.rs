@@ -1,0 +1,179 @@
+//! What all signed zones share: the time, what may be signed in it, and what was signed lately.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use aws_lc_rs::rand;
+
+use super::cache::{Cache, Print, Printer};
+use super::{Covered, Key, Signature};
+
+/// An hour: clocks of validators differ.
+const BACK: u32 = 3600;
+
+/// How signing is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Seconds that a new signature holds; some of them hold up to an eighth less, so that not all end at once.
+    pub validity: u32,
+    /// Signatures that are made for answers in a second, at most.
+    pub rate: u32,
+}
+
+impl Default for Settings {
+    /// Two weeks; 20,000, which is less than one core makes.
+    fn default() -> Self {
+        Self {
+            validity: 14 * 86_400,
+            rate: 20_000,
+        }
+    }
+}
+
+/// What a signature is for: who asks for odd names cannot use up what is for pools.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// The addresses of a pool at a name of the zone.
+    Pool,
+    /// Anything that a stranger can ask for without end: denials, and names that a wildcard stands for.
+    Odd,
+}
+
+/// The share of each second's signatures, in quarters, that is left for pools.
+const FOR_POOLS: u32 = 4;
+/// Signatures that are kept: about 8 MB.
+const KEPT: usize = 1 << 16;
+
+/// Signs for answers.
+#[derive(Debug)]
+pub struct Signing {
+    settings: Settings,
+    /// Unix time in seconds, as of the last tick.
+    now: AtomicU32,
+    /// Signatures made since.
+    made: AtomicU32,
+    /// Not made since the start, as there was no budget for them.
+    refused: AtomicU32,
+    cache: Cache,
+    printer: Printer,
+}
+
+impl Signing {
+    /// At this second of Unix time.
+    ///
+    /// # Panics
+    /// If the system has no randomness.
+    #[must_use]
+    pub fn new(settings: Settings, now: u32) -> Self {
+        let mut secret = [0; 16];
+        rand::fill(&mut secret).expect("the system has randomness");
+        Self {
+            settings,
+            now: AtomicU32::new(now),
+            made: AtomicU32::new(0),
+            refused: AtomicU32::new(0),
+            cache: Cache::new(KEPT),
+            printer: Printer::new(&secret),
+        }
+    }
+
+    /// How it signs.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        self.settings
+    }
+
+    /// It is another second: there is a new budget.
+    pub fn tick(&self, now: u32) {
+        self.now.store(now, Ordering::Relaxed);
+        self.made.store(0, Ordering::Relaxed);
+    }
+
+    /// Signatures that were not made for want of budget, since the start.
+    #[must_use]
+    pub fn refused(&self) -> u32 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// The second of Unix time, as of the last tick.
+    #[must_use]
+    pub fn now(&self) -> u32 {
+        self.now.load(Ordering::Relaxed)
+    }
+
+    /// Begins a print of what is to be signed.
+    pub(super) fn printer(&self) -> Printer {
+        self.printer
+    }
+
+    /// Whether a signature is to be made anew: less than half of its time is left.
+    pub(super) fn is_old(&self, signature: &Signature) -> bool {
+        let left = signature.expiration.wrapping_sub(self.now());
+        // Times wrap (RFC 4034 3.1.5): what is past looks far ahead.
+        left < self.settings.validity / 2 || left > self.settings.validity
+    }
+
+    /// The signature of what has this print: the one that is kept, else a new one over what `rdata` gives in canonical order.
+    /// None: the budget of this second is used up.
+    pub(super) fn get(
+        &self,
+        (key, apex): (&Key, &[u8]),
+        print: Print,
+        purpose: Purpose,
+        covered: &Covered<'_>,
+        rdata: impl FnOnce() -> Vec<Vec<u8>>,
+    ) -> Option<Signature> {
+        let kept = self.cache.get(print);
+        if let Some(kept) = kept.filter(|kept| !self.is_old(kept)) {
+            return Some(kept);
+        }
+        let signed = self.make((key, apex), print, purpose, covered, rdata);
+        signed.or_else(|| kept.filter(|kept| kept.expiration > self.now()))
+    }
+
+    #[cold]
+    fn make(
+        &self,
+        (key, apex): (&Key, &[u8]),
+        print: Print,
+        purpose: Purpose,
+        covered: &Covered<'_>,
+        rdata: impl FnOnce() -> Vec<Vec<u8>>,
+    ) -> Option<Signature> {
+        let rate = match purpose {
+            Purpose::Pool => self.settings.rate,
+            Purpose::Odd => self.settings.rate - self.settings.rate / FOR_POOLS,
+        };
+        if self.made.fetch_add(1, Ordering::Relaxed) >= rate {
+            self.made.fetch_sub(1, Ordering::Relaxed);
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        let signature = self.sign((key, apex), print, covered, &rdata());
+        self.cache.put(print, signature);
+        Some(signature)
+    }
+
+    /// Signs `rdata`, which are in canonical order.
+    pub(super) fn sign(
+        &self,
+        (key, apex): (&Key, &[u8]),
+        print: Print,
+        covered: &Covered<'_>,
+        rdata: &[Vec<u8>],
+    ) -> Signature {
+        let now = self.now();
+        // Any eighth, always the same of the same: what is signed twice ends at about the same time.
+        let early = print.spread(self.settings.validity / 8);
+        let (inception, expiration) = (
+            now.wrapping_sub(BACK),
+            now.wrapping_add(self.settings.validity - early),
+        );
+        let head = covered.head(key, inception, expiration);
+        let signed = covered.signed(&head, apex, rdata.iter().map(Vec::as_slice));
+        Signature {
+            inception,
+            expiration,
+            octets: key.sign(&signed),
+        }
+    }
+}

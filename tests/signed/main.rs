@@ -1,0 +1,511 @@
+//! Signed zones in process, judged by hickory-proto: each set that is given has a signature that verifies, each denial denies what was asked, and time passes.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends with what goes wrong"
+)]
+
+#[path = "../dns/mod.rs"]
+mod dns;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hickory_proto::dnssec::Verifier;
+use hickory_proto::dnssec::rdata::{DNSKEY, DNSSECRData, NSEC, RRSIG};
+use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
+use nearmost::answer::Transport;
+use nearmost::control::{self, KeyState, Keyring};
+use nearmost::dnssec::{Algorithm, Key, Role};
+use nearmost::snapshot::Snapshot;
+
+use dns::message::{Edns, name, query};
+use dns::ours::ask;
+
+/// When all of this happens, in seconds of Unix time.
+const NOW: u32 = 1_800_000_000;
+const DAY: u32 = 86_400;
+const TWO_WEEKS: u32 = 14 * DAY;
+
+const ZONE: &str = "\
+$TTL 3600
+@           SOA    ns1 hostmaster 1 3600 600 86400 300
+@           NS     ns1
+@           NS     NS2.Example.NET.
+@           MX     10 Mail
+ns1         A      192.0.2.53
+get 300/30  POOL   site
+v4  300/30  POOL   v4
+www         CNAME  get
+far         CNAME  www.example.com.
+Text        TXT    \"hello\" \"World\"
+many        A      192.0.2.30
+many        A      192.0.2.3
+many        A      192.0.2.100
+many        A      192.0.2.3
+mx          MX     10 Mail.Example.ORG.
+mx          MX     5 mail
+mail        A      192.0.2.77
+mail        AAAA   2001:db8::77
+srv         SRV    1 2 3 Mail
+naptr       NAPTR  1 2 \"s\" \"x\" \"\" Mail.Example.ORG.
+odd         TYPE65280 \\# 4 01020304
+a.b.ent     TXT    \"deep\"
+*.wild      TXT    \"wild\"
+*.wild      MX     10 Mail
+*.wp 300/30 POOL   site
+*.wc        CNAME  mail
+dn          DNAME  other
+x.other     A      192.0.2.9
+sub         NS     ns.sub
+ns.sub      A      192.0.2.50
+sec         NS     ns.sec
+sec         DS     12345 13 2 0123456789012345678901234567890123456789012345678901234567890123
+ns.sec      A      192.0.2.51
+";
+
+const POOLS: &str = "\
+[server]
+at = \"FRA\"
+[pool.site]
+nodes = [\"fra\", \"nyc\"]
+answer = \"all\"
+[pool.v4]
+nodes = [\"nyc\"]
+[node.fra]
+at = \"FRA\"
+ip = [\"192.0.2.1\", \"192.0.2.200\", \"2001:db8::1\"]
+[node.nyc]
+at = \"NYC\"
+ip = [\"192.0.2.2\"]
+";
+
+/// A signed zone, and the folder of its keys.
+struct Signed {
+    folder: PathBuf,
+    snapshot: Snapshot,
+}
+
+impl Drop for Signed {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Signed {
+    /// With these keys, all active, and more lines of configuration.
+    fn with(test: &str, keys: &[(Algorithm, Role)], more: &str) -> Self {
+        let folder = format!("nearmost-signed-{}-{test}", std::process::id());
+        let folder = std::env::temp_dir().join(folder);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("example.org.zone"), ZONE).unwrap();
+        let zone = nearmost::zone::Name::absolute("example.org").unwrap();
+        let keyring = Keyring::at(&folder.join("keys"));
+        for (algorithm, role) in keys {
+            let key = Key::make(*algorithm).unwrap();
+            let kind = (*algorithm, *role, KeyState::Active);
+            keyring.add(&zone, kind, &key, Duration::ZERO).unwrap();
+        }
+        let text = format!(
+            "{POOLS}\n[zone.\"example.org\"]\nfile = \"example.org.zone\"\nsigned = {}\n{more}",
+            !keys.is_empty()
+        );
+        let loaded = control::load_text(&folder.join("nearmost.toml"), &text);
+        let shown = loaded.found.render(&loaded.sources, false);
+        let parts = loaded.parts.unwrap_or_else(|| panic!("{shown}"));
+        let now = Duration::from_secs(NOW.into());
+        let snapshot = control::build(&parts, 1, now).unwrap().snapshot;
+        Self { folder, snapshot }
+    }
+
+    fn csk(test: &str) -> Self {
+        Self::with(test, &[(Algorithm::EcdsaP256, Role::Csk)], "")
+    }
+
+    /// Asks with DO.
+    fn ask(&self, qname: &str, qtype: u16) -> Reply {
+        self.send(qname, qtype, true, Transport::Tcp)
+    }
+
+    fn send(&self, qname: &str, qtype: u16, dnssec_ok: bool, transport: Transport) -> Reply {
+        let edns = Edns {
+            dnssec_ok,
+            ..Edns::of_size(1232)
+        };
+        let packet = query(7, &name(qname), qtype, Some(&edns));
+        let octets = ask(&self.snapshot, &packet, transport).unwrap();
+        Reply::of(qname, qtype, &octets)
+    }
+
+    fn keys(&self) -> Vec<DNSKEY> {
+        let reply = self.ask("example.org", RecordType::DNSKEY.into());
+        let keys = reply.message.answers.iter().filter_map(|r| match &r.data {
+            RData::DNSSEC(DNSSECRData::DNSKEY(key)) => Some(key.clone()),
+            _ => None,
+        });
+        keys.collect()
+    }
+}
+
+/// The library puts name servers in order before it makes their letters small (RFC 4034 6.3 has it the other way).
+fn lower(record: &Record) -> Record {
+    let mut record = record.clone();
+    if let RData::NS(server) = &mut record.data {
+        server.0 = server.0.to_lowercase();
+    }
+    record
+}
+
+struct Reply {
+    what: String,
+    len: usize,
+    message: Message,
+}
+
+/// Owner in lower case and type.
+type SetName = (String, RecordType);
+
+impl Reply {
+    fn of(qname: &str, qtype: u16, octets: &[u8]) -> Self {
+        let what = format!("{qname} {}", RecordType::from(qtype));
+        let message = Message::from_vec(octets);
+        let message = message.unwrap_or_else(|e| panic!("{what}: {e}: {octets:02x?}"));
+        Self {
+            what,
+            len: octets.len(),
+            message,
+        }
+    }
+
+    /// The sets of the answer and of the authority, and the signatures of each.
+    fn sets(&self) -> BTreeMap<SetName, (Vec<&Record>, Vec<(&RRSIG, u32)>)> {
+        let mut sets: BTreeMap<SetName, (Vec<&Record>, Vec<(&RRSIG, u32)>)> = BTreeMap::new();
+        for record in self.message.answers.iter().chain(&self.message.authorities) {
+            let owner = record.name.to_lowercase().to_string();
+            match &record.data {
+                RData::DNSSEC(DNSSECRData::RRSIG(signature)) => {
+                    let covered = (owner, signature.input().type_covered);
+                    sets.entry(covered)
+                        .or_default()
+                        .1
+                        .push((signature, record.ttl));
+                }
+                _ => {
+                    let set = sets.entry((owner, record.record_type())).or_default();
+                    set.0.push(record);
+                }
+            }
+        }
+        sets
+    }
+
+    /// Checks each set by these keys at this time; how many there were.
+    fn verify(&self, keys: &[DNSKEY], now: u32) -> usize {
+        let synthetic = |(owner, rtype): &SetName| {
+            *rtype == RecordType::CNAME && owner.ends_with(".dn.example.org.")
+        };
+        let of_others = |(owner, rtype): &SetName| {
+            *rtype == RecordType::NS && ["sub.example.org.", "sec.example.org."].contains(&&**owner)
+        };
+        let mut checked = 0;
+        for (set, (records, signatures)) in self.sets() {
+            let what = format!("{}: {set:?}", self.what);
+            if synthetic(&set) || of_others(&set) {
+                assert_eq!(signatures.len(), 0, "{what}");
+                continue;
+            }
+            assert!(!signatures.is_empty(), "{what} is not signed");
+            for (signature, ttl) in signatures {
+                let input = signature.input();
+                let key = keys
+                    .iter()
+                    .find(|k| k.calculate_key_tag().unwrap() == input.key_tag);
+                let owner = Name::from_ascii(&set.0).unwrap();
+                let records: Vec<Record> = records.iter().map(|r| lower(r)).collect();
+                let records = records.iter();
+                let verified =
+                    key.unwrap()
+                        .verify_rrsig(&owner, DNSClass::IN, signature, records.clone());
+                verified.unwrap_or_else(|e| panic!("{what}: {e}"));
+                assert!(input.sig_inception.get() < now, "{what}");
+                assert!(input.sig_expiration.get() > now + DAY, "{what}");
+                for record in records {
+                    assert_eq!(record.ttl, ttl, "{what}: RFC 4034 3");
+                    assert!(record.ttl <= input.original_ttl, "{what}");
+                }
+                checked += 1;
+            }
+        }
+        checked
+    }
+
+    fn nsec(&self) -> Option<(&Name, &NSEC)> {
+        let mut records = self.message.answers.iter().chain(&self.message.authorities);
+        records.find_map(|record| match &record.data {
+            RData::DNSSEC(DNSSECRData::NSEC(nsec)) => Some((&record.name, nsec)),
+            _ => None,
+        })
+    }
+
+    fn denied(&self) -> Vec<u16> {
+        let (_, nsec) = self
+            .nsec()
+            .unwrap_or_else(|| panic!("{}: no NSEC", self.what));
+        nsec.type_bit_maps().map(u16::from).collect()
+    }
+}
+
+const NAMES: [&str; 31] = [
+    "example.org",
+    "ns1.example.org",
+    "get.example.org",
+    "GET.Example.ORG",
+    "v4.example.org",
+    "www.example.org",
+    "far.example.org",
+    "text.example.org",
+    "many.example.org",
+    "mx.example.org",
+    "mail.example.org",
+    "srv.example.org",
+    "naptr.example.org",
+    "odd.example.org",
+    "ent.example.org",
+    "b.ent.example.org",
+    "a.b.ent.example.org",
+    "wild.example.org",
+    "x.wild.example.org",
+    "X.y.wild.example.org",
+    "*.wild.example.org",
+    "x.wp.example.org",
+    "x.wc.example.org",
+    "dn.example.org",
+    "x.dn.example.org",
+    "nope.dn.example.org",
+    "sub.example.org",
+    "deep.sub.example.org",
+    "sec.example.org",
+    "nope.example.org",
+    "no.such.nope.example.org",
+];
+const TYPES: [u16; 16] = [
+    1, 2, 5, 6, 15, 16, 28, 33, 35, 39, 43, 46, 47, 48, 60, 65280,
+];
+
+#[test]
+fn each_set_that_is_given_verifies() {
+    let kinds: [&[(Algorithm, Role)]; 3] = [
+        &[(Algorithm::EcdsaP256, Role::Csk)],
+        &[(Algorithm::Ed25519, Role::Csk)],
+        &[
+            (Algorithm::EcdsaP256, Role::Ksk),
+            (Algorithm::EcdsaP256, Role::Zsk),
+        ],
+    ];
+    for (number, kind) in kinds.into_iter().enumerate() {
+        let signed = Signed::with(&format!("verifies-{number}"), kind, "");
+        let keys = signed.keys();
+        assert_eq!(keys.len(), kind.len());
+        let mut checked = 0;
+        for qname in NAMES {
+            for qtype in TYPES {
+                let reply = signed.ask(qname, qtype);
+                // Of one that is asked for signatures there is nothing to verify them by.
+                if qtype != 46 {
+                    checked += reply.verify(&keys, NOW);
+                }
+            }
+        }
+        assert!(checked > NAMES.len() * TYPES.len(), "{checked}");
+    }
+}
+
+#[test]
+fn what_is_not_there_is_denied_at_the_very_name() {
+    let signed = Signed::csk("denied");
+    let there = |qname: &str| !qname.ends_with("nope.example.org");
+    let mut denials = 0;
+    for qname in NAMES {
+        for qtype in TYPES {
+            let reply = signed.ask(qname, qtype);
+            let message = &reply.message;
+            assert_eq!(
+                message.metadata.response_code,
+                ResponseCode::NoError,
+                "{}",
+                reply.what
+            );
+            let Some((owner, nsec)) = reply.nsec() else {
+                assert!(
+                    !message.answers.is_empty() || qname.contains("s"),
+                    "{}",
+                    reply.what
+                );
+                continue;
+            };
+            denials += 1;
+            let next = Name::from_labels([&[0][..]])
+                .unwrap()
+                .append_domain(owner)
+                .unwrap();
+            assert_eq!(
+                nsec.next_domain_name().to_lowercase(),
+                next.to_lowercase(),
+                "{}",
+                reply.what
+            );
+            let types = reply.denied();
+            assert!(types.contains(&46) && types.contains(&47), "{}", reply.what);
+            let asked = owner.to_lowercase().to_string() == format!("{}.", qname.to_lowercase());
+            if asked && !matches!(qtype, 46 | 47) {
+                let referral = message
+                    .authorities
+                    .iter()
+                    .any(|r| r.record_type() == RecordType::NS);
+                if !referral {
+                    assert!(!types.contains(&qtype), "{}: {types:?}", reply.what);
+                    assert_eq!(
+                        types.contains(&128),
+                        !there(qname),
+                        "{}: {types:?}",
+                        reply.what
+                    );
+                }
+            }
+        }
+    }
+    assert!(denials > 200, "{denials}");
+    assert_eq!(signed.ask("ent.example.org", 1).denied(), [46, 47]);
+    assert_eq!(signed.ask("sub.example.org", 43).denied(), [2, 46, 47]);
+    assert_eq!(signed.ask("v4.example.org", 28).denied(), [1, 46, 47]);
+    assert_eq!(signed.ask("get.example.org", 16).denied(), [1, 28, 46, 47]);
+    assert_eq!(signed.ask("nope.example.org", 1).denied(), [46, 47, 128]);
+
+    let plain = signed.send("nope.example.org", 1, false, Transport::Udp);
+    assert_eq!(plain.message.metadata.response_code, ResponseCode::NXDomain);
+    assert!(plain.nsec().is_none());
+    // RFC 9824 5.1: who says that it knows is told by the response code too. 0x4000 is that flag.
+    let mut packet = query(
+        7,
+        &name("nope.example.org"),
+        1,
+        Some(&Edns {
+            dnssec_ok: true,
+            ..Edns::of_size(1232)
+        }),
+    );
+    let flags = packet.len() - 4;
+    packet[flags] |= 0x40;
+    let octets = ask(&signed.snapshot, &packet, Transport::Udp).unwrap();
+    let knows = Reply::of("nope.example.org", 1, &octets);
+    assert_eq!(knows.message.metadata.response_code, ResponseCode::NXDomain);
+    assert_eq!(knows.denied(), [46, 47, 128]);
+    // RFC 9824 3.5.
+    let asked = signed.ask("get.example.org", 128);
+    assert_eq!(asked.message.metadata.response_code, ResponseCode::FormErr);
+}
+
+#[test]
+fn who_does_not_want_signatures_is_answered_as_if_there_were_none() {
+    let (signed, plain) = (Signed::csk("plain"), Signed::with("unsigned", &[], ""));
+    let keys = [46, 47, 48, 60];
+    for qname in NAMES {
+        for qtype in TYPES.into_iter().filter(|qtype| !keys.contains(qtype)) {
+            let packet = query(7, &name(qname), qtype, Some(&Edns::of_size(1232)));
+            let [ours, theirs] =
+                [&signed, &plain].map(|s| ask(&s.snapshot, &packet, Transport::Udp));
+            assert_eq!(ours, theirs, "{qname} {qtype}");
+        }
+    }
+}
+
+#[test]
+fn an_answer_of_one_address_is_small() {
+    let signed = Signed::csk("small");
+    for (qname, qtype) in [
+        ("v4.example.org", 1),
+        ("nope.example.org", 1),
+        ("x.wp.example.org", 28),
+    ] {
+        let reply = signed.send(qname, qtype, true, Transport::Udp);
+        assert!(!reply.message.metadata.truncation, "{}", reply.what);
+        assert!(reply.len < 512, "{}: {}", reply.what, reply.len);
+    }
+}
+
+#[test]
+fn signatures_are_made_anew_before_they_end() {
+    let signed = Signed::csk("anew");
+    let keys = signed.keys();
+    let zones = signed.snapshot.signed.as_ref().unwrap();
+    let all = |now: u32| {
+        for qname in [
+            "example.org",
+            "get.example.org",
+            "mail.example.org",
+            "nope.example.org",
+            "x.wild.example.org",
+        ] {
+            for qtype in [1, 6, 16, 48] {
+                signed.ask(qname, qtype).verify(&keys, now);
+            }
+        }
+    };
+    all(NOW);
+    let again = || {
+        zones.zones[0]
+            .as_ref()
+            .unwrap()
+            .refresh(&signed.snapshot.zones.list()[0])
+    };
+    assert!(!again(), "all are new");
+    let mut made = 0;
+    // A year, as the server sees it: each minute would be the same.
+    for hour in (0..24 * 365).step_by(6) {
+        let now = NOW + hour * 3600;
+        zones.signing.tick(now);
+        made += u32::from(again());
+        all(now);
+    }
+    assert!(
+        made > 26,
+        "{made} times in a year, where each holds {TWO_WEEKS} s at most"
+    );
+}
+
+#[test]
+fn a_budget_bounds_what_strangers_have_signed_and_leaves_some_for_pools() {
+    let signed = Signed::with(
+        "budget",
+        &[(Algorithm::EcdsaP256, Role::Csk)],
+        "[dnssec]\nsignatures_per_second = 100\n",
+    );
+    let keys = signed.keys();
+    let signing = &signed.snapshot.signed.as_ref().unwrap().signing;
+    let odd = |number: usize, transport| {
+        signed.send(
+            &format!("odd-{number}.nope.example.org"),
+            1,
+            true,
+            transport,
+        )
+    };
+    let given = (0..200).filter(|n| !odd(*n, Transport::Udp).message.metadata.truncation);
+    assert_eq!(given.count(), 75);
+    assert_eq!(signing.refused(), 125);
+    // By UDP one is asked to come again by TCP, where nothing is given either.
+    assert_eq!(
+        odd(500, Transport::Tcp).message.metadata.response_code,
+        ResponseCode::ServFail
+    );
+    assert!(odd(500, Transport::Tcp).message.answers.is_empty());
+    // What was signed is given still, and pools are signed.
+    assert_eq!(odd(0, Transport::Udp).verify(&keys, NOW), 2);
+    assert_eq!(signed.ask("get.example.org", 1).verify(&keys, NOW), 1);
+    signing.tick(NOW + 1);
+    assert_eq!(odd(500, Transport::Tcp).verify(&keys, NOW), 2);
+}
