@@ -68,6 +68,10 @@ pub struct Questions {
     pub truncated: Counter,
     /// Questions for a pool without a node in service.
     pub none_left: Counter,
+    /// Replies that were not sent, as their network was over the rate.
+    pub limited: Counter,
+    /// Replies over the rate that said to come by TCP instead.
+    pub slipped: Counter,
     /// Replies that the system did not take.
     pub send_errors: Counter,
     /// Questions whose answering panicked. Always 0, or there is a bug to report.
@@ -91,6 +95,10 @@ pub struct Tally {
     pub truncated: u64,
     /// As [`Questions::none_left`].
     pub none_left: u64,
+    /// As [`Questions::limited`].
+    pub limited: u64,
+    /// As [`Questions::slipped`].
+    pub slipped: u64,
     /// As [`Questions::panics`].
     pub panics: u64,
     codes: [u64; CODES],
@@ -121,6 +129,8 @@ impl Questions {
         self.silent.add(tally.silent);
         self.truncated.add(tally.truncated);
         self.none_left.add(tally.none_left);
+        self.limited.add(tally.limited);
+        self.slipped.add(tally.slipped);
         self.panics.add(tally.panics);
         for (counter, n) in self.codes.iter().zip(tally.codes) {
             counter.add(n);

@@ -52,6 +52,7 @@ const DOORS: [(&str, &[&str]); 23] = [
             "geo/database.rs",
             "geo/places.rs",
             "policy/compile",
+            "server/rrl.rs",
         ],
     ),
     (
@@ -100,7 +101,7 @@ const DOORS: [(&str, &[&str]); 23] = [
     ),
     ("rustls", &["dnssec/key.rs", "probe", "server/tls.rs"]),
     ("sd_notify", &["cli/systemd.rs"]),
-    ("siphasher", &["dnssec/cache.rs"]),
+    ("siphasher", &["dnssec/cache.rs", "wire/cookie.rs"]),
     (
         "tokio_rustls",
         &["admin/listen.rs", "server/tcp.rs", "server/https.rs"],

@@ -11,7 +11,7 @@ use nearmost::diagnostic::{Diagnostics, Sources};
 const REFERENCE: &str = "docs/configuration.md";
 
 /// The lists of keys in `src/config`, and the sections of the reference that describe them.
-const SECTIONS: [(&str, &str, &str); 27] = [
+const SECTIONS: [(&str, &str, &str); 29] = [
     ("files.rs", "TOP", "Tables of `nearmost.toml`"),
     ("server.rs", "SERVER", "`[server]`"),
     ("server.rs", "LIMITS", "`[limits]`"),
@@ -21,6 +21,8 @@ const SECTIONS: [(&str, &str, &str); 27] = [
     ("health.rs", "HEALTH", "`[health]`"),
     ("health.rs", "CANARY", "`canaries`"),
     ("querylog.rs", "QUERYLOG", "`[querylog]`"),
+    ("abuse.rs", "RRL", "`[rrl]`"),
+    ("abuse.rs", "COOKIES", "`[cookies]`"),
     ("dnssec.rs", "DNSSEC", "`[dnssec]`"),
     ("network.rs", "GEO", "`[geo]`"),
     ("network.rs", "OVERRIDE", "`[[geo.override]]`"),
@@ -308,4 +310,22 @@ fn links_in_the_reference_lead_somewhere() {
         links += 1;
     }
     assert!(links > 50, "{links}");
+}
+
+/// The threat model says where each thing is decided and what would fail without it: that is only worth something while these files are there.
+#[test]
+fn the_threat_model_names_files_that_are_there() {
+    let text = text_of("docs/threat-model.md");
+    let rows = text.lines().filter(|line| line.starts_with("| "));
+    let mut seen = 0;
+    for row in rows {
+        for cell in row.split('|').skip(3) {
+            for path in cell.split('`').skip(1).step_by(2) {
+                let there = root().join(path).exists() || root().join("src").join(path).exists();
+                assert!(there, "{path}: {row}");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 40, "{seen}");
 }

@@ -88,6 +88,8 @@ fn snapshot() -> Snapshot {
             nsid: None,
             keepalive: None,
             padding: false,
+            rrl: None,
+            cookies: None,
         },
         table: TableCell::new(Table::new(vec![])),
     }

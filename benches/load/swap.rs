@@ -41,7 +41,7 @@ impl Worker {
         let (current, stop) = (Arc::new(Current::new(snapshot)), Arc::default());
         cpu::bind(&[server]);
         let (shared, until) = (Arc::clone(&current), Arc::clone(&stop));
-        let thread = udp::spawn(socket, shared, Arc::default(), until, 0);
+        let thread = udp::spawn(socket, shared, Arc::default(), Arc::default(), until, 0);
         cpu::bind(&[generator]);
         Self {
             address,

@@ -243,6 +243,8 @@ fn counters<'a>(
         add("silent".into(), worker.silent.get());
         add("truncated".into(), worker.truncated.get());
         add("no node in service".into(), worker.none_left.get());
+        add("over the rate".into(), worker.limited.get());
+        add("told to come by TCP".into(), worker.slipped.get());
         add("send errors".into(), worker.send_errors.get());
         add("panics".into(), worker.panics.get());
         add("connections".into(), worker.connections.get());

@@ -130,6 +130,10 @@ pub struct Outcome {
     pub pool: Option<PoolUse>,
     /// The narrowest block of which the answer holds, whether the client is told or not.
     pub scope: u8,
+    /// Whether the sender is who it says: it has shown a cookie of ours.
+    pub known: bool,
+    /// Whether there would have been more, but for a limit of the rate.
+    pub limited: bool,
 }
 
 /// The longest message.
@@ -189,6 +193,7 @@ fn plain_opt(snapshot: &Snapshot) -> Opt<'_> {
         ecs: None,
         scope: 0,
         nsid: None,
+        cookie: None,
         error: None,
         keepalive: None,
         padded: false,
@@ -242,7 +247,14 @@ fn reply(
         desk,
     } = scratch;
     let opt = query.edns.as_ref();
-    let opt = opt.map(|edns| opt_for(snapshot, edns, request.transport));
+    let mut opt = opt.map(|edns| opt_for(snapshot, edns, request.transport));
+    let mut known = false;
+    if let (Some(opt), Some(edns)) = (&mut opt, &query.edns)
+        && let (Some(cookies), Some(shown)) = (&snapshot.settings.cookies, edns.cookie)
+    {
+        let (cookie, ours) = cookies.judge(shown, request.source);
+        (opt.cookie, known) = (Some(cookie), ours);
+    }
     let limit = match request.transport {
         Transport::Udp => {
             let taken = query.edns.map_or(PLAIN_UDP, |e| e.udp_size.max(PLAIN_UDP));
@@ -316,6 +328,8 @@ fn reply(
         zone,
         pool,
         scope,
+        known,
+        limited: false,
     }
 }
 

@@ -66,8 +66,8 @@ pub(super) struct Files<'s> {
 /// The tables of `nearmost.toml`.
 static TOP: Keys = Keys {
     known: &[
-        "server", "limits", "tls", "admin", "querylog", "dnssec", "geo", "health", "key", "zone",
-        "pool", "node", "probe",
+        "server", "limits", "tls", "admin", "querylog", "dnssec", "rrl", "cookies", "geo",
+        "health", "key", "zone", "pool", "node", "probe",
     ],
     later: &[
         "dot",
@@ -76,8 +76,6 @@ static TOP: Keys = Keys {
         "tsig",
         "transfer",
         "notify",
-        "rrl",
-        "cookies",
         "metrics",
         "dashboard",
         "alarm",

@@ -4,6 +4,7 @@
 //! has a file of its own here that says which keys it has, what they mean and what they are by default. All errors of
 //! all files are told in one go.
 
+mod abuse;
 mod admin;
 mod differences;
 mod dnssec;
@@ -51,9 +52,10 @@ use crate::diagnostic::{Diagnostics, Sources, Span};
 use crate::geo::Override;
 use crate::health::Probe;
 use crate::policy::{Node, Pool};
-use crate::snapshot::Allow;
+use crate::snapshot::{Allow, RateLimit};
 use crate::zone::Name;
 
+pub use abuse::Cookies;
 pub use admin::{Admin, Role, Token};
 pub use differences::{Difference, Key, differences};
 pub use dnssec::Dnssec;
@@ -86,6 +88,10 @@ pub struct Config {
     pub querylog: QueryLog,
     /// How zones are signed.
     pub dnssec: Dnssec,
+    /// How many replies by UDP a network gets; none: any number.
+    pub rrl: Option<RateLimit>,
+    /// Cookies of clients.
+    pub cookies: Cookies,
     /// Databases and corrections of them.
     pub geo: Geo,
     /// How far probes are believed.
@@ -235,6 +241,8 @@ fn assemble(listed: &files::Found, sources: &Sources, found: &mut Diagnostics) -
     let tls = tls::read(&top, &server, found);
     let admin = admin::read(&top, found);
     let querylog = querylog::read(&top, found);
+    let rrl = abuse::rate_limit(&top, found);
+    let cookies = abuse::cookies(&top, found);
     let dnssec = dnssec::read(&top, server.state.as_ref(), found);
     let geo = network::read(&top, found);
     let config = Config {
@@ -244,6 +252,8 @@ fn assemble(listed: &files::Found, sources: &Sources, found: &mut Diagnostics) -
         admin,
         querylog,
         dnssec,
+        rrl,
+        cookies,
         geo,
         health,
         keys,

@@ -42,7 +42,7 @@ static LIMITS: Keys = Keys {
         "resolve_least",
         "serial_every",
     ],
-    later: &["rate", "slip"],
+    later: &[],
 };
 
 /// The port of the DNS.

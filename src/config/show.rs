@@ -32,6 +32,21 @@ pub fn show(config: &Config) -> String {
     let validity = Duration::from_secs(config.dnssec.settings.validity.into());
     out.value("validity", quote(&unit::duration_text(validity)));
     out.value("signatures_per_second", config.dnssec.settings.rate);
+    if let Some(limit) = &config.rrl {
+        out.table("[rrl]");
+        out.value("rate", limit.rate);
+        out.value("slip", limit.slip);
+        out.value(
+            "exempt",
+            list(limit.exempt.iter().map(|net| quote(&net.to_string()))),
+        );
+    }
+    out.table("[cookies]");
+    out.value("give", config.cookies.give);
+    let secrets = config.cookies.secrets.len();
+    if secrets > 0 {
+        out.line(format!("# {secrets} secrets, which are not shown"));
+    }
     geo(&mut out, &config.geo);
     show_probe::health(&mut out, config);
     show_transfer::keys(&mut out, &config.keys);

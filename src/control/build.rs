@@ -11,11 +11,12 @@ use std::time::Duration;
 
 use super::audience::Audience;
 use super::load::Parts;
-use super::sign::sign;
+use super::sign::{seconds, sign};
 use super::transfers::{keys, others};
 use super::{latency, plan};
 use crate::clock::Clock;
 use crate::config::{Canary, Config};
+use crate::dnssec::random;
 use crate::geo::{Country, Point, World, country_at, country_cities, nearest_city, world_cities};
 use crate::health::{Board, CANARY, Check, Damping, Probe, Setup, Slot, Table, Time};
 use crate::policy::{
@@ -23,6 +24,7 @@ use crate::policy::{
 };
 use crate::prefix::{Client, is_routable};
 use crate::snapshot::{ByResolver, Family, Pool as Asked, Settings, Snapshot, TableCell, Zones};
+use crate::wire::Cookies;
 use crate::zone::{Data, Name, Zone};
 
 /// A generation and the board of its checks; nothing is known of any check yet.
@@ -186,7 +188,7 @@ fn generation(
         world,
         databases: Arc::clone(&parts.atlas.databases),
         private,
-        settings: settings(config),
+        settings: settings(config, last, now),
         signed,
         table: TableCell::new(Table::new(Vec::new())),
     };
@@ -201,7 +203,7 @@ fn near(node: &Node) -> String {
     near.map_or_else(String::new, |(label, _)| label)
 }
 
-fn settings(config: &Config) -> Settings {
+fn settings(config: &Config, last: Option<&Snapshot>, now: Time) -> Settings {
     let idle = config.limits.tcp_idle.as_millis() / 100;
     let idle = u16::try_from(idle).unwrap_or(u16::MAX);
     Settings {
@@ -209,7 +211,21 @@ fn settings(config: &Config) -> Settings {
         nsid: config.server.nsid.clone(),
         keepalive: config.limits.tcp_keepalive.then_some(idle),
         padding: config.tls.padding,
+        rrl: config.rrl.clone(),
+        cookies: cookies(config, last, now),
     }
+}
+
+/// With the secrets that are configured, else with those of the generation before.
+fn cookies(config: &Config, last: Option<&Snapshot>, now: Time) -> Option<Arc<Cookies>> {
+    let secrets = &config.cookies.secrets;
+    let before = last.and_then(|last| last.settings.cookies.as_ref());
+    let made = |secrets: &[[u8; 16]]| Cookies::new(secrets.to_vec(), seconds(now));
+    config.cookies.give.then(|| match (before, &secrets[..]) {
+        (Some(before), []) => Arc::clone(before),
+        (None, []) => Arc::new(made(&[random()])),
+        (_, secrets) => Arc::new(made(secrets)),
+    })
 }
 
 /// The pools that damp, each family for itself.

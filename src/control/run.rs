@@ -40,6 +40,7 @@ use crate::config::QueryLog;
 use crate::health::{Board, Time};
 use crate::metrics::Questions;
 use crate::probe::Prober;
+use crate::server::rrl::Limiter;
 use crate::server::tls::Shown;
 use crate::server::{tcp, udp};
 use crate::snapshot::Current;
@@ -286,14 +287,21 @@ impl Running {
         let mut counters = shared.counters.iter().map(Arc::clone);
         let mut ways = Vec::new();
         let mut plain = Vec::new();
+        let limiter: Arc<Limiter> = Arc::default();
         let runtime = self.runtime.as_ref().map(Runtime::enter);
         for Sockets { udp, tcp, .. } in sockets {
             plain.push(TcpListener::from_std(tcp)?);
             for socket in udp {
                 let (current, stop) = (Arc::clone(&shared.current), Arc::clone(&self.stop));
                 let (counters, number) = (counters.next().unwrap_or_default(), self.workers.len());
-                self.workers
-                    .push(udp::spawn(socket, current, counters, stop, number)?);
+                self.workers.push(udp::spawn(
+                    socket,
+                    current,
+                    counters,
+                    Arc::clone(&limiter),
+                    stop,
+                    number,
+                )?);
             }
         }
         let mut listeners = [plain, Vec::new(), Vec::new()];

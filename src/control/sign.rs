@@ -60,19 +60,23 @@ pub(super) fn sign(
     clippy::cast_possible_truncation,
     reason = "times in signatures have 32 bits and wrap (RFC 4034 3.1.5)"
 )]
-fn seconds(now: Time) -> u32 {
+pub(super) fn seconds(now: Time) -> u32 {
     now.as_secs() as u32
 }
 
-/// Keeps the signer's clock, signs anew what is old, and moves keys on, for ever.
+/// Keeps the clocks of the signer and of cookies, signs anew what is old, and moves keys on, for ever.
 pub(super) async fn keep_signing(handle: Handle) {
     let mut ticks: u32 = 0;
     loop {
         tokio::time::sleep(TICK).await;
         let current = handle.current().get();
+        // The system's clock as it is now: it may have been set right since the start, and signatures are of the world's time.
+        let now = seconds(Clock::start().now());
         if let Some(signed) = &current.signed {
-            // The system's clock as it is now: it may have been set right since the start, and signatures are of the world's time.
-            signed.signing.tick(seconds(Clock::start().now()));
+            signed.signing.tick(now);
+        }
+        if let Some(cookies) = &current.settings.cookies {
+            cookies.tick(now);
         }
         ticks = ticks.wrapping_add(1);
         if ticks.is_multiple_of(LOOK) && current.signed.is_some() {

@@ -20,5 +20,5 @@ pub use bind::read_bind;
 pub use denial::Types;
 pub use key::{Algorithm, BadKey, DnsKey, Key, Role};
 pub use signature::{Covered, Signature};
-pub use signing::{Purpose, Settings, Signing};
+pub use signing::{Purpose, Settings, Signing, random};
 pub use zone::SignedZone;

@@ -6,6 +6,7 @@ use aws_lc_rs::rand;
 
 use super::cache::{Cache, Print, Printer};
 use super::{Covered, Key, Signature};
+use crate::metrics::Counter;
 
 /// An hour: clocks of validators differ.
 const BACK: u32 = 3600;
@@ -27,6 +28,17 @@ impl Default for Settings {
             rate: 20_000,
         }
     }
+}
+
+/// A secret of this process.
+///
+/// # Panics
+/// If the system has no randomness.
+#[must_use]
+pub fn random() -> [u8; 16] {
+    let mut secret = [0; 16];
+    rand::fill(&mut secret).expect("the system has randomness");
+    secret
 }
 
 /// What a signature is for: who asks for odd names cannot use up what is for pools.
@@ -51,8 +63,10 @@ pub struct Signing {
     now: AtomicU32,
     /// Signatures made since.
     made: AtomicU32,
+    /// Made for answers since the start.
+    total: Counter,
     /// Not made since the start, as there was no budget for them.
-    refused: AtomicU32,
+    refused: Counter,
     cache: Cache,
     printer: Printer,
 }
@@ -64,15 +78,14 @@ impl Signing {
     /// If the system has no randomness.
     #[must_use]
     pub fn new(settings: Settings, now: u32) -> Self {
-        let mut secret = [0; 16];
-        rand::fill(&mut secret).expect("the system has randomness");
         Self {
             settings,
             now: AtomicU32::new(now),
             made: AtomicU32::new(0),
-            refused: AtomicU32::new(0),
+            total: Counter::default(),
+            refused: Counter::default(),
             cache: Cache::new(KEPT),
-            printer: Printer::new(&secret),
+            printer: Printer::new(&random()),
         }
     }
 
@@ -90,8 +103,14 @@ impl Signing {
 
     /// Signatures that were not made for want of budget, since the start.
     #[must_use]
-    pub fn refused(&self) -> u32 {
-        self.refused.load(Ordering::Relaxed)
+    pub fn refused(&self) -> u64 {
+        self.refused.get()
+    }
+
+    /// Signatures that were made for answers, since the start.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.total.get()
     }
 
     /// The second of Unix time, as of the last tick.
@@ -145,9 +164,10 @@ impl Signing {
         };
         if self.made.fetch_add(1, Ordering::Relaxed) >= rate {
             self.made.fetch_sub(1, Ordering::Relaxed);
-            self.refused.fetch_add(1, Ordering::Relaxed);
+            self.refused.count();
             return None;
         }
+        self.total.count();
         let signature = self.sign((key, apex), print, covered, &rdata());
         self.cache.put(print, signature);
         Some(signature)

@@ -5,6 +5,7 @@ mod framing;
 mod https;
 pub mod kinds;
 mod mmsg;
+pub mod rrl;
 mod service;
 mod streak;
 mod stream;
@@ -93,8 +94,10 @@ fn counted(tally: &mut Tally, answer: impl FnOnce() -> Outcome) -> Option<Outcom
         return None;
     };
     if outcome.len == 0 {
-        tally.silent += 1;
+        tally.silent += u64::from(!outcome.limited);
+        tally.limited += u64::from(outcome.limited);
     } else {
+        tally.slipped += u64::from(outcome.limited);
         tally.replied(outcome.rcode);
     }
     if let Some(qtype) = outcome.qtype {

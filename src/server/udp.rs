@@ -10,9 +10,11 @@ use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::mmsg::{Batch, Datagram};
+use super::rrl::{Limiter, Verdict, slip};
 use super::streak::Streak;
 use super::{count_given, counted, note_down, only_its_own};
-use crate::answer::{Request, Scratch, Transport, answer, client};
+use crate::answer::{Outcome, Request, Scratch, Transport, answer, client};
+use crate::clock::Clock;
 use crate::health::Table;
 use crate::metrics::{Questions, Tally};
 use crate::prefix::Client;
@@ -77,13 +79,17 @@ fn serve(
     socket: &UdpSocket,
     current: &Current,
     counters: &Questions,
+    limiter: Arc<Limiter>,
     stop: &AtomicBool,
     number: usize,
 ) {
+    let clock = Clock::start();
     let any = |address: SocketAddr| address.ip().is_unspecified();
     let mut batch = Batch::new(socket.local_addr().is_ok_and(any));
     let mut worker = Worker {
         number,
+        limiter,
+        now: 0,
         draw: number as u64,
         scratch: Scratch::default(),
         pool: None,
@@ -98,6 +104,7 @@ fn serve(
                 for i in 0..count {
                     worker.look_ahead(&snapshot, batch.packet(i));
                 }
+                worker.now = microseconds(clock.now());
                 let mut streak = Streak::of(&snapshot, number);
                 for i in 0..count {
                     let Some(mut datagram) = batch.datagram(i) else {
@@ -123,6 +130,9 @@ fn serve(
 /// What a thread keeps from datagram to datagram.
 struct Worker {
     number: usize,
+    limiter: Arc<Limiter>,
+    /// Microseconds since 1970, when the batch came.
+    now: u64,
     draw: u64,
     scratch: Scratch,
     /// The pool that was asked last.
@@ -167,9 +177,22 @@ impl Worker {
         };
         let scratch = &mut self.scratch;
         let reply = &mut *datagram.reply;
-        let answer = || answer(snapshot, table, request, scratch, reply);
+        let (limiter, now) = (&self.limiter, self.now);
+        let answer = || {
+            let outcome = answer(snapshot, table, request, scratch, reply);
+            match &snapshot.settings.rrl {
+                None => outcome,
+                Some(limit) => {
+                    let verdict = limiter.judge(limit, request.source, &outcome, now, request.draw);
+                    limited(outcome, verdict, request.packet, reply)
+                }
+            }
+        };
         let outcome = counted(&mut self.tally, answer);
         let Some(outcome) = outcome else { return 0 };
+        if outcome.limited {
+            return outcome.len;
+        }
         streak.count(&outcome, &self.scratch);
         count_given(snapshot, self.number, &self.scratch, || {
             Some((outcome.pool?.pool, client(snapshot, request)?))
@@ -178,6 +201,30 @@ impl Worker {
         self.pool = outcome.pool.map_or(self.pool, |used| Some(used.pool));
         outcome.len
     }
+}
+
+/// What is left of a reply.
+#[inline]
+fn limited(outcome: Outcome, verdict: Verdict, query: &[u8], reply: &mut [u8]) -> Outcome {
+    let len = match verdict {
+        Verdict::Send => return outcome,
+        Verdict::Drop => 0,
+        Verdict::Slip => slip(reply, query),
+    };
+    Outcome {
+        len,
+        truncated: len > 0,
+        limited: true,
+        ..outcome
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "there are 500,000 years of microseconds in 64 bits"
+)]
+fn microseconds(time: Duration) -> u64 {
+    time.as_micros() as u64
 }
 
 /// Starts the thread of this `number` that answers on a socket; numbers count from 0 and tell whose counters of the generation are its own. Should it end before `stop`, the process ends: a server with a core less
@@ -189,6 +236,7 @@ pub fn spawn(
     socket: UdpSocket,
     current: Arc<Current>,
     counters: Arc<Questions>,
+    limiter: Arc<Limiter>,
     stop: Arc<AtomicBool>,
     number: usize,
 ) -> io::Result<std::thread::JoinHandle<()>> {
@@ -196,7 +244,7 @@ pub fn spawn(
         .name(format!("udp-{number}"))
         .spawn(move || {
             let guard = AbortUnless(&stop);
-            serve(&socket, &current, &counters, &stop, number);
+            serve(&socket, &current, &counters, limiter, &stop, number);
             drop(guard);
         })
 }

@@ -22,6 +22,7 @@ use crate::health::{Table, Time};
 use crate::metrics::{Counter, Peak};
 use crate::policy::{Keep, Node, Plan, Resolvers, Steering};
 use crate::prefix::{Client, Prefix};
+use crate::wire::Cookies;
 use crate::zone::{Index, Name, NameKey, Zone};
 
 /// One generation.
@@ -332,6 +333,32 @@ pub struct Settings {
     pub keepalive: Option<u16>,
     /// Whether encrypted replies are padded for those who pad their questions.
     pub padding: bool,
+    /// How many replies by UDP a network gets; none: any number.
+    pub rrl: Option<RateLimit>,
+    /// The cookies of clients; none: none are given.
+    pub cookies: Option<Arc<Cookies>>,
+}
+
+/// How many replies by UDP a network gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Replies a second, of one kind.
+    pub rate: u32,
+    /// One of so many that are over the rate is told to come by TCP; 0: none is.
+    pub slip: u32,
+    /// Networks that this does not count for.
+    pub exempt: Vec<Prefix>,
+}
+
+impl Default for RateLimit {
+    /// More than a resolver's network asks for in a second, and of a flood a small part.
+    fn default() -> Self {
+        Self {
+            rate: 1000,
+            slip: 16,
+            exempt: Vec::new(),
+        }
+    }
 }
 
 /// A pool, ready to be asked.

@@ -168,6 +168,7 @@ impl Outgoing {
             ecs: None,
             scope: 0,
             nsid: None,
+            cookie: None,
             error: None,
             keepalive: None,
             padded: false,

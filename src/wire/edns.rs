@@ -21,6 +21,8 @@ pub struct Edns<'p> {
     pub keepalive: bool,
     /// Whether the reply's length is to say nothing (RFC 7830).
     pub padding: bool,
+    /// The client's cookie, perhaps with ours behind it (RFC 7873).
+    pub cookie: Option<&'p [u8]>,
 }
 
 /// What is wrong with an OPT record.
@@ -37,6 +39,7 @@ const PADDING: u16 = 12;
 /// Replies are padded to a multiple of so many octets (RFC 8467 4.1).
 pub const BLOCK: usize = 468;
 static ZEROS: [u8; BLOCK] = [0; BLOCK];
+const COOKIE: u16 = 10;
 
 impl<'p> Edns<'p> {
     /// Octets of a reply's OPT without options.
@@ -57,6 +60,7 @@ impl<'p> Edns<'p> {
             nsid: false,
             keepalive: false,
             padding: false,
+            cookie: None,
         };
         while version == 0 && !options.is_empty() {
             let ([c0, c1, l0, l1], rest) = options.split_first_chunk().ok_or(EdnsError::Options)?;
@@ -68,6 +72,11 @@ impl<'p> Edns<'p> {
                 NSID => edns.nsid = true,
                 KEEPALIVE => edns.keepalive = true,
                 PADDING => edns.padding = true,
+                // RFC 7873 4, 5.2.2: of several the first.
+                COOKIE => match data.len() {
+                    8 | 16..=40 => edns.cookie = edns.cookie.or(Some(data)),
+                    _ => return Err(EdnsError::Options),
+                },
                 _ => {}
             }
             options = rest;
@@ -131,6 +140,8 @@ pub struct Opt<'a> {
     pub scope: u8,
     /// This name server's identity, if it was asked for.
     pub nsid: Option<&'a [u8]>,
+    /// The client's cookie and ours.
+    pub cookie: Option<[u8; super::COOKIE]>,
     /// Why the answer is as it is.
     pub error: Option<ExtendedError>,
     /// How long the connection may be idle, in tenths of a second (RFC 7828).
@@ -148,6 +159,7 @@ impl Opt<'_> {
             + self.nsid.map_or(0, |id| 4 + id.len())
             + self.keepalive.map_or(0, |_| 6)
             + if self.padded { 4 } else { 0 }
+            + self.cookie.map_or(0, |cookie| 4 + cookie.len())
             + ExtendedError::ROOM
     }
 
@@ -160,7 +172,8 @@ impl Opt<'_> {
         let error_len = self.error.map_or(0, |e| 6 + e.text.len());
         let [s0, s1] = self.udp_size.to_be_bytes();
         let keepalive_len = self.keepalive.map_or(0, |_| 6);
-        let others = ecs_len + nsid_len + error_len + keepalive_len;
+        let cookie_len = self.cookie.map_or(0, |cookie| 4 + cookie.len());
+        let others = ecs_len + nsid_len + cookie_len + error_len + keepalive_len;
         let padding = self.padded.then(|| {
             let bare = at + Edns::FIXED + others + 4;
             bare.next_multiple_of(BLOCK).min(limit).saturating_sub(bare)
@@ -178,6 +191,11 @@ impl Opt<'_> {
             let (head, addr) = ecs.reply(self.scope);
             out(&head);
             out(addr);
+        }
+        if let Some(cookie) = self.cookie {
+            out(&COOKIE.to_be_bytes());
+            out(&length(cookie.len()));
+            out(&cookie);
         }
         if let Some(error) = self.error {
             let [c0, c1] = error.code.to_be_bytes();

@@ -1,5 +1,6 @@
 //! Queries and replies as bytes (RFC 1035 4, RFC 6891, RFC 7871).
 
+mod cookie;
 mod ecs;
 mod edns;
 mod freshness;
@@ -8,6 +9,7 @@ mod query;
 pub mod tsig;
 mod writer;
 
+pub use cookie::{BOTH as COOKIE, Cookies};
 pub use ecs::Ecs;
 pub use edns::{BLOCK, Edns, EdnsError, ExtendedError, Opt};
 pub use freshness::freshness;

@@ -384,6 +384,7 @@ fn what_is_not_there_is_denied_at_the_very_name() {
     assert_eq!(signed.ask("v4.example.org", 28).denied(), [1, 46, 47]);
     assert_eq!(signed.ask("get.example.org", 16).denied(), [1, 28, 46, 47]);
     assert_eq!(signed.ask("nope.example.org", 1).denied(), [46, 47, 128]);
+    assert_eq!(signed.ask("odd.example.org", 1).denied(), [46, 47, 65280]);
 
     let plain = signed.send("nope.example.org", 1, false, Transport::Udp);
     assert_eq!(plain.message.metadata.response_code, ResponseCode::NXDomain);

@@ -22,6 +22,7 @@ mod question;
 mod validators;
 mod world;
 
+mod abuse;
 mod activation;
 mod admin;
 mod check;

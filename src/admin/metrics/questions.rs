@@ -55,6 +55,15 @@ pub(super) fn write(page: &mut Page<'_>, handle: &Handle) -> fmt::Result {
     messages(page, &transports, queue_drops(handle.listen()))?;
     zones_and_pools(page, &transports, &snapshot)?;
     transfers(page, &snapshot)?;
+    if let Some(signed) = &snapshot.signed {
+        let signing = &signed.signing;
+        page.counters(
+            "nearmost_answer_signatures",
+            "Signatures for answers that were made, and that the budget did not allow.",
+            [("made", signing.total()), ("refused", signing.refused())]
+                .map(|(result, count)| ([("result", result)], count)),
+        )?;
+    }
     let Some(log) = &snapshot.log else {
         return Ok(());
     };
@@ -123,17 +132,26 @@ fn messages(page: &mut Page<'_>, transports: &[Sums<'_>], queue_drops: u64) -> f
         };
         [
             of("no_question", |worker| worker.silent.get()),
+            of("rate_limited", |worker| worker.limited.get()),
             of("not_sent", |worker| worker.send_errors.get()),
             of("panic", |worker| worker.panics.get()),
         ]
     });
     page.counters(
         "nearmost_dropped_messages",
-        "Messages without a reply, by reason: no question, a reply that the system did not take, a panic, a full receive queue.",
+        "Messages without a reply, by reason: no question, a network over the rate, a reply that the system did not take, a panic, a full receive queue.",
         dropped.chain([(
             [("transport", "udp"), ("reason", "queue_full")],
             queue_drops,
         )]),
+    )?;
+    page.counters(
+        "nearmost_slipped_replies",
+        "Replies over the rate of their network that said to come by TCP instead.",
+        transports.iter().map(|sums| {
+            let count = sums.of(|worker| worker.slipped.get());
+            ([("transport", sums.transport)], count)
+        }),
     )?;
     let all = |number: fn(&Questions) -> u64| -> u64 {
         transports.iter().map(|sums| sums.of(number)).sum()

@@ -1,0 +1,155 @@
+//! Floods with made-up senders, and clients that show who they are.
+
+use std::cell::Cell;
+use std::net::UdpSocket;
+use std::time::Duration;
+
+use crate::program::{Server, eventually};
+use crate::question::{Question, Reply};
+use crate::world::{server, zone};
+
+/// RFC 7873.
+const COOKIE: u16 = 10;
+
+fn config(more: &str) -> String {
+    let node = "[pool.site]\n[node.fra]\nat = \"FRA\"\nip = [\"192.0.2.1\"]\n";
+    format!("{}\n{}\n{node}{more}", server(), zone())
+}
+
+/// A question with a cookie.
+fn with_cookie(cookie: &[u8]) -> Vec<u8> {
+    let mut packet = Question::a("get.example.org").to_vec();
+    // The length of the options stands last.
+    let end = packet.len() - 2;
+    packet.truncate(end);
+    let len = u16::try_from(cookie.len()).unwrap();
+    packet.extend((len + 4).to_be_bytes());
+    packet.extend(COOKIE.to_be_bytes());
+    packet.extend(len.to_be_bytes());
+    packet.extend(cookie);
+    packet
+}
+
+/// The cookie of a reply: it stands last but for what it is about.
+fn cookie_of(reply: &[u8]) -> Vec<u8> {
+    let head = [&COOKIE.to_be_bytes()[..], &24u16.to_be_bytes()].concat();
+    let at = reply.windows(4).position(|w| w == head).expect("a cookie");
+    reply[at + 4..at + 28].to_vec()
+}
+
+fn ask(socket: &UdpSocket, packet: &[u8]) -> Option<Vec<u8>> {
+    socket.send(packet).unwrap();
+    let mut reply = [0; 1500];
+    let len = socket.recv(&mut reply).ok()?;
+    assert_eq!(reply[..2], packet[..2], "the reply to another question");
+    Some(reply[..len].to_vec())
+}
+
+#[test]
+fn a_flood_from_one_network_is_cut_and_all_others_are_answered() {
+    let server = Server::start(&config("[rrl]\nrate = 10\n"));
+    let flood = UdpSocket::bind("127.78.0.1:0").unwrap();
+    flood.connect(server.address).unwrap();
+    flood.set_nonblocking(true).unwrap();
+    let packet = Question::a("get.example.org").to_vec();
+    let sent = 20_000usize;
+    let [back, slips, whole] = [0u64; 3].map(Cell::new);
+    let add = |to: &Cell<u64>, n: u64| to.set(to.get() + n);
+    let take = || {
+        let mut reply = [0; 1500];
+        while let Ok(len) = flood.recv(&mut reply) {
+            add(&back, len as u64);
+            let reply = Reply::of(&packet, &reply[..len]);
+            if reply.0.metadata.truncation {
+                assert!(reply.0.answers.is_empty());
+                assert!(len < packet.len(), "a slip is no longer than a question");
+                add(&slips, 1);
+            } else {
+                add(&whole, 1);
+            }
+        }
+    };
+    for _ in 0..sent {
+        // A full queue of the system is no matter here.
+        let _ = flood.send(&packet);
+        take();
+    }
+    let counter = |name: &str| server.json(&["status"])["counters"][name].as_u64().unwrap();
+    eventually("all that came is counted", || {
+        take();
+        let (dropped, told) = (counter("over the rate"), counter("told to come by TCP"));
+        (dropped > 0 && told == slips.get()).then_some(())
+    });
+    take();
+    let (out, into) = (back.get(), (sent * packet.len()) as u64);
+    let (whole, slips) = (whole.get(), slips.get());
+    println!("{whole} whole replies, {slips} slips: {out} octets for {into}");
+    assert!(10 * out < into, "{out} octets for {into}");
+    assert!(slips > 100, "{slips}");
+
+    // The same network by TCP and with a cookie of ours; another network.
+    let known = UdpSocket::bind("127.78.0.2:0").unwrap();
+    known.connect(server.address).unwrap();
+    known
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .unwrap();
+    assert_eq!(
+        Question::a("get.example.org").by_tcp(server.address).one(),
+        "192.0.2.1"
+    );
+    let cookie = eventually("a cookie", || {
+        // Until the bucket has room again, or a slip comes, which has none.
+        known
+            .set_read_timeout(Some(Duration::from_millis(50)))
+            .unwrap();
+        let reply = ask(&known, &with_cookie(&[7; 8]));
+        reply.filter(|r| r.len() > 60).map(|r| cookie_of(&r))
+    });
+    known
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .unwrap();
+    let other = UdpSocket::bind("127.79.0.1:0").unwrap();
+    other.connect(server.address).unwrap();
+    for _ in 0..200 {
+        let _ = flood.send(&packet);
+        let packet = with_cookie(&cookie);
+        let reply = Reply::of(&packet, &ask(&known, &packet).expect("an answer"));
+        assert_eq!(reply.one(), "192.0.2.1");
+    }
+    for _ in 0..5 {
+        assert!(ask(&other, &Question::a("get.example.org").to_vec()).is_some());
+    }
+}
+
+#[test]
+fn cookies_are_those_that_dig_knows() {
+    let secret = "e5e973e5a6b2a43f48e7dc849e37bfcf";
+    let server = Server::start(&config(&format!("[cookies]\nsecrets = [\"{secret}\"]\n")));
+    let dug = server.dig(&["+cookie", "get.example.org"]);
+    assert!(dug.out.contains("(good)"), "{dug:?}");
+    let none = server.dig(&["+nocookie", "get.example.org"]);
+    assert!(!none.out.contains("COOKIE"), "{none:?}");
+    // RFC 7873 5.2.2: a cookie of no such length.
+    let wrong = server.dig(&["+ednsopt=10:0102", "+nocookie", "get.example.org"]);
+    assert!(wrong.out.contains("FORMERR"), "{wrong:?}");
+
+    // Another server with the same secret knows the cookie; none is given where that is said.
+    let socket = |server: &Server| {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .unwrap();
+        socket.connect(server.address).unwrap();
+        socket
+    };
+    let given = cookie_of(&ask(&socket(&server), &with_cookie(&[3; 8])).unwrap());
+    let other = Server::start(&config(&format!(
+        "[cookies]\nsecrets = [\"{}\", \"{secret}\"]\n",
+        "00".repeat(16)
+    )));
+    let renewed = cookie_of(&ask(&socket(&other), &with_cookie(&given)).unwrap());
+    assert_eq!(renewed, given, "it is known, and new enough");
+    let none = Server::start(&config("[cookies]\ngive = false\n"));
+    let reply = ask(&socket(&none), &with_cookie(&given)).unwrap();
+    assert!(!reply.windows(4).any(|w| w == [0, 10, 0, 24]));
+}
