@@ -36,7 +36,7 @@ const DOORS: [(&str, &[&str]); 23] = [
             "dnssec",
             "probe/http/tls.rs",
             "server/tls.rs",
-            "wire/tsig.rs",
+            "wire/tsig",
         ],
     ),
     ("axum", &["admin", "cli/demo.rs"]),

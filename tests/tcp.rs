@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use nearmost::answer::Transport;
@@ -10,8 +10,10 @@ use nearmost::diagnostic::Span;
 use nearmost::geo::World;
 use nearmost::health::Table;
 use nearmost::metrics::Questions;
+use nearmost::prefix::Prefix;
 use nearmost::server::tcp::{Limits, Way, bind, serve};
-use nearmost::snapshot::{Current, Settings, Snapshot, TableCell, Zones};
+use nearmost::snapshot::{Allow, Current, Secondaries, Settings, Snapshot, TableCell, Zones};
+use nearmost::zone::version::{Journal, Records, Rr, Version};
 use nearmost::zone::{Data, Name, Record, Zone, rtype};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -72,7 +74,7 @@ fn snapshot() -> Snapshot {
         built: Default::default(),
         generation: 1,
         zones: Zones::new(vec![Zone::build(&apex, &records, &HashMap::new())]),
-        secondaries: vec![],
+        secondaries: vec![secondaries(&apex)],
         primaries: vec![],
         serial_every: Default::default(),
         keys: Default::default(),
@@ -93,6 +95,41 @@ fn snapshot() -> Snapshot {
         },
         table: TableCell::new(Table::new(vec![])),
     }
+}
+
+/// This machine may have a zone of 16 MiB: more than the system keeps for who does not read.
+fn secondaries(apex: &Name) -> Secondaries {
+    static LARGE: OnceLock<Arc<Journal>> = OnceLock::new();
+    let journal = LARGE.get_or_init(|| {
+        let rdata: Vec<Vec<u8>> = (0..4096u16)
+            .map(|n| [&n.to_be_bytes()[..], &[0; 4094]].concat())
+            .collect();
+        let rr = |rdata| Rr {
+            owner: apex.wire(),
+            rtype: 65_280,
+            ttl: 60,
+            rdata,
+        };
+        let mut soa = b"\x01a\0\x01b\0".to_vec();
+        soa.extend_from_slice(&[0; 20]);
+        let version = Version {
+            apex: apex.clone(),
+            ttl: 60,
+            soa: soa.into(),
+            records: Arc::new(Records::new(rdata.iter().map(|r| rr(&r[..])))),
+        };
+        Arc::new(Journal::new(version))
+    });
+    let own = Secondaries {
+        allow: vec![Allow {
+            from: Some(Prefix::holding([127, 0, 0, 0].into(), 8)),
+            key: None,
+        }],
+        is_served: true,
+        ..Secondaries::default()
+    };
+    own.journal.store(Some(Arc::clone(journal)));
+    own
 }
 
 /// A running server.
@@ -196,6 +233,11 @@ fn query(id: u16, label: &[u8; 3], rtype: u16) -> Vec<u8> {
     message.extend_from_slice(&rtype.to_be_bytes());
     message.extend_from_slice(&[0, 1]);
     framed(&message)
+}
+
+/// All of the zone.
+fn axfr() -> Vec<u8> {
+    framed(b"\0\x01\0\0\0\x01\0\0\0\0\0\0\x07example\0\0\xfc\0\x01")
 }
 
 fn framed(message: &[u8]) -> Vec<u8> {
@@ -460,6 +502,36 @@ async fn replies_must_be_taken_in_time() {
     stuff(&mut client).await;
     until("the write ends", || server.counters.send_errors.get() == 1).await;
     expect_closed(&mut client).await;
+    server.end().await;
+}
+
+#[tokio::test]
+async fn a_zone_comes_in_messages_that_are_well_filled() {
+    let server = Server::start(RELAXED);
+    let mut client = server.connect().await;
+    send(&mut client, &axfr()).await;
+    let (mut messages, mut octets) = (0, 0);
+    // 4096 records and two SOA; messages hold no more than 16 KiB, and are not nearly empty.
+    let mut records = 0;
+    while records < 4098 {
+        let message = receive(&mut client).await.expect("more of the zone");
+        records += u32::from(u16::from_be_bytes([message[6], message[7]]));
+        (messages, octets) = (messages + 1, octets + message.len());
+        assert!(message.len() <= 16 * 1024);
+    }
+    assert!(octets / messages > 12 * 1024, "{octets} in {messages}");
+    server.end().await;
+}
+
+#[tokio::test]
+async fn a_zone_must_be_taken_in_time() {
+    let server = Server::start(Limits {
+        write: SOON,
+        ..RELAXED
+    });
+    let mut client = server.connect().await;
+    send(&mut client, &axfr()).await;
+    until("the write ends", || server.counters.send_errors.get() == 1).await;
     server.end().await;
 }
 

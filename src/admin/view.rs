@@ -8,7 +8,7 @@ use hickory_proto::op::Message;
 use serde::{Deserialize, Serialize};
 
 use crate::answer::{self, AsnPart, Explanation, Transport};
-use crate::control::{Handle, HostLine, LastReload, OrderLine, cities};
+use crate::control::{Handle, HostLine, LastReload, OrderLine, ReceivedLine, cities};
 use crate::geo::{World, nearest_city};
 use crate::health::{self, Board, Check, Damped, Frozen, Seen, State, Time};
 use crate::metrics::Questions;
@@ -59,6 +59,8 @@ pub struct Status {
     pub warnings: Vec<String>,
     /// Nodes that are known by a name.
     pub hosts: Vec<HostLine>,
+    /// The zones that come from other name servers.
+    pub received: Vec<ReceivedLine>,
     /// What was counted since the start, by name; response codes as `rcode NOERROR`.
     pub counters: BTreeMap<String, u64>,
 }
@@ -178,6 +180,7 @@ impl Status {
             user: handle.rights().user.clone(),
             landlock: handle.rights().landlock.words().to_owned(),
             databases: handle.databases(),
+            received: handle.received(),
             zones: snapshot.zones.list().iter().enumerate().map(zone).collect(),
             pools: snapshot
                 .pools

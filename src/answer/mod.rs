@@ -248,20 +248,8 @@ fn reply(
     } = scratch;
     let opt = query.edns.as_ref();
     let mut opt = opt.map(|edns| opt_for(snapshot, edns, request.transport));
-    let mut known = false;
-    if let (Some(opt), Some(edns)) = (&mut opt, &query.edns)
-        && let (Some(cookies), Some(shown)) = (&snapshot.settings.cookies, edns.cookie)
-    {
-        let (cookie, ours) = cookies.judge(shown, request.source);
-        (opt.cookie, known) = (Some(cookie), ours);
-    }
-    let limit = match request.transport {
-        Transport::Udp => {
-            let taken = query.edns.map_or(PLAIN_UDP, |e| e.udp_size.max(PLAIN_UDP));
-            usize::from(taken.min(snapshot.settings.udp_size))
-        }
-        _ => LONGEST,
-    };
+    let known = cookie(snapshot, request, query, opt.as_mut());
+    let limit = limit(snapshot, request, query);
     let reserved = opt.map_or(0, |o| o.room()) + signer.map_or(0, |s| s.room);
     let mut writer = Writer::new(out, suffixes, limit, reserved);
     writer.question(&request.packet[crate::wire::HEADER..query.question_end()]);
@@ -330,6 +318,35 @@ fn reply(
         scope,
         known,
         limited: false,
+    }
+}
+
+/// Gives a cookie to who has shown its half of one; whether it was ours that was shown.
+fn cookie(
+    snapshot: &Snapshot,
+    request: Request<'_>,
+    query: &Query<'_>,
+    opt: Option<&mut Opt<'_>>,
+) -> bool {
+    let (Some(opt), Some(cookies)) = (opt, &snapshot.settings.cookies) else {
+        return false;
+    };
+    let Some(shown) = query.edns.and_then(|edns| edns.cookie) else {
+        return false;
+    };
+    let (cookie, known) = cookies.judge(shown, request.source);
+    opt.cookie = Some(cookie);
+    known
+}
+
+/// The most octets of a reply.
+fn limit(snapshot: &Snapshot, request: Request<'_>, query: &Query<'_>) -> usize {
+    match request.transport {
+        Transport::Udp => {
+            let taken = query.edns.map_or(PLAIN_UDP, |e| e.udp_size.max(PLAIN_UDP));
+            usize::from(taken.min(snapshot.settings.udp_size))
+        }
+        _ => LONGEST,
     }
 }
 

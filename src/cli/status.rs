@@ -82,6 +82,46 @@ fn alarms(status: &Status) -> String {
     out
 }
 
+/// The zones that come from others.
+fn received(status: &Status) -> String {
+    if status.received.is_empty() {
+        return String::new();
+    }
+    let past =
+        |at: Option<u64>| at.map_or_else(|| "-".into(), |at| ago(status.now.saturating_sub(at)));
+    let until =
+        |at: Option<u64>| at.map_or_else(|| "-".into(), |at| ago(at.saturating_sub(status.now)));
+    let lines = status.received.iter().map(|zone| {
+        let serial = zone
+            .serial
+            .map_or_else(|| "-".into(), |serial| serial.to_string());
+        let state = match (&zone.error, zone.expired) {
+            (Some(why), true) => format!("SERVFAIL: {why}"),
+            (Some(why), false) => why.clone(),
+            (None, true) => "SERVFAIL".into(),
+            (None, false) => "fine".into(),
+        };
+        let times = [
+            past(zone.fetched),
+            past(zone.checked),
+            until(Some(zone.next)),
+            until(zone.expires),
+        ];
+        let head = [zone.zone.clone(), serial].into_iter();
+        head.chain(times).chain([state]).collect()
+    });
+    let head = [
+        "zone of others",
+        "serial",
+        "fetched",
+        "checked",
+        "next in",
+        "expires in",
+        "state",
+    ];
+    format!("\n{}", table(&head, lines))
+}
+
 fn text(status: &Status) -> String {
     let mut out = format!(
         "nearmost {}, generation {}, up for {}\nconfiguration  {}\n",
@@ -116,6 +156,7 @@ fn text(status: &Status) -> String {
         .iter()
         .map(|z| vec![z.zone.clone(), z.serial.to_string(), z.names.to_string()]);
     out += &format!("\n{}", table(&["zone", "serial", "names"], zones));
+    out += &received(status);
     let family = |f: &Option<FamilyLine>| match f {
         None => "-".into(),
         Some(f) if f.in_service == 0 => format!("0 of {}: {}", f.nodes, f.none),

@@ -157,7 +157,7 @@ mod tests {
     fn status_of(pid: u32, now: u64, received: u64) -> Status {
         let status = serde_json::json!({
             "version": "0", "user": "root", "landlock": "off", "pid": pid, "generation": 3, "now": now, "started": 40, "config": "", "listen": [], "databases": [],
-            "zones": [], "orders": [], "frozen": [], "warnings": [], "hosts": [], "counters": { "received": received },
+            "zones": [], "orders": [], "frozen": [], "warnings": [], "hosts": [], "received": [], "counters": { "received": received },
             "pools": [{ "pool": "site", "v4": { "nodes": 2, "in_service": 0, "none": "least-bad", "ranges": [1, 1], "lists": 1 } }],
         });
         serde_json::from_value(status).unwrap()

@@ -52,7 +52,7 @@ use crate::diagnostic::{Diagnostics, Sources, Span};
 use crate::geo::Override;
 use crate::health::Probe;
 use crate::policy::{Node, Pool};
-use crate::snapshot::{Allow, RateLimit};
+use crate::snapshot::{Allow, Peer, RateLimit};
 use crate::zone::Name;
 
 pub use abuse::Cookies;
@@ -70,7 +70,6 @@ pub use querylog::{LogTo, QueryLog};
 pub use server::{Limits, Server};
 pub use show::{quote, show};
 pub use tls::{Tls, TlsFiles};
-pub use transfer::Peer;
 pub use unit::duration;
 
 /// All that `nearmost.toml` and the folders beside it say. Pools, nodes and probes refer to each other by index.

@@ -2,9 +2,9 @@
 
 use super::keys::Key;
 use super::show::{Text, list, name, path, quote};
-use super::transfer::{Peer, shown};
+use super::transfer::shown;
 use super::{Zone, ZoneSource};
-use crate::snapshot::Allow;
+use crate::snapshot::{Allow, Peer};
 
 pub(super) fn keys(out: &mut Text, keys: &[Key]) {
     for key in keys {

@@ -7,7 +7,7 @@ use super::server::socket_address;
 use super::table::{Keys, Table, Value};
 use crate::diagnostic::{Diagnostics, Span};
 use crate::prefix::Prefix;
-use crate::snapshot::Allow;
+use crate::snapshot::{Allow, Peer};
 use crate::zone::Name;
 
 static FROM: Keys = Keys {
@@ -22,15 +22,6 @@ static SERVER: Keys = Keys {
 
 /// The port of the DNS.
 const PORT: u16 = 53;
-
-/// Another name server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Peer {
-    /// Where it is; port 53 unless given.
-    pub at: SocketAddr,
-    /// What messages to it are signed with, by its number; none: they are not.
-    pub key: Option<usize>,
-}
 
 /// Who may have the zone: lines of addresses, networks, keys, and tables of both.
 pub(super) fn transfer(table: &Table<'_>, keys: &[Key], found: &mut Diagnostics) -> Vec<Allow> {

@@ -11,8 +11,10 @@ use crate::policy::Pool;
 use crate::zone::Name;
 
 static KEYS: Keys = Keys {
-    known: &["ns", "pools", "ttl", "file", "transfer", "notify", "signed"],
-    later: &["keys", "primary", "hostmaster"],
+    known: &[
+        "ns", "pools", "ttl", "file", "transfer", "notify", "primary", "signed",
+    ],
+    later: &["keys", "hostmaster"],
 };
 
 /// Seconds: the TTL of a pool's name while all is steady, and its least.
@@ -118,13 +120,18 @@ fn one(
         }
     };
     const MADE: [&str; 3] = ["ns", "pools", "ttl"];
-    let source = match table.get("file") {
-        Some(file) => {
+    let source = match (table.get("file"), table.get("primary")) {
+        (_, Some(_)) => {
+            let why = "does not belong here: a zone with a \"primary\" comes from there";
+            needless(why, &["file", "ns", "pools", "ttl"], found);
+            ZoneSource::Primary(transfer::peers(&table, "primary", keys, found))
+        }
+        (Some(file), None) => {
             let why = "belongs into the zone file, as there is a \"file\"";
             needless(why, &MADE, found);
             ZoneSource::File(file.path(found)?)
         }
-        None => match beside(&name, files) {
+        (None, None) => match beside(&name, files) {
             Some(file) if MADE.iter().all(|key| table.key_span(key).is_none()) => {
                 ZoneSource::File(file)
             }
@@ -134,7 +141,7 @@ fn one(
     let signed = table.get("signed").filter(|v| v.truth(found) == Some(true));
     let signed = signed.and_then(|_| table.key_span("signed"));
     if let Some(at) = signed {
-        for key in ["transfer", "notify"] {
+        for key in ["transfer", "notify", "primary"] {
             if table.get(key).is_some() {
                 let error = found.error(at, format!("a zone that is signed here has no \"{key}\""));
                 error.note("its signatures are made for each answer: give other name servers the same files and keys instead");

@@ -42,8 +42,6 @@ pub struct Parts {
     pub config: Config,
     /// The zones' names and records, in the configuration's order.
     pub zones: Vec<(Name, Vec<Record>)>,
-    /// The zones' names, which stay when their records are let go.
-    pub names: Vec<Name>,
     /// The keys of the zones that are signed.
     pub(super) keys: AllKeys,
     /// Where addresses are.
@@ -62,9 +60,10 @@ pub struct Parts {
 
 impl Parts {
     /// Lets the zones' records go, which are larger than all that is kept of them, if no other generation will be built of these parts:
-    /// that is so where no node is known by a `name`.
+    /// that is so where no node is known by a `name` and no zone comes from another server.
     pub(super) fn let_go(&mut self, nameless: bool) {
-        if nameless {
+        let theirs = |zone: &config::Zone| matches!(zone.source, ZoneSource::Primary(_));
+        if nameless && !self.config.zones.iter().any(theirs) {
             self.zones = Vec::new();
         }
     }
@@ -124,7 +123,6 @@ fn finish(loaded: &mut Loaded, config: Config, last: Option<&Atlas>) {
     if found.errors() == 0 {
         loaded.parts = Some(Parts {
             config,
-            names: zones.iter().map(|(name, _)| name.clone()).collect(),
             zones,
             keys,
             atlas,

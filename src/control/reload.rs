@@ -23,6 +23,7 @@ use super::load::{Loaded, Parts, load_after};
 use super::moves::Moves;
 use super::names::{ZoneChange, zone_changes};
 use super::reach::Reach;
+use super::transfers::fill;
 use super::watch::Files;
 use crate::config::{Difference, ZoneSource, differences};
 use crate::health::Board;
@@ -205,6 +206,9 @@ impl Handle {
             return Err(NotReloaded::NeedsRestart(settled));
         }
         parts.audience = self.with_audience(|audience| audience.clone());
+        let now = self.now();
+        let known = self.with_theirs(|known| known.clone());
+        let theirs = fill(&mut parts, &known, now);
         let named = self.resolve_again(&mut parts);
         let last = self.current().get();
         let failed = |errors: Vec<String>| NotReloaded::Files(errors.join("\n"));
@@ -224,6 +228,7 @@ impl Handle {
         done.generation += 1;
         parts.let_go(named.is_empty());
         self.take_hosts(named);
+        self.take_theirs(theirs);
         self.set_access(&parts);
         basis.parts = Arc::new(parts);
         Ok(done)

@@ -1,5 +1,6 @@
 //! A running server: probers started, the first round waited for, then questions answered.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
@@ -32,7 +33,7 @@ use super::socket_file::SocketFile;
 use super::sockets::{Doors, Encrypted, Sockets, cores, tcp_limits};
 use super::states;
 use super::takeover::{self, Own, Taken};
-use super::transfers::keep_serving;
+use super::transfers::{self, keep_fetching, keep_serving};
 use super::watch::keep_watching;
 use crate::answer::Transport;
 use crate::clock::Clock;
@@ -109,10 +110,8 @@ pub fn start(
     let clock = Clock::start();
     let system = |e: io::Error| StartError::System(e.to_string());
     let probing = runtime("probe", 1).map_err(system)?;
-    let mut hosts = Hosts::of(&mut parts.config, clock.now());
-    hosts::first(&mut hosts, &mut parts.config, probing.handle(), || {
-        clock.now()
-    });
+    let hosts = first_hosts(&mut parts, &probing, clock);
+    let theirs = transfers::fill(&mut parts, &HashMap::new(), clock.now());
     parts.audience = Audience::restore(parts.config.server.state.as_deref());
     let audience = parts.audience.clone();
     let Generation {
@@ -158,6 +157,7 @@ pub fn start(
         retiring: Notify::new(),
         upgrade: Notify::new(),
         serving: Mutex::default(),
+        theirs: Mutex::new(theirs),
         zones_changed: Notify::new(),
         upgrade_error: Mutex::default(),
     }));
@@ -185,6 +185,14 @@ pub fn start(
         running.goes_on_from(taken);
     }
     Ok((running, all.doors))
+}
+
+/// The nodes that are known by a name, resolved for the first time.
+fn first_hosts(parts: &mut Parts, probing: &Runtime, clock: Clock) -> Hosts {
+    let mut hosts = Hosts::of(&mut parts.config, clock.now());
+    let now = || clock.now();
+    hosts::first(&mut hosts, &mut parts.config, probing.handle(), now);
+    hosts
 }
 
 /// One for each UDP socket, and one for all that comes in each other way.
@@ -270,6 +278,7 @@ impl Running {
         runtime.spawn(keep_watching(handle.clone()));
         runtime.spawn(keep_serving(handle.clone()));
         runtime.spawn(keep_signing(handle.clone()));
+        runtime.spawn(keep_fetching(handle.clone()));
         if handle.state().is_some() {
             runtime.spawn(handle.clone().keep_states());
         }

@@ -109,7 +109,7 @@ fn over(limit: &RateLimit, source: IpAddr, draw: u64) -> Verdict {
     // The upper half: the lowest bits of such generators repeat soon.
     match limit.slip {
         0 => Verdict::Drop,
-        slip if (draw >> 32) % u64::from(slip) == 0 => Verdict::Slip,
+        slip if (draw >> 32).is_multiple_of(slip.into()) => Verdict::Slip,
         _ => Verdict::Drop,
     }
 }

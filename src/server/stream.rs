@@ -13,9 +13,10 @@
 use std::collections::hash_map::RandomState;
 use std::future::ready;
 use std::hash::BuildHasher;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::IpAddr;
 use std::pin::pin;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -28,6 +29,8 @@ use crate::transfer::Outgoing;
 
 /// Replies are written when there are this many octets of them; one more reply may follow.
 const BATCH: usize = 16 * 1024;
+/// Time for all of a zone, however slowly each message is taken.
+const ZONE: Duration = Duration::from_secs(3600);
 /// Octets of the length before a message.
 const PREFIX: usize = 2;
 /// Octets still read from a client that talks nonsense, so that the replies it has earned reach it.
@@ -131,17 +134,22 @@ impl<'s> Talk<'s> {
         }
     }
 
-    /// Sends a zone, a message whenever the one before was taken. It has as much time as it needs while it gets on.
+    /// Sends a zone, a message whenever the one before was taken.
     async fn transfer(&mut self, stream: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
         let Some(mut outgoing) = self.granted.take() else {
             return Ok(());
         };
         // Room of the system's that is not touched is not taken.
         let mut buffer = vec![0; PREFIX + LONGEST];
+        let end = Instant::now() + ZONE;
         loop {
             let len = outgoing.message(&mut buffer[PREFIX..]);
             if len == 0 {
                 break;
+            }
+            if Instant::now() > end {
+                outgoing.counts.broken.count();
+                return Err(ErrorKind::TimedOut.into());
             }
             buffer[..PREFIX].copy_from_slice(&u16::try_from(len).unwrap_or(0).to_be_bytes());
             if let Err(error) = self.write(stream, &buffer[..PREFIX + len]).await {

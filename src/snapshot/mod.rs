@@ -14,7 +14,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 pub use asked::{Asked, Queue, Waiting};
-pub use secondaries::{Allow, Keys, Primaries, Secondaries, TransferCounts};
+pub use secondaries::{Allow, Keys, Peer, Primaries, Secondaries, TransferCounts};
 
 use crate::dnssec::{SignedZone, Signing};
 use crate::geo::{About, World};
@@ -132,6 +132,15 @@ impl Snapshot {
         }
     }
 
+    /// The number of the zone of this name.
+    #[must_use]
+    pub fn zone_named(&self, apex: &Name) -> Option<usize> {
+        self.zones
+            .list()
+            .iter()
+            .position(|zone| zone.apex() == apex)
+    }
+
     /// The serial that a zone is answered with, by its number.
     #[must_use]
     pub fn serial(&self, number: usize) -> Option<u32> {
@@ -175,6 +184,15 @@ impl Snapshot {
         for (zone, own) in self.zones.list().iter().zip(&mut self.secondaries) {
             if let Some(counts) = known.get(zone.apex()) {
                 own.counts = Arc::clone(counts);
+            }
+        }
+        let zones = last.zones.list().iter().zip(&last.primaries);
+        let heard: HashMap<&Name, &Primaries> = zones
+            .filter_map(|(z, p)| Some((z.apex(), p.as_ref()?)))
+            .collect();
+        for (zone, own) in self.zones.list().iter().zip(&mut self.primaries) {
+            if let (Some(own), Some(heard)) = (own, heard.get(zone.apex())) {
+                own.told = Arc::clone(&heard.told);
             }
         }
     }

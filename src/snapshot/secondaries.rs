@@ -1,6 +1,6 @@
 //! Who may have a zone whole, and what they are given.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -47,11 +47,22 @@ impl Allow {
     }
 }
 
+/// Another name server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Where it is.
+    pub at: SocketAddr,
+    /// What messages to it are signed with, by its number; none: they are not.
+    pub key: Option<usize>,
+}
+
 /// What a zone's secondaries are given.
 #[derive(Debug, Default)]
 pub struct Secondaries {
     /// Who may have it; nobody is let in by an empty list.
     pub allow: Vec<Allow>,
+    /// Who is told of another version.
+    pub notify: Vec<Peer>,
     /// Whether there are any, or may be.
     pub is_served: bool,
     /// Whether the serial is our own: the zone has pools, and secondaries.
@@ -88,6 +99,8 @@ pub struct TransferCounts {
 /// Where a zone of others comes from.
 #[derive(Debug, Default)]
 pub struct Primaries {
+    /// Whom it is asked of, the first first.
+    pub peers: Vec<Peer>,
     /// Who may say that it has changed.
     pub allow: Vec<Allow>,
     /// Somebody has said so, and nobody has looked since.

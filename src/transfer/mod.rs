@@ -1,9 +1,11 @@
 //! Zones between name servers as functions of bytes: AXFR (RFC 5936) and IXFR (RFC 1995), NOTIFY (RFC 1996). No IO.
 
 mod flat;
+mod incoming;
 mod notify;
 mod outgoing;
 
 pub use flat::{flat, has_pools};
+pub use incoming::{Incoming, MISFIT, Progress, Received};
 pub use notify::{Question, notify};
 pub use outgoing::{Kind, Outgoing, is_asked};

@@ -168,6 +168,8 @@ struct Reply {
 
 /// Owner in lower case and type.
 type SetName = (String, RecordType);
+/// Records, and signatures with the TTL that they are given with.
+type Set<'r> = (Vec<&'r Record>, Vec<(&'r RRSIG, u32)>);
 
 impl Reply {
     fn of(qname: &str, qtype: u16, octets: &[u8]) -> Self {
@@ -182,8 +184,8 @@ impl Reply {
     }
 
     /// The sets of the answer and of the authority, and the signatures of each.
-    fn sets(&self) -> BTreeMap<SetName, (Vec<&Record>, Vec<(&RRSIG, u32)>)> {
-        let mut sets: BTreeMap<SetName, (Vec<&Record>, Vec<(&RRSIG, u32)>)> = BTreeMap::new();
+    fn sets(&self) -> BTreeMap<SetName, Set<'_>> {
+        let mut sets: BTreeMap<SetName, Set<'_>> = BTreeMap::new();
         for record in self.message.answers.iter().chain(&self.message.authorities) {
             let owner = record.name.to_lowercase().to_string();
             match &record.data {

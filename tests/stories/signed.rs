@@ -5,10 +5,11 @@ use std::process::Command;
 use std::sync::Arc;
 
 use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType::{self, A, AAAA, DNSKEY, DS, MX, SOA, TXT};
 
 use crate::common::nodes::Does;
 use crate::program::{Folder, Ran, Server, other, skip};
-use crate::question::Question;
+use crate::question::{Question, Reply};
 use crate::validators::Validator;
 use crate::world::{World, server, server_on, zone};
 
@@ -131,6 +132,24 @@ fn an_operator_goes_from_an_unsigned_zone_to_the_ds_in_hand() {
     assert!(refused.err.contains("others may read it"), "{refused:?}");
 }
 
+/// What a validator answers, which must be something that it has found secure.
+fn secure(validator: &Validator, name: &str, rtype: RecordType) -> Reply {
+    let reply = Question::new(name, rtype)
+        .recursive()
+        .signed()
+        .by_udp(validator.address);
+    let what = format!("{}: {name} {rtype}: {reply:?}", validator.name);
+    assert!(
+        matches!(
+            reply.rcode(),
+            ResponseCode::NoError | ResponseCode::NXDomain
+        ),
+        "{what}"
+    );
+    assert!(reply.0.metadata.authentic_data, "{what}");
+    reply
+}
+
 #[test]
 fn three_validators_find_all_secure_while_nodes_fail() {
     if UdpSocket::bind((OURS, 53)).is_err() {
@@ -155,23 +174,6 @@ fn three_validators_find_all_secure_while_nodes_fail() {
         return;
     };
 
-    let secure = |validator: &Validator, name: &str, rtype| {
-        let reply = Question::new(name, rtype)
-            .recursive()
-            .signed()
-            .by_udp(validator.address);
-        let what = format!("{}: {name} {rtype}: {reply:?}", validator.name);
-        assert!(
-            matches!(
-                reply.rcode(),
-                ResponseCode::NoError | ResponseCode::NXDomain
-            ),
-            "{what}"
-        );
-        assert!(reply.0.metadata.authentic_data, "{what}");
-        reply
-    };
-    use hickory_proto::rr::RecordType::{A, AAAA, DNSKEY, DS, MX, SOA, TXT};
     for validator in &validators {
         for name in [
             "get.example.org",

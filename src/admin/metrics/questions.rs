@@ -115,6 +115,24 @@ fn messages(page: &mut Page<'_>, transports: &[Sums<'_>], queue_drops: u64) -> f
             rows.filter(|(_, count)| *count > 0)
         }),
     )?;
+    cut(page, transports, queue_drops)?;
+    let all = |number: fn(&Questions) -> u64| -> u64 {
+        transports.iter().map(|sums| sums.of(number)).sum()
+    };
+    page.counters(
+        "nearmost_tcp_connections",
+        "Connections accepted.",
+        [([], all(|worker| worker.connections.get()))],
+    )?;
+    page.counters(
+        "nearmost_tcp_evicted_connections",
+        "Connections closed before their time to make room for others.",
+        [([], all(|worker| worker.evicted.get()))],
+    )
+}
+
+/// What was cut short, or not sent at all.
+fn cut(page: &mut Page<'_>, transports: &[Sums<'_>], queue_drops: u64) -> fmt::Result {
     page.counters(
         "nearmost_truncated_replies",
         "Replies cut short, so that the client asks again over TCP.",
@@ -152,19 +170,6 @@ fn messages(page: &mut Page<'_>, transports: &[Sums<'_>], queue_drops: u64) -> f
             let count = sums.of(|worker| worker.slipped.get());
             ([("transport", sums.transport)], count)
         }),
-    )?;
-    let all = |number: fn(&Questions) -> u64| -> u64 {
-        transports.iter().map(|sums| sums.of(number)).sum()
-    };
-    page.counters(
-        "nearmost_tcp_connections",
-        "Connections accepted.",
-        [([], all(|worker| worker.connections.get()))],
-    )?;
-    page.counters(
-        "nearmost_tcp_evicted_connections",
-        "Connections closed before their time to make room for others.",
-        [([], all(|worker| worker.evicted.get()))],
     )
 }
 

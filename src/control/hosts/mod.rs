@@ -332,7 +332,7 @@ fn put(handle: &Handle) -> Result<Vec<Change>, String> {
 }
 
 /// Builds the next generation beside the current one, and puts it in its place.
-fn put_parts(handle: &Handle, parts: Arc<Parts>) -> Result<(), String> {
+pub(super) fn put_parts(handle: &Handle, parts: Arc<Parts>) -> Result<(), String> {
     let last = handle.current().get();
     let build = rebuild_aside(parts, last, handle.now()).map_err(|e| e.to_string())?;
     let built = build.join().map_err(|_| "the build has panicked")?;

@@ -3,10 +3,13 @@
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
 
 use crate::zone::Name;
 use crate::zone::version::Journal;
 
+/// The folder of what is others', as it came.
+pub(super) const RECEIVED: &str = "received";
 /// The folder of what is ours, and secondaries know.
 pub(super) const SERVED: &str = "served";
 
@@ -29,6 +32,25 @@ pub(super) fn read(state: &Path, folder: &str, apex: &Name) -> Option<Journal> {
         tracing::error!("{} is broken; set aside: {told}", path.display());
     }
     journal
+}
+
+/// The same, and when it was written or touched.
+pub(super) fn read_dated(state: &Path, folder: &str, apex: &Name) -> Option<(Journal, Duration)> {
+    let journal = read(state, folder, apex)?;
+    let at = fs::metadata(path(state, folder, apex)).and_then(|m| m.modified());
+    let at = at.ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    Some((journal, at.unwrap_or_default()))
+}
+
+/// Says that it is still the newest.
+pub(super) fn touch(state: &Path, folder: &str, apex: &Name) {
+    let file = fs::File::options()
+        .append(true)
+        .open(path(state, folder, apex));
+    let now = UNIX_EPOCH + Duration::from_secs(crate::clock::wall());
+    if let Err(error) = file.and_then(|file| file.set_modified(now)) {
+        tracing::warn!("zone {apex}: what is kept of it stays as old as it was: {error}");
+    }
 }
 
 /// Keeps it.

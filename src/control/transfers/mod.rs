@@ -4,12 +4,20 @@
 //!   files, health -> `served`: a version with its serial, and the steps to it -> kept in the state folder (`kept`)
 //!                                    |                       |
 //!                              sent when asked         `tell`: NOTIFY, until there is a reply
+//!
+//!   SOA's timers, NOTIFY -> `fetch` -> the checks of a file -> a generation (`received`); kept too
 //! ```
 
+mod fetch;
 mod kept;
 mod others;
+mod received;
+mod refresh;
 mod served;
 mod tell;
 
 pub(super) use others::{keys, others};
+pub use received::ReceivedLine;
+pub(super) use received::{AllTheirs, fill};
+pub(super) use refresh::keep_fetching;
 pub(super) use served::{Serving, keep_serving};

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::config::{Config, Peer, SharedKey, ZoneSource};
+use crate::config::{Config, SharedKey, ZoneSource};
 use crate::prefix::Prefix;
-use crate::snapshot::{Allow, Keys, Primaries, Secondaries, Zones};
+use crate::snapshot::{Allow, Keys, Peer, Primaries, Secondaries, Zones};
 use crate::transfer::has_pools;
 use crate::wire::tsig::Key;
 
@@ -27,6 +27,7 @@ pub(in crate::control) fn others(
         let is_served = !zone.transfer.is_empty() || !zone.notify.is_empty();
         Secondaries {
             allow: zone.transfer.clone(),
+            notify: zone.notify.clone(),
             is_served,
             moves: is_served && has_pools(built),
             ..Secondaries::default()
@@ -34,6 +35,7 @@ pub(in crate::control) fn others(
     });
     let primaries = config.zones.iter().map(|zone| match &zone.source {
         ZoneSource::Primary(peers) => Some(Primaries {
+            peers: peers.clone(),
             allow: peers.iter().map(hears).collect(),
             ..Primaries::default()
         }),

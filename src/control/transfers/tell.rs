@@ -13,9 +13,8 @@ use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::clock;
-use crate::config::Peer;
 use crate::control::handle::Handle;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Peer, Snapshot};
 use crate::transfer::{Question, notify};
 use crate::wire::rcode;
 use crate::wire::tsig::Key;
@@ -36,7 +35,10 @@ impl Telling {
     pub(super) fn tell(&mut self, handle: &Handle, snapshot: &Snapshot, journal: &Arc<Journal>) {
         self.0.retain(|_, task| !task.is_finished());
         let apex = &journal.version.apex;
-        for Peer { at, key } in handle.notified(apex) {
+        let own = snapshot
+            .zone_named(apex)
+            .and_then(|n| snapshot.secondaries.get(n));
+        for &Peer { at, key } in own.iter().flat_map(|own| &own.notify) {
             let key = key.and_then(|key| snapshot.keys.list.get(key)).cloned();
             let version = Arc::clone(&journal.version);
             let from = source_for(handle.listen(), at.ip());
@@ -45,18 +47,6 @@ impl Telling {
                 before.abort();
             }
         }
-    }
-}
-
-impl Handle {
-    fn notified(&self, apex: &Name) -> Vec<Peer> {
-        let basis = self.basis();
-        let zones = basis.parts.config.zones.iter();
-        // A zone file may give the zone another name than its file has.
-        let names = basis.parts.names.iter();
-        let mut own = zones.zip(names).filter(|(_, name)| *name == apex);
-        own.next()
-            .map_or_else(Vec::new, |(zone, _)| zone.notify.clone())
     }
 }
 

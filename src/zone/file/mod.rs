@@ -59,5 +59,11 @@ pub fn read_text(
     Reader::new(origin, Folder::of(path), found).read(file, sources)
 }
 
+/// Whether octets that somebody else has written are what a type's fields allow; a type that is not known may be anything.
+#[must_use]
+pub fn check_rdata(rtype: u16, rdata: &[u8]) -> bool {
+    rdata::check(rtype, rdata).is_ok()
+}
+
 #[cfg(test)]
 mod tests;

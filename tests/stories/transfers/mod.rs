@@ -2,6 +2,7 @@
 
 mod dig;
 mod peers;
+mod primary;
 mod secondaries;
 
 use std::fmt::Write as _;

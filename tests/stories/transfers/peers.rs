@@ -33,6 +33,13 @@ impl Drop for Peer {
     }
 }
 
+impl Peer {
+    /// Has it read its files again.
+    pub fn reload(&self) {
+        crate::program::signal(&self.child, "HUP");
+    }
+}
+
 /// A port that is free now, for a server that has to be told before it starts.
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0")
@@ -89,6 +96,20 @@ pub fn knot_secondary(primary: SocketAddr, port: u16) -> Option<Peer> {
              zone:\n- domain: large.example\n  master: primary\n  acl: [notice, out]\n",
             primary.ip(),
             primary.port()
+        );
+    start("knotd", folder, port, &configuration, &[])
+}
+
+/// Knot as the primary of `large.example`, which tells a secondary at this port.
+pub fn knot_primary(zone: &str, port: u16, secondary: u16) -> Option<Peer> {
+    let folder = Folder::new();
+    folder.write("large.example.zone", zone);
+    let path = folder.path("");
+    let configuration = knot_head(&path, port)
+        + &format!(
+            "remote:\n- id: secondary\n  address: 127.0.0.1@{secondary}\n  key: transfer.key\nacl:\n- id: out\n  key: transfer.key\n  action: transfer\n\
+             template:\n- id: default\n  storage: {path:?}\n  zonefile-load: difference\n  journal-content: changes\n  zonefile-sync: -1\n\
+             zone:\n- domain: large.example\n  file: large.example.zone\n  notify: secondary\n  acl: out\n"
         );
     start("knotd", folder, port, &configuration, &[])
 }

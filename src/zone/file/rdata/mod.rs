@@ -136,6 +136,11 @@ pub(super) fn read(
     input.expect_end()
 }
 
+/// Whether RDATA that was given as octets is what the type's fields allow; says why not.
+pub(super) fn check(rtype: u16, rdata: &[u8]) -> Result<(), String> {
+    layout::layout(rtype).map_or(Ok(()), |slots| wire::check(slots, rdata))
+}
+
 /// `\# length hex…` (RFC 3597 5); the mark has been read.
 fn generic(mark: Token<'_>, input: &mut Lexer<'_>, out: &mut Vec<u8>) -> Result<(), Problem> {
     let token = input.expect("the length of the data")?;

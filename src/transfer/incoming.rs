@@ -1,0 +1,456 @@
+//! A zone from its primary: messages in, a version out. A plain function of bytes; what is malformed, does not fit or is too much is an
+//! error, and nothing of it is kept.
+//!
+//! ```text
+//!   SOA -+- nothing more, and no newer: they have nothing else
+//!        +- any other record ... SOA: all of the zone
+//!        +- SOA that we have, what went ..., SOA, what came ..., SOA ... SOA: what differs (RFC 1995 4)
+//! ```
+
+use std::sync::Arc;
+
+use crate::wire::tsig::{Chain, Key};
+use crate::wire::{HEADER, Query, Section, Suffixes, Writer, class, name_at, rcode};
+use crate::zone::file::check_rdata;
+use crate::zone::version::{Records, Rr, Version, is_newer, serial};
+use crate::zone::{Name, rtype};
+
+/// Octets of records that are taken, so that no primary fills our memory.
+const MOST: usize = 256 << 20;
+
+/// A transfer that comes in.
+#[derive(Debug)]
+pub struct Incoming<'k> {
+    apex: Name,
+    id: [u8; 2],
+    known: Option<Arc<Version>>,
+    chain: Option<Chain<'k>>,
+    stage: Stage,
+    /// TTL and RDATA of the first SOA.
+    soa: Option<(u32, Vec<u8>)>,
+    /// Of the whole zone, or of the step that is being read.
+    records: Vec<Own>,
+    removed: Vec<Own>,
+    /// What the steps so far have made of the known version.
+    made: Option<Arc<Records>>,
+    whole: bool,
+    octets: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    First,
+    Second,
+    Whole,
+    Removing,
+    Adding,
+    Done,
+}
+
+/// A record of our own.
+#[derive(Debug)]
+struct Own {
+    owner: Name,
+    rtype: u16,
+    ttl: u32,
+    rdata: Vec<u8>,
+}
+
+/// What a primary has given: another version, and how; none: it has nothing newer.
+pub type Received = Option<(Version, super::Kind)>;
+
+/// What a message has brought.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// There is more to come.
+    More,
+    /// They have nothing newer.
+    Current,
+    /// Another state of the zone.
+    Version(Version),
+}
+
+impl<'k> Incoming<'k> {
+    /// The question for all of a zone, or for what differs from what is `known`; and what takes the answer.
+    #[must_use]
+    pub fn ask(
+        apex: &Name,
+        id: u16,
+        known: Option<Arc<Version>>,
+        key: Option<&'k Key>,
+        now: u64,
+    ) -> (Vec<u8>, Self) {
+        let mut packet = vec![0; 4096];
+        let mut suffixes = Suffixes::default();
+        let room = key.map_or(0, Key::room);
+        let mut writer = Writer::new(&mut packet, &mut suffixes, 4096, room);
+        let qtype = if known.is_some() {
+            rtype::IXFR
+        } else {
+            rtype::AXFR
+        };
+        let mut question = apex.wire().to_vec();
+        question.extend_from_slice(&qtype.to_be_bytes());
+        question.extend_from_slice(&class::IN.to_be_bytes());
+        writer.question(&question);
+        if let Some(version) = &known {
+            let owner = crate::wire::Place::Question;
+            // Names and numbers: it fits.
+            let _ = writer.record(Section::Authority, owner, rtype::SOA, version.ttl, |w| {
+                w.rdata(rtype::SOA, &version.soa)
+            });
+        }
+        let mut len = writer.finish(id, 0, rcode::NOERROR);
+        packet[2] &= !0x80;
+        let mut chain = key.map(Chain::request);
+        if let Some(chain) = &mut chain {
+            len = chain.sign(&mut packet, len, now, None);
+        }
+        packet.truncate(len);
+        let incoming = Self {
+            apex: apex.clone(),
+            id: id.to_be_bytes(),
+            known,
+            chain,
+            stage: Stage::First,
+            soa: None,
+            records: Vec::new(),
+            removed: Vec::new(),
+            made: None,
+            whole: true,
+            octets: 0,
+        };
+        (packet, incoming)
+    }
+
+    /// Takes the next message.
+    ///
+    /// # Errors
+    /// In words; nothing after it is of use.
+    pub fn take(&mut self, packet: &[u8], now: u64) -> Result<Progress, String> {
+        let head = packet
+            .first_chunk::<HEADER>()
+            .ok_or("a message is too short")?;
+        if head[..2] != self.id || head[2] & 0xf8 != 0x80 {
+            return Err("it is no reply to our question".into());
+        }
+        let mut signed = true;
+        if let Some(chain) = &mut self.chain {
+            signed = chain.take(packet, Query::signature(packet), now)?;
+        }
+        let code = u16::from(head[3] & 0xf);
+        if code != rcode::NOERROR {
+            return Err(format!("the answer is {}", rcode::mnemonic(code)));
+        }
+        let count = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
+        let mut at = HEADER;
+        for _ in 0..count(4) {
+            at = name_at(packet, at).ok_or("a question is malformed")?.1 + 4;
+        }
+        for _ in 0..count(6) {
+            let (own, next) = record(packet, at).ok_or("a record is malformed")?;
+            at = next;
+            self.octets += own.owner.wire().len() + own.rdata.len() + 64;
+            if self.octets > MOST {
+                return Err("it is larger than 256 MiB".into());
+            }
+            self.record(own)?;
+        }
+        match self.stage {
+            Stage::Done if signed => self.version().map(Progress::Version),
+            Stage::Done => Err("the last message is not signed".into()),
+            Stage::Second if self.is_current() => Ok(Progress::Current),
+            _ => Ok(Progress::More),
+        }
+    }
+
+    /// Whether all of the zone came, and not what differs.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.whole
+    }
+
+    /// Whether the SOA that stands alone so far says that there is nothing newer.
+    fn is_current(&self) -> bool {
+        let theirs = self.soa.as_ref().map(|(_, soa)| serial(soa));
+        let ours = self.known.as_ref().map(|known| known.serial());
+        matches!((theirs, ours), (Some(theirs), Some(ours)) if !is_newer(theirs, ours))
+    }
+
+    fn record(&mut self, own: Own) -> Result<(), String> {
+        if !own.owner.is_within(&self.apex) {
+            return Err(format!("{} is not in the zone", own.owner));
+        }
+        let soa = own.rtype == rtype::SOA;
+        if soa && own.owner != self.apex {
+            return Err("there is an SOA below the zone's name".into());
+        }
+        let newest = self.soa.as_ref().map(|(_, soa)| serial(soa));
+        let its = serial(&own.rdata);
+        match (self.stage, soa) {
+            (Stage::First, true) => {
+                (self.soa, self.stage) = (Some((own.ttl, own.rdata)), Stage::Second);
+            }
+            (Stage::First, false) => return Err("it does not begin with the SOA".into()),
+            (Stage::Second, true) if self.known.as_ref().is_some_and(|k| k.serial() == its) => {
+                self.made = self.known.as_ref().map(|known| Arc::clone(&known.records));
+                (self.stage, self.whole) = (Stage::Removing, false);
+            }
+            (Stage::Second | Stage::Whole, true) if Some(its) == newest => self.stage = Stage::Done,
+            (Stage::Second | Stage::Whole, true) => {
+                return Err("it ends with another serial than it begins with".into());
+            }
+            (Stage::Second | Stage::Whole, false) => {
+                self.stage = Stage::Whole;
+                self.records.push(own);
+            }
+            (Stage::Removing, true) => self.stage = Stage::Adding,
+            (Stage::Removing, false) => self.removed.push(own),
+            (Stage::Adding, true) => {
+                self.step()?;
+                self.stage = match Some(its) == newest {
+                    true => Stage::Done,
+                    false => Stage::Removing,
+                };
+            }
+            (Stage::Adding, false) => self.records.push(own),
+            (Stage::Done, _) => return Err("there are records after its end".into()),
+        }
+        Ok(())
+    }
+
+    /// Does a step.
+    fn step(&mut self) -> Result<(), String> {
+        let (removed, added) = (packed(&self.removed), packed(&self.records));
+        self.removed.clear();
+        self.records.clear();
+        let made = self
+            .made
+            .as_ref()
+            .and_then(|made| made.changed(&removed, &added));
+        self.made = Some(Arc::new(made.ok_or(MISFIT)?));
+        Ok(())
+    }
+
+    fn version(&mut self) -> Result<Version, String> {
+        let (ttl, soa) = self.soa.take().ok_or("there is no SOA")?;
+        let records = match self.made.take() {
+            Some(made) => made,
+            None => Arc::new(packed(&std::mem::take(&mut self.records))),
+        };
+        Ok(Version {
+            apex: self.apex.clone(),
+            ttl,
+            soa: soa.into(),
+            records,
+        })
+    }
+}
+
+/// Why the whole zone is to be asked for instead.
+pub const MISFIT: &str = "what differs does not fit what is here";
+
+fn packed(records: &[Own]) -> Records {
+    Records::new(records.iter().map(|own| Rr {
+        owner: own.owner.wire(),
+        rtype: own.rtype,
+        ttl: own.ttl,
+        rdata: &own.rdata,
+    }))
+}
+
+/// The record that begins at `at`, and where the next one does; none if it is no record of a zone.
+fn record(packet: &[u8], at: usize) -> Option<(Own, usize)> {
+    let (owner, at) = name_at(packet, at)?;
+    let (head, _) = packet.get(at..)?.split_first_chunk::<10>()?;
+    let word = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
+    let (rtype, start) = (word(0), at + 10);
+    let end = start + usize::from(word(8));
+    packet.get(start..end)?;
+    let rdata = rdata(packet, rtype, start..end)?;
+    // RFC 2181 8: a TTL with the first bit set is 0.
+    let ttl = u32::from_be_bytes([head[4], head[5], head[6], head[7]]);
+    let ttl = if ttl >> 31 == 0 { ttl } else { 0 };
+    let fits = word(2) == class::IN && check_rdata(rtype, &rdata);
+    if !fits || crate::zone::RecordType(rtype).is_meta() {
+        return None;
+    }
+    let own = Own {
+        owner,
+        rtype,
+        ttl,
+        rdata,
+    };
+    Some((own, end))
+}
+
+/// RDATA with its names written out, of the types in which some have compressed them (RFC 3597 4).
+fn rdata(packet: &[u8], rtype: u16, range: std::ops::Range<usize>) -> Option<Vec<u8>> {
+    // Octets before the names, and how many names.
+    let (before, names) = match rtype {
+        rtype::NS
+        | rtype::MD
+        | rtype::MF
+        | rtype::CNAME
+        | rtype::MB..=rtype::MR
+        | rtype::PTR
+        | rtype::DNAME => (0, 1),
+        rtype::SOA | rtype::MINFO | rtype::RP => (0, 2),
+        rtype::MX | rtype::AFSDB | rtype::RT | rtype::KX => (2, 1),
+        rtype::PX => (2, 2),
+        rtype::SRV => (6, 1),
+        _ => return Some(packet.get(range)?.to_vec()),
+    };
+    let mut at = range.start + before;
+    let mut out = packet.get(range.start..at)?.to_vec();
+    for _ in 0..names {
+        let (name, next) = name_at(packet, at)?;
+        out.extend_from_slice(name.wire());
+        at = next;
+    }
+    out.extend_from_slice(packet.get(at..range.end)?);
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn apex() -> Name {
+        Name::absolute("x.example").unwrap()
+    }
+
+    fn soa(serial: u32) -> Vec<u8> {
+        let mut rdata = b"\x02ns\xc0\x0c\x04host\xc0\x0c".to_vec();
+        [serial, 3600, 600, 86400, 60]
+            .iter()
+            .for_each(|n| rdata.extend_from_slice(&n.to_be_bytes()));
+        rdata
+    }
+
+    fn address(last: u8) -> (u16, Vec<u8>) {
+        (rtype::A, vec![192, 0, 2, last])
+    }
+
+    fn newest(serial: u32) -> (u16, Vec<u8>) {
+        (rtype::SOA, soa(serial))
+    }
+
+    /// A message with these at the zone's name.
+    fn message(records: &[(u16, Vec<u8>)]) -> Vec<u8> {
+        let mut out = vec![0, 7, 0x84, 0, 0, 1];
+        out.extend_from_slice(&u16::try_from(records.len()).unwrap().to_be_bytes());
+        out.extend_from_slice(&[0; 4]);
+        out.extend_from_slice(apex().wire());
+        out.extend_from_slice(&[0, 252, 0, 1]);
+        for (rtype, rdata) in records {
+            out.extend_from_slice(b"\xc0\x0c");
+            out.extend_from_slice(&rtype.to_be_bytes());
+            out.extend_from_slice(&[0, 1, 0, 0, 0, 60]);
+            out.extend_from_slice(&u16::try_from(rdata.len()).unwrap().to_be_bytes());
+            out.extend_from_slice(rdata);
+        }
+        out
+    }
+
+    fn ask(known: Option<&Version>) -> Incoming<'static> {
+        Incoming::ask(&apex(), 7, known.cloned().map(Arc::new), None, 0).1
+    }
+
+    fn whole(serial: u32, addresses: &[u8]) -> Version {
+        let mut records = vec![newest(serial)];
+        records.extend(addresses.iter().map(|n| address(*n)));
+        records.push(newest(serial));
+        match ask(None).take(&message(&records), 0) {
+            Ok(Progress::Version(version)) => version,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_zone_comes_in_messages_of_any_size() {
+        let all = whole(3, &[1, 2]);
+        assert_eq!((all.serial(), all.records.len()), (3, 2));
+        let mut bit_by_bit = ask(None);
+        for record in [newest(3), address(1), address(2)] {
+            assert_eq!(bit_by_bit.take(&message(&[record]), 0), Ok(Progress::More));
+        }
+        assert_eq!(
+            bit_by_bit.take(&message(&[newest(3)]), 0),
+            Ok(Progress::Version(all))
+        );
+    }
+
+    #[test]
+    fn what_differs_is_put_together() {
+        let known = whole(3, &[1, 2]);
+        let steps = [
+            newest(5),
+            newest(3),
+            address(1),
+            newest(4),
+            address(3),
+            newest(4),
+            newest(5),
+            address(4),
+            newest(5),
+        ];
+        let mut incoming = ask(Some(&known));
+        assert_eq!(
+            incoming.take(&message(&steps), 0),
+            Ok(Progress::Version(whole(5, &[2, 3, 4])))
+        );
+        assert_eq!(
+            ask(Some(&known)).take(&message(&[newest(3)]), 0),
+            Ok(Progress::Current)
+        );
+        // All of it instead, as a primary may.
+        let all = [newest(5), address(9), newest(5)];
+        assert_eq!(
+            ask(Some(&known)).take(&message(&all), 0),
+            Ok(Progress::Version(whole(5, &[9])))
+        );
+        let misfit = [newest(5), newest(3), address(7), newest(5), newest(5)];
+        assert_eq!(
+            ask(Some(&known)).take(&message(&misfit), 0),
+            Err(MISFIT.into())
+        );
+    }
+
+    #[test]
+    fn what_is_broken_is_no_zone() {
+        for broken in [
+            vec![address(1), newest(3)],
+            vec![newest(3), address(1), newest(4)],
+            vec![newest(3), address(1), newest(3), address(2)],
+            vec![newest(3), (rtype::A, vec![1, 2, 3]), newest(3)],
+            vec![newest(3), (rtype::ANY, vec![]), newest(3)],
+        ] {
+            assert!(ask(None).take(&message(&broken), 0).is_err(), "{broken:?}");
+        }
+        let mut refused = message(&[]);
+        refused[3] = 5;
+        assert_eq!(
+            ask(None).take(&refused, 0),
+            Err("the answer is REFUSED".into())
+        );
+        let mut other = message(&[newest(3)]);
+        other[1] = 8;
+        assert!(ask(None).take(&other, 0).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_octets_panic(bytes: Vec<u8>, cut in 0usize..200, at in 0usize..200, octet: u8) {
+            let _ = ask(None).take(&bytes, 0);
+            let mut whole = message(&[newest(3), address(1), (rtype::MX, b"\0\x01\xc0\x0c".to_vec()), newest(3)]);
+            if let Some(place) = whole.get_mut(at) {
+                *place = octet;
+            }
+            let _ = ask(None).take(&whole, 0);
+            whole.truncate(cut);
+            let _ = ask(None).take(&whole, 0);
+        }
+    }
+}
