@@ -18,7 +18,7 @@ const ROWS: [&[&str]; 9] = [
 ];
 
 /// Foreign crates and the only places that may name them.
-const DOORS: [(&str, &[&str]); 23] = [
+const DOORS: [(&str, &[&str]); 26] = [
     (
         "arc_swap",
         &[
@@ -39,6 +39,7 @@ const DOORS: [(&str, &[&str]); 23] = [
             "wire/tsig",
         ],
     ),
+    ("async_trait", &["server/h3.rs"]),
     ("axum", &["admin", "cli/demo.rs"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli/completions.rs"]),
@@ -74,6 +75,7 @@ const DOORS: [(&str, &[&str]); 23] = [
             "server/https.rs",
         ],
     ),
+    ("hickory_server", &["server/h3.rs"]),
     ("landlock", &["control/reach.rs"]),
     ("maxminddb", &["geo/database.rs"]),
     (
@@ -88,6 +90,7 @@ const DOORS: [(&str, &[&str]); 23] = [
         ],
     ),
     ("prometheus_client", &["admin/metrics"]),
+    ("quinn", &["server/quic.rs"]),
     ("reqwest", &["probe"]),
     (
         "rustix",

@@ -159,6 +159,7 @@ impl Server {
         let way = Way {
             transport: Transport::Tcp,
             listeners,
+            knocks: None,
             counters: counters.clone(),
             number: 0,
             shown: None,

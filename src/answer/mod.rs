@@ -36,11 +36,15 @@ pub enum Transport {
     Dot,
     /// HTTPS (RFC 8484).
     Doh,
+    /// QUIC (RFC 9250).
+    Doq,
+    /// HTTP/3 (RFC 8484, RFC 9114).
+    Doh3,
 }
 
 impl Transport {
     /// Those that are no datagrams.
-    pub const STREAMS: [Self; 3] = [Self::Tcp, Self::Dot, Self::Doh];
+    pub const STREAMS: [Self; 5] = [Self::Tcp, Self::Dot, Self::Doh, Self::Doq, Self::Doh3];
 
     /// In a word.
     #[must_use]
@@ -50,6 +54,8 @@ impl Transport {
             Self::Tcp => "tcp",
             Self::Dot => "dot",
             Self::Doh => "doh",
+            Self::Doq => "doq",
+            Self::Doh3 => "doh3",
         }
     }
 
@@ -61,6 +67,8 @@ impl Transport {
             Self::Tcp => "TCP",
             Self::Dot => "DNS over TLS",
             Self::Doh => "DNS over HTTPS",
+            Self::Doq => "DNS over QUIC",
+            Self::Doh3 => "DNS over HTTP/3",
         }
     }
 

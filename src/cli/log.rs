@@ -41,6 +41,9 @@ pub(super) fn log(format: Option<LogFormat>, levels: &LogLevels) {
 fn targets(levels: &LogLevels) -> Targets {
     let ours = Targets::new()
         .with_default(levels.usual.min(LevelFilter::WARN))
+        // It warns of what strangers send.
+        .with_target("hickory_server", levels.usual.min(LevelFilter::ERROR))
+        .with_target("hickory_net", levels.usual.min(LevelFilter::ERROR))
         .with_target("nearmost", levels.usual);
     let modules = levels.modules.iter();
     ours.with_targets(modules.map(|(module, level)| (format!("nearmost::{module}"), *level)))

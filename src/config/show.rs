@@ -187,7 +187,13 @@ fn tls(out: &mut Text, tls: &Tls) {
     if let Some(files) = &tls.files {
         certificate(out, files);
     }
-    for (key, listen) in [("dot", &tls.dot), ("doh", &tls.doh)] {
+    let all = [
+        ("dot", &tls.dot),
+        ("doh", &tls.doh),
+        ("doq", &tls.doq),
+        ("doh3", &tls.doh3),
+    ];
+    for (key, listen) in all {
         match listen.is_empty() {
             true => out.line(format!("# {key}: nowhere")),
             false => out.value(key, addresses(listen)),

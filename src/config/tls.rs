@@ -9,11 +9,11 @@ use super::{Config, Server};
 use crate::diagnostic::{Diagnostics, Span};
 
 static TLS: Keys = Keys {
-    known: &["cert", "key", "dot", "doh", "padding"],
-    later: &["doq", "doh3"],
+    known: &["cert", "key", "dot", "doh", "doq", "doh3", "padding"],
+    later: &[],
 };
 
-/// Of DNS over TLS (RFC 7858), unless another is given.
+/// Of DNS over TLS (RFC 7858) and over QUIC (RFC 9250), unless another is given.
 const DOT: u16 = 853;
 /// Of HTTPS.
 const DOH: u16 = 443;
@@ -27,6 +27,10 @@ pub struct Tls {
     pub dot: Vec<SocketAddr>,
     /// DNS over HTTPS, port 443 unless given.
     pub doh: Vec<SocketAddr>,
+    /// DNS over QUIC, port 853 unless given.
+    pub doq: Vec<SocketAddr>,
+    /// DNS over HTTP/3, port 443 unless given.
+    pub doh3: Vec<SocketAddr>,
     /// Whether replies are padded for those who pad their questions (RFC 8467). Default: they are.
     pub padding: bool,
 }
@@ -48,6 +52,8 @@ impl Default for Tls {
             files: None,
             dot: Vec::new(),
             doh: Vec::new(),
+            doq: Vec::new(),
+            doh3: Vec::new(),
             padding: true,
         }
     }
@@ -72,8 +78,9 @@ pub(super) fn read(top: &Table<'_>, server: &Server, found: &mut Diagnostics) ->
         .get("tls")
         .and_then(|v| v.table(top.key_span("tls")?, &TLS, found));
     let Some(table) = table else { return usual };
-    let mut taken: Vec<SocketAddr> = server.listen.clone();
-    let mut listen = |key, port| {
+    let mut tcp: Vec<SocketAddr> = server.listen.clone();
+    let mut udp = tcp.clone();
+    let mut listen = |key, port, taken: &mut Vec<SocketAddr>| {
         let Some(value) = table.get(key) else {
             return Vec::new();
         };
@@ -87,17 +94,21 @@ pub(super) fn read(top: &Table<'_>, server: &Server, found: &mut Diagnostics) ->
         taken.extend(&addresses);
         addresses
     };
-    let (dot, doh) = (listen("dot", DOT), listen("doh", DOH));
+    let (dot, doh) = (listen("dot", DOT, &mut tcp), listen("doh", DOH, &mut tcp));
+    let (doq, doh3) = (listen("doq", DOT, &mut udp), listen("doh3", DOH, &mut udp));
     let tls = Tls {
         files: files(&table, None, found),
         dot,
         doh,
+        doq,
+        doh3,
         padding: table
             .get("padding")
             .and_then(|v| v.truth(found))
             .unwrap_or(usual.padding),
     };
-    let listens = ["dot", "doh"].into_iter().find_map(|key| table.get(key));
+    let listens = ["dot", "doh", "doq", "doh3"];
+    let listens = listens.into_iter().find_map(|key| table.get(key));
     match (listens, table.get("cert").or(table.get("key"))) {
         (Some(value), None) => {
             value.error(
@@ -111,7 +122,7 @@ pub(super) fn read(top: &Table<'_>, server: &Server, found: &mut Diagnostics) ->
                     format!("\"{}\" is of no use where nothing listens", value.key),
                     found,
                 )
-                .note("\"dot\" and \"doh\" are lists of addresses");
+                .note("\"dot\", \"doh\", \"doq\" and \"doh3\" are lists of addresses");
         }
         _ => {}
     }

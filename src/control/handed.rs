@@ -28,6 +28,10 @@ pub(super) enum Kind {
     Dot,
     /// HTTPS.
     Doh,
+    /// QUIC; the service manager does not tell it, and the next, from UDP.
+    Doq,
+    /// HTTP/3.
+    Doh3,
 }
 
 /// A socket that is bound to an address.
@@ -125,6 +129,13 @@ impl Handed {
     pub(super) fn listener(&mut self, address: SocketAddr, kind: Kind) -> Option<TcpListener> {
         let own = self.take(address, kind);
         let manager = || self.strict.then(|| self.take(address, Kind::Tcp)).flatten();
+        own.or_else(manager).map(Into::into)
+    }
+
+    /// The one of UDP for an address of another kind than those of `listen`.
+    pub(super) fn datagrams(&mut self, address: SocketAddr, kind: Kind) -> Option<UdpSocket> {
+        let own = self.take(address, kind);
+        let manager = || self.strict.then(|| self.take(address, Kind::Udp)).flatten();
         own.or_else(manager).map(Into::into)
     }
 

@@ -35,6 +35,7 @@ mod sign;
 mod socket_file;
 mod sockets;
 mod states;
+mod streams;
 mod takeover;
 mod tell;
 mod tls;

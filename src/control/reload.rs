@@ -104,7 +104,7 @@ impl std::error::Error for NotReloaded {}
 /// Keys that are settled at the start: sockets, threads, folders and logs.
 const SETTLED: &[(&str, &[&str])] = &[
     ("admin", &["mode", "group", "listen"]),
-    ("tls", &["dot", "doh"]),
+    ("tls", &["dot", "doh", "doq", "doh3"]),
     (
         "server",
         &[

@@ -11,7 +11,6 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::runtime::{self, Runtime};
 use tokio::sync::{Notify, mpsc, watch};
 
@@ -32,6 +31,7 @@ use super::sign::keep_signing;
 use super::socket_file::SocketFile;
 use super::sockets::{Doors, Encrypted, Sockets, cores, tcp_limits};
 use super::states;
+use super::streams::{self, Later, Stopped};
 use super::takeover::{self, Own, Taken};
 use super::transfers::{self, keep_fetching, keep_serving};
 use super::watch::keep_watching;
@@ -178,12 +178,12 @@ pub fn start(
     running.probe(swapped)?;
     running.handle.serve_first();
     running.go_on(&config.querylog)?;
-    running
-        .serve(sockets, encrypted, stopped, tcp_limits(&config.limits))
-        .map_err(system)?;
+    let told = (stopped, tcp_limits(&config.limits));
+    let later = running.serve(sockets, encrypted, told).map_err(system)?;
     if let Some(taken) = taken {
         running.goes_on_from(taken);
     }
+    running.begin(later).map_err(system)?;
     Ok((running, all.doors))
 }
 
@@ -289,17 +289,14 @@ impl Running {
         &mut self,
         sockets: Vec<Sockets>,
         encrypted: Vec<Encrypted>,
-        stopped: watch::Receiver<Option<Duration>>,
-        limits: tcp::Limits,
-    ) -> io::Result<()> {
+        told: (Stopped, tcp::Limits),
+    ) -> io::Result<Later> {
         let shared = Arc::clone(&self.handle.0);
         let mut counters = shared.counters.iter().map(Arc::clone);
-        let mut ways = Vec::new();
         let mut plain = Vec::new();
         let limiter: Arc<Limiter> = Arc::default();
-        let runtime = self.runtime.as_ref().map(Runtime::enter);
         for Sockets { udp, tcp, .. } in sockets {
-            plain.push(TcpListener::from_std(tcp)?);
+            plain.push(tcp);
             for socket in udp {
                 let (current, stop) = (Arc::clone(&shared.current), Arc::clone(&self.stop));
                 let (counters, number) = (counters.next().unwrap_or_default(), self.workers.len());
@@ -313,37 +310,13 @@ impl Running {
                 )?);
             }
         }
-        let mut listeners = [plain, Vec::new(), Vec::new()];
-        for Encrypted { transport, tcp, .. } in encrypted {
-            let own = Transport::STREAMS.iter().zip(&mut listeners);
-            let mut own = own.filter(|(way, _)| **way == transport);
-            if let Some((_, own)) = own.next() {
-                own.push(TcpListener::from_std(tcp)?);
-            }
-        }
-        drop(runtime);
-        // The last counters are theirs.
-        let numbered = (self.workers.len()..).zip(counters);
-        for ((transport, listeners), (number, counters)) in
-            Transport::STREAMS.into_iter().zip(listeners).zip(numbered)
-        {
-            ways.push(tcp::Way {
-                transport,
-                listeners,
-                counters,
-                number,
-                shown: shared.shown.clone(),
-            });
-        }
-        let current = Arc::clone(&shared.current);
-        let mut stopped = stopped;
-        let stop = async move {
-            let stop = stopped.wait_for(Option::is_some).await;
-            stop.map_or(None, |linger| *linger).unwrap_or_default()
-        };
-        let serving = tcp::serve(ways, current, limits, stop);
-        self.tcp = Some(self.runtime().spawn(serving));
-        Ok(())
+        let (serving, later) = streams::start(self.runtime(), &shared, plain, encrypted, told)?;
+        self.tcp = Some(serving);
+        Ok(later)
+    }
+
+    fn begin(&self, later: Later) -> io::Result<()> {
+        later.begin(self.runtime(), &self.handle.0)
     }
 
     /// Waits for a new process that takes over, for ever; the way to tell it that we have stopped.

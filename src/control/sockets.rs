@@ -27,12 +27,19 @@ pub(super) struct Sockets {
     pub(super) tcp: TcpListener,
 }
 
-/// Where questions come encrypted, over TCP.
+/// Where questions come encrypted.
 #[derive(Debug)]
 pub(super) struct Encrypted {
     pub(super) transport: Transport,
     pub(super) address: SocketAddr,
-    pub(super) tcp: TcpListener,
+    pub(super) socket: Either,
+}
+
+/// A socket of TCP or of UDP.
+#[derive(Debug)]
+pub(super) enum Either {
+    Tcp(TcpListener),
+    Udp(UdpSocket),
 }
 
 /// Where the server is told what to do.
@@ -71,12 +78,13 @@ impl All {
         let kinds = [
             (Transport::Dot, Kind::Dot, &tls.dot),
             (Transport::Doh, Kind::Doh, &tls.doh),
+            (Transport::Doq, Kind::Doq, &tls.doq),
+            (Transport::Doh3, Kind::Doh3, &tls.doh3),
         ];
         let mut encrypted = Vec::new();
         for (transport, kind, addresses) in kinds {
             for address in addresses {
-                let open = Encrypted::open(transport, *address, handed.listener(*address, kind));
-                encrypted.push(open?);
+                encrypted.push(Encrypted::open(transport, kind, *address, &mut handed)?);
             }
         }
         let admin = config.admin.listen.iter();
@@ -127,14 +135,19 @@ impl All {
         for Encrypted {
             transport,
             address,
-            tcp,
+            socket,
         } in &self.encrypted
         {
             let kind = match transport {
                 Transport::Doh => Kind::Doh,
+                Transport::Doq => Kind::Doq,
+                Transport::Doh3 => Kind::Doh3,
                 _ => Kind::Dot,
             };
-            own.add(*address, kind, tcp)?;
+            match socket {
+                Either::Tcp(tcp) => own.add(*address, kind, tcp)?,
+                Either::Udp(udp) => own.add(*address, kind, udp)?,
+            }
         }
         for admin in &self.doors.admin {
             own.add(admin.local_addr()?, Kind::Admin, admin)?;
@@ -151,21 +164,36 @@ impl Encrypted {
 
     fn open(
         transport: Transport,
+        kind: Kind,
         address: SocketAddr,
-        handed: Option<TcpListener>,
+        handed: &mut Handed,
     ) -> Result<Self, StartError> {
         let cannot = |e| StartError::Listen(address, transport.name(), e);
-        let tcp = match handed {
-            Some(tcp) => tcp::adopt(tcp),
-            None => tcp::bind(address),
+        let (socket, address) = match transport {
+            Transport::Doq | Transport::Doh3 => {
+                let udp = match handed.datagrams(address, kind) {
+                    Some(udp) => udp::adopt(udp),
+                    None => udp::bind(address, false),
+                };
+                let udp = udp.map_err(cannot)?;
+                let address = udp.local_addr();
+                (Either::Udp(udp), address)
+            }
+            _ => {
+                let tcp = match handed.listener(address, kind) {
+                    Some(tcp) => tcp::adopt(tcp),
+                    None => tcp::bind(address),
+                };
+                let tcp = tcp.map_err(cannot)?;
+                let address = tcp.local_addr();
+                (Either::Tcp(tcp), address)
+            }
         };
-        let tcp = tcp.map_err(cannot)?;
-        // Port 0 means any.
-        let address = tcp.local_addr().map_err(cannot)?;
         Ok(Self {
             transport,
-            address,
-            tcp,
+            // Port 0 means any.
+            address: address.map_err(cannot)?,
+            socket,
         })
     }
 }

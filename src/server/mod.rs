@@ -2,9 +2,11 @@
 
 mod connections;
 mod framing;
+pub mod h3;
 mod https;
 pub mod kinds;
 mod mmsg;
+pub mod quic;
 pub mod rrl;
 mod service;
 mod streak;

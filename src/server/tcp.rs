@@ -1,7 +1,7 @@
-//! DNS over TCP (RFC 7766), TLS (RFC 7858) and HTTPS (RFC 8484): accepts connections, keeps their number within limits, and hands each to a task
+//! DNS over TCP (RFC 7766), TLS (RFC 7858), HTTPS (RFC 8484) and QUIC (RFC 9250): accepts connections, keeps their number within limits, and hands each to a task
 //! of its own. Whatever is spoken, they are in one table: who has many of one kind has few of the others.
 
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::io::{self, ErrorKind};
 use std::net::{self, SocketAddr};
 use std::pin::pin;
@@ -12,10 +12,12 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use super::connections::{Activity, Connections, Room};
+use super::quic::{self, Knock};
 use super::service::Service;
 use super::stream::Talk;
 use super::tls::Shown;
@@ -60,6 +62,8 @@ pub struct Way {
     pub transport: Transport,
     /// Where.
     pub listeners: Vec<TcpListener>,
+    /// Who comes over QUIC.
+    pub knocks: Option<mpsc::Receiver<Knock>>,
     /// What is counted.
     pub counters: Arc<Questions>,
     /// Whose counters of given addresses in the generation are its own.
@@ -77,7 +81,7 @@ const KERNEL_BUFFER: usize = 128 * 1024;
 /// fast connections can push each other out: with 2000, at 40 000 a second.
 const GRACE: Duration = Duration::from_millis(50);
 /// For a TLS handshake.
-const HANDSHAKE: Duration = Duration::from_secs(5);
+pub(super) const HANDSHAKE: Duration = Duration::from_secs(5);
 /// Rest after the system could not give a connection.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -130,7 +134,7 @@ pub async fn serve(
         per_client: limits.per_client,
         grace: GRACE,
     });
-    let mut doors = Vec::new();
+    let (mut doors, mut knocks) = (Vec::new(), None);
     for way in ways {
         let service = Arc::new(Service {
             current: Arc::clone(&current),
@@ -140,6 +144,7 @@ pub async fn serve(
             number: way.number,
             shown: way.shown,
         });
+        knocks = way.knocks.map(|own| (own, Arc::clone(&service))).or(knocks);
         let own = way.listeners.into_iter();
         doors.extend(own.map(|listener| (listener, Arc::clone(&service))));
     }
@@ -154,10 +159,23 @@ pub async fn serve(
                 return;
             }
             () = connections.ended() => {}
+            (knock, service) = knock(&mut knocks) => {
+                // While there is room nobody has to come twice; then spoofed addresses get no part of it.
+                let crowded = connections.crowded();
+                if let Some(knock) = if crowded { knock.validated() } else { Some(knock) } {
+                    let (from, own) = (knock.from(), Arc::clone(&service));
+                    let talk = |activity| quic::talk(own, knock, activity);
+                    admit(&service, &mut connections, from, talk).await;
+                }
+            }
             (accepted, service) = accept(&doors, turn) => match accepted {
                 Ok((stream, peer)) => {
                     short = false;
-                    admit(service, &mut connections, stream, peer).await;
+                    // Without it replies are only later.
+                    let _: io::Result<()> = stream.set_nodelay(true);
+                    let own = Arc::clone(service);
+                    let talk = |activity| talk(own, stream, peer, activity);
+                    admit(service, &mut connections, peer, talk).await;
                 }
                 Err(error) if of_one_connection(&error) => tokio::task::yield_now().await,
                 Err(error) => {
@@ -191,40 +209,44 @@ async fn accept(
     .await
 }
 
-async fn admit(
-    service: &Arc<Service>,
+/// Who comes next over QUIC; for ever nobody where that is not spoken.
+async fn knock(
+    knocks: &mut Option<(mpsc::Receiver<Knock>, Arc<Service>)>,
+) -> (Knock, Arc<Service>) {
+    if let Some((knocks, service)) = knocks
+        && let Some(knock) = knocks.recv().await
+    {
+        return (knock, Arc::clone(service));
+    }
+    pending().await
+}
+
+async fn admit<F: Future<Output = ()> + Send + 'static>(
+    service: &Service,
     connections: &mut Connections,
-    mut stream: TcpStream,
     peer: SocketAddr,
+    talk: impl FnOnce(Activity) -> F,
 ) {
-    // Without it replies are only later.
-    let _: io::Result<()> = stream.set_nodelay(true);
     service.counters.connections.count();
-    let talk = |activity| {
-        let service = service.clone();
-        async move {
-            match service
-                .shown
-                .as_ref()
-                .and_then(|s| s.config(service.transport))
-            {
-                None => {
-                    let talk = Talk::new(&service, peer.ip(), activity);
-                    talk.run(&mut stream).await;
-                }
-                // What TLS needs is much, and a plain connection's task is not to have room for it.
-                Some(config) => {
-                    let encrypted = encrypted(service, config.into(), stream, peer, activity);
-                    Box::pin(encrypted).await;
-                }
-            }
-        }
-    };
     if connections.admit(peer.ip(), talk).await {
         service.counters.evicted.count();
     }
     // The new connection's task comes first: what is already there of its question is read before others can push it out.
     tokio::task::yield_now().await;
+}
+
+async fn talk(service: Arc<Service>, mut stream: TcpStream, peer: SocketAddr, activity: Activity) {
+    let shown = service.shown.as_ref();
+    match shown.and_then(|shown| shown.config(service.transport)) {
+        None => {
+            let talk = Talk::new(&service, peer.ip(), activity);
+            talk.run(&mut stream).await;
+        }
+        // What TLS needs is much, and a plain connection's task is not to have room for it.
+        Some(config) => {
+            Box::pin(encrypted(service, config.into(), stream, peer, activity)).await;
+        }
+    }
 }
 
 async fn encrypted(

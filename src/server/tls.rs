@@ -11,7 +11,9 @@ use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+use rustls::version::TLS13;
 use rustls::{CertificateError, RootCertStore, ServerConfig};
 
 use crate::answer::Transport;
@@ -145,6 +147,7 @@ pub struct Shown(ArcSwap<Spoken>);
 struct Spoken {
     dot: Arc<ServerConfig>,
     doh: Arc<ServerConfig>,
+    doq: Arc<ServerConfig>,
 }
 
 impl Spoken {
@@ -153,7 +156,14 @@ impl Spoken {
             // RFC 7858 has no need of the name, but who gives one means this one (RFC 7301 6).
             dot: identity.speaking(&[b"dot"]),
             doh: identity.speaking(&[b"h2", b"http/1.1"]),
+            doq: identity.speaking(&[b"doq"]),
         }
+    }
+}
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.0.load().doq.cert_resolver.resolve(hello)
     }
 }
 
@@ -169,13 +179,25 @@ impl Shown {
         self.0.store(Arc::new(Spoken::by(identity)));
     }
 
-    /// For a connection that begins; none: it is not encrypted.
+    /// For HTTP/3, whose listener has one for all its life: it asks for the certificate anew each time. None: the provider lacks TLS 1.3.
+    pub(super) fn resolving(self: &Arc<Self>) -> Option<Arc<ServerConfig>> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let builder = ServerConfig::builder_with_provider(provider);
+        let builder = builder.with_protocol_versions(&[&TLS13]).ok()?;
+        let builder = builder.with_no_client_auth();
+        let mut config = builder.with_cert_resolver(Arc::clone(self) as _);
+        config.alpn_protocols = vec![b"h3".to_vec()];
+        Some(Arc::new(config))
+    }
+
+    /// For a connection that begins; none: it is not encrypted, or [`Self::resolving`] has it.
     pub(super) fn config(&self, transport: Transport) -> Option<Arc<ServerConfig>> {
         let spoken = self.0.load();
         match transport {
-            Transport::Udp | Transport::Tcp => None,
+            Transport::Udp | Transport::Tcp | Transport::Doh3 => None,
             Transport::Dot => Some(Arc::clone(&spoken.dot)),
             Transport::Doh => Some(Arc::clone(&spoken.doh)),
+            Transport::Doq => Some(Arc::clone(&spoken.doq)),
         }
     }
 }

@@ -96,6 +96,11 @@ impl Connections {
         }
     }
 
+    /// Whether more than half of the room is taken.
+    pub(super) fn crowded(&self) -> bool {
+        self.open.len() > self.room.in_all / 2
+    }
+
     /// Opens a connection; whether another was closed to make room. Waits where that one is too young.
     pub(super) async fn admit<F>(
         &mut self,

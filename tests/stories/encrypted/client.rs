@@ -4,8 +4,10 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
+use quinn::crypto::rustls::QuicClientConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::version::TLS13;
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion,
 };
@@ -48,6 +50,13 @@ impl Trust {
         config.alpn_protocols = names.iter().map(|name| name.to_vec()).collect();
         let config = Arc::new(config);
         Self { config, ..self }
+    }
+
+    /// The same over QUIC.
+    pub fn quic(&self, inside: &[u8]) -> quinn::ClientConfig {
+        let trust = self.clone().only(&TLS13).inside(&[inside]);
+        let tls = QuicClientConfig::try_from(trust.config).unwrap();
+        quinn::ClientConfig::new(Arc::new(tls))
     }
 
     /// A connection after its handshake; none: one of the two does not want it.

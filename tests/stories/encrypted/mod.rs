@@ -1,8 +1,10 @@
-//! Questions over TLS and HTTPS: our own client, kdig, dig and curl, and clients that mean no good.
+//! Questions over TLS, HTTPS, QUIC and HTTP/3: our own client, kdig, dig and curl, and clients that mean no good.
 
 mod client;
+mod h3;
 mod hostile;
 mod http;
+mod quic;
 mod renewal;
 
 use std::net::{SocketAddr, TcpStream};
@@ -31,6 +33,8 @@ struct Encrypted {
     server: Server,
     dot: SocketAddr,
     doh: SocketAddr,
+    doq: SocketAddr,
+    doh3: SocketAddr,
 }
 
 impl Encrypted {
@@ -40,7 +44,9 @@ impl Encrypted {
         let config = world
             .config("")
             .replacen("[server]", "[server]\nstate = \".\"", 1);
-        let tls = "[tls]\ncert = \"tls/cert.pem\"\nkey = \"tls/key.pem\"\ndot = [\"127.0.0.1:0\"]\ndoh = [\"127.0.0.1:0\"]\n";
+        let ways = ["dot", "doh", "doq", "doh3"].map(|way| format!("{way} = [\"127.0.0.1:0\"]\n"));
+        let ways = ways.concat();
+        let tls = format!("[tls]\ncert = \"tls/cert.pem\"\nkey = \"tls/key.pem\"\n{ways}");
         let folder = Folder::with(&format!("{config}\n{tls}{more}"));
         certify(&folder, &authority);
         folder.write("authority.pem", &authority.pem);
@@ -50,12 +56,15 @@ impl Encrypted {
             let line = server.log.wait(&[&format!("answering {name} on ")]);
             line.rsplit(' ').next().unwrap().parse().unwrap()
         };
-        let (dot, doh) = (at("DNS over TLS"), at("DNS over HTTPS"));
+        let [dot, doh, doq, doh3] =
+            ["TLS", "HTTPS", "QUIC", "HTTP/3"].map(|way| at(&format!("DNS over {way}")));
         Self {
             authority,
             server,
             dot,
             doh,
+            doq,
+            doh3,
         }
     }
 
