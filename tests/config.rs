@@ -123,7 +123,7 @@ fn each_valid_file_is_shown_as_a_file_that_means_the_same() {
         assert_eq!(config::show(&second.config), shown, "{name}");
         assert_eq!(meaning(first.config), meaning(second.config), "{name}");
     }
-    assert_eq!(files.len(), 5);
+    assert_eq!(files.len(), 7);
 }
 
 /// What the warnings of a configuration without errors are.

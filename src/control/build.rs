@@ -11,20 +11,19 @@ use std::time::Duration;
 
 use super::audience::Audience;
 use super::load::Parts;
-use super::sign::{seconds, sign};
+use super::settings::settings;
+use super::sign::sign;
 use super::transfers::{keys, others};
 use super::{latency, plan};
 use crate::clock::Clock;
 use crate::config::{Canary, Config};
-use crate::dnssec::random;
 use crate::geo::{Country, Point, World, country_at, country_cities, nearest_city, world_cities};
 use crate::health::{Board, CANARY, Check, Damping, Probe, Setup, Slot, Table, Time};
 use crate::policy::{
     Address, Map, Measured, Member, Node, Plan, Pool, Reserve, Spill, Steering, compile, weighed,
 };
 use crate::prefix::{Client, is_routable};
-use crate::snapshot::{ByResolver, Family, Pool as Asked, Settings, Snapshot, TableCell, Zones};
-use crate::wire::Cookies;
+use crate::snapshot::{ByResolver, Family, Pool as Asked, Snapshot, TableCell, Zones};
 use crate::zone::{Data, Name, Zone};
 
 /// A generation and the board of its checks; nothing is known of any check yet.
@@ -201,31 +200,6 @@ fn generation(
 fn near(node: &Node) -> String {
     let near = node.at.and_then(nearest_city);
     near.map_or_else(String::new, |(label, _)| label)
-}
-
-fn settings(config: &Config, last: Option<&Snapshot>, now: Time) -> Settings {
-    let idle = config.limits.tcp_idle.as_millis() / 100;
-    let idle = u16::try_from(idle).unwrap_or(u16::MAX);
-    Settings {
-        udp_size: config.limits.udp_size,
-        nsid: config.server.nsid.clone(),
-        keepalive: config.limits.tcp_keepalive.then_some(idle),
-        padding: config.tls.padding,
-        rrl: config.rrl.clone(),
-        cookies: cookies(config, last, now),
-    }
-}
-
-/// With the secrets that are configured, else with those of the generation before.
-fn cookies(config: &Config, last: Option<&Snapshot>, now: Time) -> Option<Arc<Cookies>> {
-    let secrets = &config.cookies.secrets;
-    let before = last.and_then(|last| last.settings.cookies.as_ref());
-    let made = |secrets: &[[u8; 16]]| Cookies::new(secrets.to_vec(), seconds(now));
-    config.cookies.give.then(|| match (before, &secrets[..]) {
-        (Some(before), []) => Arc::clone(before),
-        (None, []) => Arc::new(made(&[random()])),
-        (_, secrets) => Arc::new(made(secrets)),
-    })
 }
 
 /// The pools that damp, each family for itself.

@@ -30,6 +30,7 @@ mod reload;
 mod replace;
 mod rights;
 mod run;
+mod settings;
 mod shares;
 mod sign;
 mod socket_file;

@@ -127,18 +127,21 @@ mod tests {
         );
         assert!(!known);
 
-        let source = "203.0.113.203".parse().expect("an address");
-        let secret = octets("445536bcd2513298075a5d379663c962");
-        let cookies = Cookies::new(vec![secret], 1_559_734_385);
-        let shown: [u8; BOTH] = octets("fc93fc62807ddb8601abcdef5cf78f71a314227b6679ebf5");
-        let renewed = cookies.judge(&shown, source);
+        cookies.tick(1_559_734_385);
+        let renewed = cookies.judge(&first, source);
         assert_eq!(
             renewed,
             (
-                octets("fc93fc62807ddb86010000005cf7a871d4a564a1442aca77"),
+                octets("2464c4abcf10c957010000005cf7a871d4a564a1442aca77"),
                 true
             )
         );
+
+        // What others put into the reserved octets is hashed too.
+        let source = "203.0.113.203".parse().expect("an address");
+        let cookies = Cookies::new(vec![secret], 1_559_728_985);
+        let shown: [u8; BOTH] = octets("fc93fc62807ddb8601abcdef5cf78f71a314227b6679ebf5");
+        assert!(cookies.judge(&shown, source).1);
 
         let source = "2001:db8:220:1:59de:d0f4:8769:82b8"
             .parse()

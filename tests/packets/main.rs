@@ -159,10 +159,9 @@ fn options_of_replies() {
         options("www.example", option(65_001, b"x")),
         Vec::<u8>::new()
     );
-    assert_eq!(
-        options("www.example", option(10, &[1; 8])),
-        Vec::<u8>::new()
-    );
+    let cookie = options("www.example", option(10, &[1; 8]));
+    assert_eq!(cookie[..12], [0, 10, 0, 24, 1, 1, 1, 1, 1, 1, 1, 1]);
+    assert_eq!(cookie.len(), 28);
     // Static answers, and that there is none, hold of everybody: SCOPE 0.
     for data in [
         &[0, 1, 24, 0, 192, 0, 2][..],

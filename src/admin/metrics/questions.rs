@@ -55,15 +55,16 @@ pub(super) fn write(page: &mut Page<'_>, handle: &Handle) -> fmt::Result {
     messages(page, &transports, queue_drops(handle.listen()))?;
     zones_and_pools(page, &transports, &snapshot)?;
     transfers(page, &snapshot)?;
-    if let Some(signed) = &snapshot.signed {
-        let signing = &signed.signing;
-        page.counters(
-            "nearmost_answer_signatures",
-            "Signatures for answers that were made, and that the budget did not allow.",
-            [("made", signing.total()), ("refused", signing.refused())]
-                .map(|(result, count)| ([("result", result)], count)),
-        )?;
-    }
+    let signing = snapshot.signed.as_ref().map(|signed| &signed.signing);
+    let counts = signing.map_or([0, 0], |signing| [signing.total(), signing.refused()]);
+    page.counters(
+        "nearmost_answer_signatures",
+        "Signatures for answers that were made, and that the budget did not allow.",
+        ["made", "refused"]
+            .into_iter()
+            .zip(counts)
+            .map(|(result, count)| ([("result", result)], count)),
+    )?;
     let Some(log) = &snapshot.log else {
         return Ok(());
     };
