@@ -59,11 +59,12 @@ impl Cookies {
             return (cookie, false);
         };
         let whole: Option<&[u8; BOTH]> = shown.try_into().ok();
-        let known = whole.filter(|whole| self.knows(whole, source, now));
-        if let Some(known) = known
-            && now.wrapping_sub(time_of(known)) < HOUR / 2
+        let known = whole.and_then(|whole| self.knows(whole, source, now));
+        // One of a secret that will go is replaced at once.
+        if let (Some(whole), Some(0)) = (whole, known)
+            && now.wrapping_sub(time_of(whole)) < HOUR / 2
         {
-            return (*known, true);
+            return (*whole, true);
         }
         cookie[..CLIENT].copy_from_slice(half);
         // Version 1, and three octets of zero.
@@ -76,12 +77,14 @@ impl Cookies {
         (cookie, known.is_some())
     }
 
-    fn knows(&self, whole: &[u8; BOTH], source: IpAddr, now: u32) -> bool {
+    /// The number of the secret that a cookie was made with, if it is one of ours that holds.
+    fn knows(&self, whole: &[u8; BOTH], source: IpAddr, now: u32) -> Option<usize> {
         let age = now.wrapping_sub(time_of(whole));
         // Times wrap (RFC 1982).
         let fresh = age <= HOUR || age >= AHEAD.wrapping_neg();
         let ours = |secret: &[u8; 16]| whole[16..] == hash(secret, whole, source);
-        whole[CLIENT] == 1 && fresh && self.secrets.iter().any(ours)
+        let own = self.secrets.iter().position(ours);
+        own.filter(|_| whole[CLIENT] == 1 && fresh)
     }
 }
 

@@ -144,7 +144,7 @@ fn cookies_are_those_that_dig_knows() {
     };
     let given = cookie_of(&ask(&socket(&server), &with_cookie(&[3; 8])).unwrap());
     let other = Server::start(&config(&format!(
-        "[cookies]\nsecrets = [\"{}\", \"{secret}\"]\n",
+        "[cookies]\nsecrets = [\"{secret}\", \"{}\"]\n",
         "00".repeat(16)
     )));
     let renewed = cookie_of(&ask(&socket(&other), &with_cookie(&given)).unwrap());
