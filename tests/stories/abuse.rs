@@ -40,9 +40,13 @@ fn cookie_of(reply: &[u8]) -> Vec<u8> {
 fn ask(socket: &UdpSocket, packet: &[u8]) -> Option<Vec<u8>> {
     socket.send(packet).unwrap();
     let mut reply = [0; 1500];
-    let len = socket.recv(&mut reply).ok()?;
-    assert_eq!(reply[..2], packet[..2], "the reply to another question");
-    Some(reply[..len].to_vec())
+    loop {
+        let len = socket.recv(&mut reply).ok()?;
+        // Not that of an earlier question that was not waited for.
+        if reply[..2] == packet[..2] {
+            return Some(reply[..len].to_vec());
+        }
+    }
 }
 
 #[test]
@@ -75,10 +79,13 @@ fn a_flood_from_one_network_is_cut_and_all_others_are_answered() {
         take();
     }
     let counter = |name: &str| server.json(&["status"])["counters"][name].as_u64().unwrap();
+    // Until nothing more comes of what stood in queues. Of the slips some may have found our own queue full.
+    let mut last = 0;
     eventually("all that came is counted", || {
         take();
-        let (dropped, told) = (counter("over the rate"), counter("told to come by TCP"));
-        (dropped > 0 && told == slips.get()).then_some(())
+        let all = counter("received") + counter("over the rate");
+        let same = all == std::mem::replace(&mut last, all);
+        (same && counter("told to come by TCP") >= slips.get()).then_some(())
     });
     take();
     let (out, into) = (back.get(), (sent * packet.len()) as u64);
