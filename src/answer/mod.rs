@@ -195,17 +195,7 @@ pub fn client(snapshot: &Snapshot, request: Request<'_>) -> Option<Client> {
 }
 
 fn plain_opt(snapshot: &Snapshot) -> Opt<'_> {
-    Opt {
-        udp_size: snapshot.settings.udp_size,
-        dnssec_ok: false,
-        ecs: None,
-        scope: 0,
-        nsid: None,
-        cookie: None,
-        error: None,
-        keepalive: None,
-        padded: false,
-    }
+    Opt::bare(snapshot.settings.udp_size)
 }
 
 /// The bits of a query that its reply repeats: not CD (RFC 4035 3.1.6).

@@ -142,20 +142,17 @@ impl SignedZone {
         rdata.fold(head, Printer::with).print()
     }
 
-    /// The signatures of a set at its own name, each handed to `take` with its key; how many there are.
-    pub fn of_set(&self, set: &Rrset<'_>, mut take: impl FnMut(&Key, &Signature)) -> usize {
+    /// The signatures of a set at its own name, each handed to `take` with its key.
+    pub fn of_set(&self, set: &Rrset<'_>, mut take: impl FnMut(&Key, &Signature)) {
         let sets = self.sets.load();
         if is_of_keys(set.rtype) {
             let own = sets.keys.iter().filter(|(rtype, ..)| *rtype == set.rtype);
-            let own = own.map(|(_, number, _, signature)| (&self.ksks[*number], signature));
-            return own.map(|(key, signature)| take(key, signature)).count();
-        }
-        let signature = sets.data.get(set.number as usize);
-        let signature = signature.filter(|(_, s)| s.expiration != 0);
-        signature.map_or(0, |(_, signature)| {
+            own.for_each(|(_, number, _, signature)| take(&self.ksks[*number], signature));
+        } else if let Some((_, signature)) = sets.data.get(set.number as usize)
+            && signature.expiration != 0
+        {
             take(&self.zsk, signature);
-            1
-        })
+        }
     }
 
     /// The signature of a set of the zone under another name: a wildcard's records at the name asked for, signed as if they stood there

@@ -104,7 +104,9 @@ fn serve(
                 for i in 0..count {
                     worker.look_ahead(&snapshot, batch.packet(i));
                 }
-                worker.now = microseconds(clock.now());
+                if snapshot.settings.rrl.is_some() {
+                    worker.now = microseconds(clock.now());
+                }
                 let mut streak = Streak::of(&snapshot, number);
                 for i in 0..count {
                     let Some(mut datagram) = batch.datagram(i) else {

@@ -162,17 +162,7 @@ impl Outgoing {
     /// A message of at most so many octets; none if not one record fits.
     fn fill(&mut self, out: &mut [u8], limit: usize) -> Option<usize> {
         let signature = self.signature.as_ref().map_or(0, |(key, ..)| key.room());
-        let opt = self.udp_size.filter(|_| self.first).map(|udp_size| Opt {
-            udp_size,
-            dnssec_ok: false,
-            ecs: None,
-            scope: 0,
-            nsid: None,
-            cookie: None,
-            error: None,
-            keepalive: None,
-            padded: false,
-        });
+        let opt = self.udp_size.filter(|_| self.first).map(Opt::bare);
         let reserved = signature + opt.map_or(0, |opt| opt.room());
         let mut writer = Writer::new(out, &mut self.suffixes, limit, reserved);
         if self.first {

@@ -151,6 +151,22 @@ pub struct Opt<'a> {
 }
 
 impl Opt<'_> {
+    /// One that says nothing but how much we take by UDP.
+    #[must_use]
+    pub fn bare(udp_size: u16) -> Self {
+        Self {
+            udp_size,
+            dnssec_ok: false,
+            ecs: None,
+            scope: 0,
+            nsid: None,
+            cookie: None,
+            error: None,
+            keepalive: None,
+            padded: false,
+        }
+    }
+
     /// Octets to keep for this record, whichever extended error it will have.
     #[must_use]
     pub fn room(&self) -> usize {
