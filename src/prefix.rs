@@ -20,6 +20,13 @@ impl Prefix {
         Self::holding(source.to_canonical(), 64)
     }
 
+    /// Who counts as neighbours: an IPv4 /24, an IPv6 /56, as the limit of rates counts. What one has may be another's in a moment.
+    #[must_use]
+    pub fn of_network(source: IpAddr) -> Self {
+        let source = source.to_canonical();
+        Self::holding(source, if source.is_ipv4() { 24 } else { 56 })
+    }
+
     /// The block of `len` bits that holds `addr`; `len` is cut to the family's length.
     #[must_use]
     pub fn holding(addr: IpAddr, len: u8) -> Self {

@@ -33,6 +33,7 @@ const SOON: Duration = Duration::from_millis(200);
 const RELAXED: Limits = Limits {
     connections: 1000,
     per_client: 1000,
+    per_network: 1000,
     idle: NEVER,
     message: NEVER,
     total: NEVER,

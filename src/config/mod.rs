@@ -159,6 +159,7 @@ impl Default for Limits {
             udp_size: 1232,
             tcp_connections: 1000,
             tcp_per_client: 64,
+            tcp_per_network: 256,
             tcp_idle: Duration::from_secs(10),
             tcp_total: Duration::from_secs(120),
             tcp_keepalive: true,

@@ -36,6 +36,7 @@ static LIMITS: Keys = Keys {
         "udp_size",
         "tcp_connections",
         "tcp_per_client",
+        "tcp_per_network",
         "tcp_idle",
         "tcp_total",
         "tcp_keepalive",
@@ -94,6 +95,8 @@ pub struct Limits {
     pub tcp_connections: usize,
     /// TCP connections of one client address at one time. Default 64.
     pub tcp_per_client: usize,
+    /// TCP connections of one network, a /24 or a /56, at one time. Default 256.
+    pub tcp_per_network: usize,
     /// A connection with no question for so long is closed. Default 10 s.
     pub tcp_idle: Duration,
     /// A connection is closed after so long in any case. Default 120 s.
@@ -277,6 +280,7 @@ fn limits(table: &Table<'_>, found: &mut Diagnostics) -> Limits {
             .map(|n| n as usize)
     };
     let (tcp_connections, tcp_per_client) = (count("tcp_connections"), count("tcp_per_client"));
+    let tcp_per_network = count("tcp_per_network");
     let mut time = |key| {
         table
             .get(key)
@@ -286,30 +290,45 @@ fn limits(table: &Table<'_>, found: &mut Diagnostics) -> Limits {
     let resolve_least = time("resolve_least").unwrap_or(usual.resolve_least);
     let serial_every = time("serial_every").unwrap_or(usual.serial_every);
     let tcp_connections = tcp_connections.unwrap_or(usual.tcp_connections);
+    let most = tcp_connections.min(tcp_per_network.unwrap_or(usize::MAX));
+    let tcp_per_client = tcp_per_client.unwrap_or(usual.tcp_per_client.min(most));
+    let least = usual.tcp_per_network.max(tcp_per_client);
+    let tcp_per_network = tcp_per_network.unwrap_or(least.min(tcp_connections));
     let tcp_keepalive = table.get("tcp_keepalive").and_then(|v| v.truth(found));
     let limits = Limits {
         udp_size: udp_size
             .and_then(|n| u16::try_from(n).ok())
             .unwrap_or(usual.udp_size),
         tcp_connections,
-        tcp_per_client: tcp_per_client.unwrap_or(usual.tcp_per_client.min(tcp_connections)),
+        tcp_per_client,
+        tcp_per_network,
         tcp_idle: tcp_idle.unwrap_or(tcp_total.unwrap_or(usual.tcp_idle).min(usual.tcp_idle)),
         tcp_total: tcp_total.unwrap_or(tcp_idle.unwrap_or(usual.tcp_total).max(usual.tcp_total)),
         tcp_keepalive: tcp_keepalive.unwrap_or(usual.tcp_keepalive),
         resolve_least,
         serial_every,
     };
-    if let Some(value) = table
-        .get("tcp_per_client")
-        .filter(|_| limits.tcp_per_client > limits.tcp_connections)
-    {
-        value.error(
-            format!(
-                "one client cannot have more than all {} connections",
-                limits.tcp_connections
-            ),
-            found,
-        );
+    let (client, network) = (limits.tcp_per_client, limits.tcp_per_network);
+    let wholes = [
+        ("tcp_per_client", "client", client, tcp_connections, "all"),
+        (
+            "tcp_per_network",
+            "network",
+            network,
+            tcp_connections,
+            "all",
+        ),
+        ("tcp_per_client", "client", client, network, "its network's"),
+    ];
+    // Of two that do not fit the first is told.
+    let wrong = wholes
+        .into_iter()
+        .filter(|(key, _, part, whole, _)| part > whole && table.get(key).is_some());
+    for (key, who, _, whole, whose) in wrong.take(1) {
+        if let Some(value) = table.get(key) {
+            let message = format!("one {who} cannot have more than {whose} {whole} connections");
+            value.error(message, found);
+        }
     }
     if let Some(value) = table
         .get("tcp_idle")

@@ -139,6 +139,7 @@ fn limits(out: &mut Text, limits: &Limits) {
     out.value("udp_size", format!("\"{}B\"", limits.udp_size));
     out.value("tcp_connections", limits.tcp_connections);
     out.value("tcp_per_client", limits.tcp_per_client);
+    out.value("tcp_per_network", limits.tcp_per_network);
     out.value("tcp_idle", quote(&unit::duration_text(limits.tcp_idle)));
     out.value("tcp_total", quote(&unit::duration_text(limits.tcp_total)));
     out.value("tcp_keepalive", limits.tcp_keepalive);

@@ -122,7 +122,13 @@ const SETTLED: &[(&str, &[&str])] = &[
     ("querylog", &["to", "sample"]),
     (
         "limits",
-        &["tcp_connections", "tcp_per_client", "tcp_idle", "tcp_total"],
+        &[
+            "tcp_connections",
+            "tcp_per_client",
+            "tcp_per_network",
+            "tcp_idle",
+            "tcp_total",
+        ],
     ),
 ];
 

@@ -248,6 +248,7 @@ pub(super) fn tcp_limits(limits: &Limits) -> tcp::Limits {
     tcp::Limits {
         connections: limits.tcp_connections,
         per_client: limits.tcp_per_client,
+        per_network: limits.tcp_per_network,
         idle: limits.tcp_idle,
         total: limits.tcp_total,
         ..tcp::Limits::default()

@@ -33,6 +33,8 @@ pub struct Limits {
     pub connections: usize,
     /// Open connections of one client, an IPv4 address or an IPv6 /64, at least one. At the limit it loses its own.
     pub per_client: usize,
+    /// Open connections of one network, an IPv4 /24 or an IPv6 /56, at least one. At the limit it loses its own, those that are waiting first.
+    pub per_network: usize,
     /// Time between messages.
     pub idle: Duration,
     /// Time for a whole message after its first octet.
@@ -48,6 +50,7 @@ impl Default for Limits {
         Self {
             connections: 2000,
             per_client: 50,
+            per_network: 200,
             idle: Duration::from_secs(10),
             message: Duration::from_secs(5),
             total: Duration::from_secs(300),
@@ -132,6 +135,7 @@ pub async fn serve(
     let mut connections = Connections::new(Room {
         in_all: limits.connections,
         per_client: limits.per_client,
+        per_network: limits.per_network,
         grace: GRACE,
     });
     let (mut doors, mut knocks) = (Vec::new(), None);
@@ -161,7 +165,7 @@ pub async fn serve(
             () = connections.ended() => {}
             (knock, service) = knock(&mut knocks) => {
                 // While there is room nobody has to come twice; then spoofed addresses get no part of it.
-                let crowded = connections.crowded();
+                let crowded = connections.crowded(knock.from().ip());
                 if let Some(knock) = if crowded { knock.validated() } else { Some(knock) } {
                     let (from, own) = (knock.from(), Arc::clone(&service));
                     let talk = |activity| quic::talk(own, knock, activity);

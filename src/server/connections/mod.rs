@@ -13,6 +13,9 @@
 //! never read can thus have half of the room at most that others could use, and only for as long as the grace; beyond that
 //! they push out each other, however many they are. And however many hold on to proven connections, there is room for those
 //! who come.
+//!
+//! A client, and a network of clients, has its share of the room; at its end it loses its own. Of a network the longest waiting one goes, and
+//! a proven one only where none is waiting: neighbours who mean no good take no connection from a resolver beside them that uses its own.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -31,6 +34,7 @@ pub(super) struct Connections {
     room: Room,
     open: HashMap<Id, Open>,
     clients: HashMap<Prefix, Vec<Id>>,
+    networks: HashMap<Prefix, Vec<Id>>,
     /// By turn, as far as looked at: [`Open::turn`] may have moved on.
     waiting: BTreeMap<u64, Id>,
     proven: BTreeMap<u64, Id>,
@@ -47,12 +51,15 @@ pub(super) struct Room {
     pub(super) in_all: usize,
     /// Connections of one client, at least one.
     pub(super) per_client: usize,
+    /// Connections of one network, at least one.
+    pub(super) per_network: usize,
     /// For so long no waiting connection makes room for other clients: a question needs a moment to follow its connection.
     pub(super) grace: Duration,
 }
 
 struct Open {
     client: Prefix,
+    network: Prefix,
     task: AbortHandle,
     since: Instant,
     turn: Arc<AtomicU64>,
@@ -86,19 +93,29 @@ impl Connections {
             room: Room {
                 in_all: room.in_all.max(1),
                 per_client: room.per_client.max(1),
+                // One that may have all of it has no bound of its own.
+                per_network: match room.per_network {
+                    some if some < room.in_all => some.max(1),
+                    _ => usize::MAX,
+                },
                 ..room
             },
             open: HashMap::new(),
             clients: HashMap::new(),
+            networks: HashMap::new(),
             waiting: BTreeMap::new(),
             proven: BTreeMap::new(),
             turns: Arc::default(),
         }
     }
 
-    /// Whether more than half of the room is taken.
-    pub(super) fn crowded(&self) -> bool {
+    /// Whether more than half of the room is taken, of all of it or of what there is for this client or its network.
+    pub(super) fn crowded(&self, source: IpAddr) -> bool {
+        let (client, network) = whose(source);
+        let taken = |all: &HashMap<Prefix, Vec<Id>>, whose| all.get(&whose).map_or(0, Vec::len);
         self.open.len() > self.room.in_all / 2
+            || taken(&self.clients, client) > self.room.per_client / 2
+            || taken(&self.networks, network) > self.room.per_network / 2
     }
 
     /// Opens a connection; whether another was closed to make room. Waits where that one is too young.
@@ -110,26 +127,36 @@ impl Connections {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let client = Prefix::of_one(source);
+        let whose = whose(source);
         let evicted = loop {
             while let Some(ended) = self.tasks.try_join_next_with_id() {
                 self.forget(id(&ended));
             }
-            match self.in_the_way(client) {
+            match self.in_the_way(whose) {
                 Some((_, wait)) if !wait.is_zero() => tokio::time::sleep(wait).await,
                 evicted => break evicted,
             }
         };
         evicted.into_iter().for_each(|(id, _)| self.close(id));
-        self.open(client, talk);
+        self.open(whose, talk);
         evicted.is_some()
     }
 
-    /// What must be closed for a connection of this client, and how long to wait with that.
-    fn in_the_way(&mut self, client: Prefix) -> Option<(Id, Duration)> {
-        let own = self.clients.get(&client).map_or(&[][..], Vec::as_slice);
+    /// What must be closed for a connection of this client and network, and how long to wait with that.
+    fn in_the_way(&mut self, (client, network): (Prefix, Prefix)) -> Option<(Id, Duration)> {
+        fn of(all: &HashMap<Prefix, Vec<Id>>, whose: Prefix) -> &[Id] {
+            all.get(&whose).map_or(&[][..], Vec::as_slice)
+        }
+        let own = of(&self.clients, client);
         if own.len() >= self.room.per_client {
-            return Some((self.oldest_of(own)?, Duration::ZERO));
+            // Proven or not: its newest is the one that it is about to use.
+            let id = self.first_of(own, |turn| turn & !PROVEN)?;
+            return Some((id, Duration::ZERO));
+        }
+        let own = of(&self.networks, network);
+        if own.len() >= self.room.per_network {
+            // As numbers those that are waiting are less.
+            return Some((self.first_of(own, |turn| turn)?, Duration::ZERO));
         }
         if self.open.len() < self.room.in_all {
             return None;
@@ -153,7 +180,7 @@ impl Connections {
         })
     }
 
-    fn open<F>(&mut self, client: Prefix, talk: impl FnOnce(Activity) -> F)
+    fn open<F>(&mut self, (client, network): (Prefix, Prefix), talk: impl FnOnce(Activity) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -165,8 +192,10 @@ impl Connections {
         }));
         self.waiting.insert(queued, task.id());
         self.clients.entry(client).or_default().push(task.id());
+        self.networks.entry(network).or_default().push(task.id());
         let open = Open {
             client,
+            network,
             since: Instant::now(),
             turn,
             queued,
@@ -206,20 +235,26 @@ impl Connections {
     fn forget(&mut self, id: Id) -> Option<Open> {
         let open = self.open.remove(&id)?;
         self.queue(open.queued).remove(&open.queued);
-        if let Some(own) = self.clients.get_mut(&open.client) {
-            own.retain(|&other| other != id);
-            if own.is_empty() {
-                self.clients.remove(&open.client);
+        let groups = [
+            (&mut self.clients, open.client),
+            (&mut self.networks, open.network),
+        ];
+        for (all, whose) in groups {
+            if let Some(own) = all.get_mut(&whose) {
+                own.retain(|&other| other != id);
+                if own.is_empty() {
+                    all.remove(&whose);
+                }
             }
         }
         Some(open)
     }
 
-    /// Of one client, proven or not: its newest is the one that it is about to use.
-    fn oldest_of(&self, own: &[Id]) -> Option<Id> {
+    /// The one of a group with the least turn, after `seen`.
+    fn first_of(&self, own: &[Id], seen: impl Fn(u64) -> u64) -> Option<Id> {
         let turn = |id: &Id| {
             let open = self.open.get(id);
-            open.map(|open| open.turn.load(Ordering::Relaxed) & !PROVEN)
+            open.map(|open| seen(open.turn.load(Ordering::Relaxed)))
         };
         own.iter().copied().min_by_key(turn)
     }
@@ -266,6 +301,11 @@ impl Connections {
             &mut self.proven
         }
     }
+}
+
+/// The client that a connection is of, and the network.
+fn whose(source: IpAddr) -> (Prefix, Prefix) {
+    (Prefix::of_one(source), Prefix::of_network(source))
 }
 
 fn id(ended: &Result<(Id, ()), JoinError>) -> Id {

@@ -11,6 +11,7 @@ fn room(in_all: usize, per_client: usize) -> Room {
     Room {
         in_all,
         per_client,
+        per_network: in_all,
         grace: Duration::ZERO,
     }
 }
@@ -123,6 +124,34 @@ async fn a_client_is_an_address_or_a_64() {
 }
 
 #[tokio::test]
+async fn a_network_at_its_cap_loses_those_that_wait_first() {
+    let mut world = World::new(Room {
+        per_network: 3,
+        ..room(9, 9)
+    });
+    for source in ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.3.1"] {
+        assert!(!world.admit(source).await);
+    }
+    world.activities[0].mark();
+    // The older of the two that wait, though the proven one is older still.
+    assert!(world.admit("::ffff:192.0.2.9").await);
+    assert_eq!(world.open(), [0, 2, 3, 4]);
+    world.activities[2].mark();
+    world.activities[4].mark();
+    world.activities[0].mark();
+    // None waits: the proven one that was of use the longest ago.
+    assert!(world.admit("192.0.2.1").await);
+    assert_eq!(world.open(), [0, 3, 4, 5]);
+    // Others have theirs.
+    for source in ["192.0.3.1", "2001:db8::1", "2001:db8:0:ff::1"] {
+        assert!(!world.admit(source).await);
+    }
+    assert!(!world.admit("2001:db8:0:1::1").await, "the third");
+    assert!(world.admit("2001:db8:0:2::1").await, "of a /56 the fourth");
+    assert!(!world.admit("2001:db8:0:100::1").await, "another /56");
+}
+
+#[tokio::test]
 async fn the_young_make_no_room_for_others() {
     let grace = Duration::from_millis(50);
     let mut world = World::new(Room {
@@ -146,6 +175,7 @@ async fn the_ended_leave_nothing() {
     }
     assert!(!connections.evict());
     assert!(connections.open.is_empty() && connections.clients.is_empty());
+    assert!(connections.networks.is_empty());
     assert!(connections.waiting.is_empty() && connections.proven.is_empty());
 }
 
