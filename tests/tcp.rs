@@ -77,6 +77,7 @@ fn snapshot() -> Snapshot {
         zones: Zones::new(vec![Zone::build(&apex, &records, &HashMap::new())]),
         secondaries: vec![secondaries(&apex)],
         primaries: vec![],
+        query: vec![],
         serial_every: Default::default(),
         keys: Default::default(),
         pools: vec![],

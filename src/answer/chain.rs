@@ -2,7 +2,7 @@
 
 use super::client::Asker;
 use super::proof::{sign_static, types};
-use super::{Findings, pool};
+use super::{Findings, Request, pool};
 use crate::dnssec::{Purpose, SignedZone, Types};
 use crate::health::Table;
 use crate::snapshot::Snapshot;
@@ -78,7 +78,9 @@ pub(super) struct Chain<'a, 'b> {
     pub(super) table: &'a Table,
     pub(super) query: &'a Query<'a>,
     pub(super) asker: Asker,
-    pub(super) draw: u64,
+    pub(super) request: &'a Request<'a>,
+    /// The key that it is signed with, by its number.
+    pub(super) key: Option<usize>,
     /// The zone that is being asked, by its number.
     pub(super) number: u32,
     pub(super) writer: &'a mut Writer<'b>,
@@ -117,6 +119,15 @@ impl<'a> Chain<'a, '_> {
                 self.found.zone = Some(number);
             }
             self.number = number;
+            if !self.snapshot.may_ask(number, self.request.source, self.key) {
+                // What came before along aliases is of zones that may be asked.
+                if self.trail.aliases == 0 {
+                    self.found.authoritative = false;
+                    self.found.rcode = rcode::REFUSED;
+                    self.found.error = Some(ExtendedError::PROHIBITED);
+                }
+                return;
+            }
             if zone.is_void() {
                 // What came before along aliases holds all the same.
                 self.found.authoritative &= self.trail.aliases > 0;
@@ -237,7 +248,7 @@ impl<'a> Chain<'a, '_> {
             used,
             qtype: self.query.qtype,
             asker: self.asker,
-            draw: self.draw,
+            draw: self.request.draw,
         };
         self.found.pool = self.found.pool.or(Some(used));
         let owner = self.trail.owner();

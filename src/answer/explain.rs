@@ -15,7 +15,7 @@ use crate::policy::{
 };
 use crate::prefix::Client;
 use crate::snapshot::{Family, Pool, Snapshot};
-use crate::wire::Query;
+use crate::wire::{Query, rcode};
 use crate::zone::{Name, PoolUse, rtype};
 
 /// The answer for one client, and why.
@@ -31,6 +31,9 @@ pub struct Explanation {
     pub looked_up: IpAddr,
     /// The response code.
     pub rcode: u16,
+    /// Whether the zone is here, and whoever asks is not let in.
+    #[serde(default)]
+    pub prohibited: bool,
     /// The whole reply, in wire form.
     pub reply: Vec<u8>,
     /// The pool's part of it, if the name has one.
@@ -178,6 +181,7 @@ pub fn explain(
         client,
         looked_up,
         rcode: outcome.rcode,
+        prohibited: outcome.rcode == rcode::REFUSED && outcome.zone.is_some(),
         reply,
         pool: part,
     }

@@ -187,6 +187,9 @@ fn nothing(explained: &Explained) -> &'static str {
         }
         "NOERROR" if explained.answer.is_empty() => ": no record of this type at this name",
         "NXDOMAIN" => ": no such name in the zone",
+        "REFUSED" if explained.explanation.prohibited => {
+            ": the zone is here, and whoever asks is not let in"
+        }
         "REFUSED" => ": no zone here holds this name",
         _ => "",
     }

@@ -127,6 +127,8 @@ pub struct Zone {
     pub span: Option<Span>,
     /// Where its records come from.
     pub source: ZoneSource,
+    /// Who may ask it. None: as [`Server::query`] says.
+    pub query: Option<Vec<Allow>>,
     /// Who may have it whole. Default: nobody.
     pub transfer: Vec<Allow>,
     /// Who is told when it changes.
@@ -237,7 +239,7 @@ fn assemble(listed: &files::Found, sources: &Sources, found: &mut Diagnostics) -
     none::circles(&pools, &spans, found);
     let keys = keys::read(&top, found);
     let zones = zones::read(&files, &top, (&pools, &keys), found);
-    let (server, limits) = server::read(&top, found);
+    let (server, limits) = server::read(&top, &keys, found);
     let tls = tls::read(&top, &server, found);
     let admin = admin::read(&top, found);
     let querylog = querylog::read(&top, found);

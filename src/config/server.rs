@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::admin::account;
+use super::keys::Key;
 use super::location;
 use super::log::{self, LogFormat, LogLevels};
 use super::table::{Keys, Table, Value};
-use super::unit;
+use super::{transfer, unit};
 use crate::diagnostic::{Diagnostics, Span};
 use crate::geo::Point;
+use crate::snapshot::Allow;
 
 static SERVER: Keys = Keys {
     known: &[
@@ -20,6 +22,7 @@ static SERVER: Keys = Keys {
         "control",
         "nsid",
         "workers",
+        "query",
         "resolvers",
         "log",
         "log_level",
@@ -70,6 +73,8 @@ pub struct Server {
     pub nsid: Option<Vec<u8>>,
     /// Threads that answer UDP; none: as many as fit the machine.
     pub workers: Option<usize>,
+    /// Who may ask zones that do not say so themselves; none: everybody.
+    pub query: Option<Vec<Allow>>,
     /// Whom nodes' names are asked of, the first first; port 53 unless given. None: those of `/etc/resolv.conf`.
     pub resolvers: Vec<SocketAddr>,
     /// How the log is written; none: for the journal where it goes there, else for people.
@@ -110,7 +115,7 @@ pub struct Limits {
 }
 
 /// Reads both tables.
-pub(super) fn read(top: &Table<'_>, found: &mut Diagnostics) -> (Server, Limits) {
+pub(super) fn read(top: &Table<'_>, keys: &[Key], found: &mut Diagnostics) -> (Server, Limits) {
     let mut inner = |key, keys| {
         top.get(key)
             .and_then(|v| v.table(top.key_span(key)?, keys, found))
@@ -139,6 +144,7 @@ pub(super) fn read(top: &Table<'_>, found: &mut Diagnostics) -> (Server, Limits)
         workers: get("workers")
             .and_then(|v| v.whole(1..=1024u16, found))
             .map(usize::from),
+        query: server_table.and_then(|t| transfer::lets_in(&t, "query", keys, found)),
         resolvers: get("resolvers")
             .map_or_else(Vec::new, |v| sockets(&v, "of a resolver", PORT, found)),
         log: get("log").and_then(|v| log::format(&v, found)),

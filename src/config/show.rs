@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::show_probe::{self, in_words, is_shorthand};
 use super::{
-    Admin, Config, Geo, Limits, Server, Tls, TlsFiles, Zone, ZoneSource, prefer, show_transfer,
-    unit,
+    Admin, Config, Geo, Limits, Server, SharedKey, Tls, TlsFiles, Zone, ZoneSource, prefer,
+    show_transfer, unit,
 };
 use crate::geo::{Point, Subject, nearest_city};
 use crate::health::{Probe, Require};
@@ -20,7 +20,7 @@ use crate::zone::Name;
 pub fn show(config: &Config) -> String {
     let mut out = Text(String::new());
     out.line("# The configuration as nearmost understands it.");
-    server(&mut out, &config.server);
+    server(&mut out, &config.server, &config.keys);
     limits(&mut out, &config.limits);
     tls(&mut out, &config.tls);
     admin(&mut out, &config.admin);
@@ -90,7 +90,7 @@ impl Text {
     }
 }
 
-fn server(out: &mut Text, server: &Server) {
+fn server(out: &mut Text, server: &Server, keys: &[SharedKey]) {
     out.table("[server]");
     out.value("listen", addresses(&server.listen));
     match server.at {
@@ -108,6 +108,10 @@ fn server(out: &mut Text, server: &Server) {
             .ok()
             .filter(|t| !t.starts_with("0x") && !t.chars().any(char::is_control));
         out.value("nsid", text.map_or_else(|| format!("\"0x{hex}\""), quote));
+    }
+    match &server.query {
+        Some(lines) => out.value("query", show_transfer::lets_in(lines, keys)),
+        None => out.line("# query: everybody may ask"),
     }
     if server.resolvers.is_empty() {
         out.line("# resolvers: those of /etc/resolv.conf");

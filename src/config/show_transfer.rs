@@ -21,11 +21,11 @@ pub(super) fn zone(out: &mut Text, zone: &Zone, keys: &[Key]) {
     if let ZoneSource::Primary(peers) = &zone.source {
         out.value("primary", list(peers.iter().map(|p| peer(p, keys))));
     }
+    if let Some(lines) = &zone.query {
+        out.value("query", lets_in(lines, keys));
+    }
     if !zone.transfer.is_empty() {
-        out.value(
-            "transfer",
-            list(zone.transfer.iter().map(|a| allow(a, keys))),
-        );
+        out.value("transfer", lets_in(&zone.transfer, keys));
     }
     if !zone.notify.is_empty() {
         out.value("notify", list(zone.notify.iter().map(|p| peer(p, keys))));
@@ -35,6 +35,11 @@ pub(super) fn zone(out: &mut Text, zone: &Zone, keys: &[Key]) {
 fn key_name(number: usize, keys: &[Key]) -> String {
     keys.get(number)
         .map_or_else(String::new, |key| shown(&key.name))
+}
+
+/// Who is let in.
+pub(super) fn lets_in(lines: &[Allow], keys: &[Key]) -> String {
+    list(lines.iter().map(|line| allow(line, keys)))
 }
 
 fn allow(allow: &Allow, keys: &[Key]) -> String {

@@ -1,4 +1,4 @@
-//! `transfer`, `notify` and `primary` of a zone: other name servers, by address and key.
+//! `query`, `transfer`, `notify` and `primary` of a zone: who may ask it, and other name servers, by address and key.
 
 use std::net::SocketAddr;
 
@@ -23,11 +23,14 @@ static SERVER: Keys = Keys {
 /// The port of the DNS.
 const PORT: u16 = 53;
 
-/// Who may have the zone: lines of addresses, networks, keys, and tables of both.
-pub(super) fn transfer(table: &Table<'_>, keys: &[Key], found: &mut Diagnostics) -> Vec<Allow> {
-    let Some(items) = table.get("transfer").and_then(|v| v.items(found)) else {
-        return Vec::new();
-    };
+/// Who is let in: lines of addresses, networks, keys, and tables of both. None: nothing is said of it.
+pub(super) fn lets_in(
+    table: &Table<'_>,
+    key: &'static str,
+    keys: &[Key],
+    found: &mut Diagnostics,
+) -> Option<Vec<Allow>> {
+    let items = table.get(key)?.items(found)?;
     let mut out: Vec<(Allow, Span)> = Vec::new();
     for item in items {
         let allow = match item.as_text() {
@@ -41,7 +44,7 @@ pub(super) fn transfer(table: &Table<'_>, keys: &[Key], found: &mut Diagnostics)
         let allow = Allow { from, key };
         once(allow, item.span(), &mut out, found);
     }
-    out.into_iter().map(|(allow, _)| allow).collect()
+    Some(out.into_iter().map(|(allow, _)| allow).collect())
 }
 
 fn once<T: PartialEq>(what: T, span: Span, out: &mut Vec<(T, Span)>, found: &mut Diagnostics) {

@@ -12,7 +12,7 @@ use crate::zone::Name;
 
 static KEYS: Keys = Keys {
     known: &[
-        "ns", "pools", "ttl", "file", "transfer", "notify", "primary", "signed",
+        "ns", "pools", "ttl", "file", "query", "transfer", "notify", "primary", "signed",
     ],
     later: &["keys", "hostmaster"],
 };
@@ -85,6 +85,7 @@ fn of_file(path: &Path, stem: &str, zones: &[Zone], found: &mut Diagnostics) -> 
         name,
         span: None,
         source: ZoneSource::File(file),
+        query: None,
         transfer: Vec::new(),
         notify: Vec::new(),
         signed: None,
@@ -152,7 +153,8 @@ fn one(
         name,
         span: Some(span),
         source,
-        transfer: transfer::transfer(&table, keys, found),
+        query: transfer::lets_in(&table, "query", keys, found),
+        transfer: transfer::lets_in(&table, "transfer", keys, found).unwrap_or_default(),
         notify: transfer::peers(&table, "notify", keys, found),
         signed,
     })

@@ -13,7 +13,7 @@ use super::audience::Audience;
 use super::load::Parts;
 use super::settings::settings;
 use super::sign::sign;
-use super::transfers::{keys, others};
+use super::transfers::{keys, others, query};
 use super::{latency, plan};
 use crate::clock::Clock;
 use crate::config::{Canary, Config};
@@ -174,6 +174,7 @@ fn generation(
         generation: number,
         secondaries,
         primaries,
+        query: query(config),
         serial_every: config.limits.serial_every,
         keys: keys(config),
         near: builder.nodes.iter().map(near).collect(),

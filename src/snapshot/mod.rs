@@ -36,6 +36,8 @@ pub struct Snapshot {
     pub secondaries: Vec<Secondaries>,
     /// Where each zone comes from, by its number; none: from our files.
     pub primaries: Vec<Option<Primaries>>,
+    /// Who may ask each zone, by its number; none: everybody. Empty where everybody may ask all.
+    pub query: Vec<Option<Vec<Allow>>>,
     /// The serial of a zone goes up for its pools at most once in this time.
     pub serial_every: Duration,
     /// The keys of messages that are signed.
@@ -101,6 +103,22 @@ impl Snapshot {
     #[inline]
     pub fn signed(&self, zone: u32) -> Option<&SignedZone> {
         self.signed.as_ref()?.zones.get(zone as usize)?.as_deref()
+    }
+
+    /// Whether a question from there, signed with this key, may be asked of a zone.
+    #[must_use]
+    #[inline]
+    pub fn may_ask(&self, zone: u32, source: IpAddr, key: Option<usize>) -> bool {
+        self.query.is_empty() || self.is_let_in(zone, source, key)
+    }
+
+    #[cold]
+    fn is_let_in(&self, zone: u32, source: IpAddr, key: Option<usize>) -> bool {
+        let lines = self.query.get(zone as usize).and_then(Option::as_ref);
+        lines.is_none_or(|lines| {
+            let source = source.to_canonical();
+            lines.iter().any(|line| line.lets_in(source, key))
+        })
     }
 
     /// A table, and the steps of the pools that follow from it.

@@ -23,6 +23,7 @@ mod validators;
 mod world;
 
 mod abuse;
+mod access;
 mod activation;
 mod admin;
 mod check;

@@ -16,7 +16,7 @@ mod refresh;
 mod served;
 mod tell;
 
-pub(super) use others::{keys, others};
+pub(super) use others::{keys, others, query};
 pub use received::ReceivedLine;
 pub(super) use received::{AllTheirs, fill};
 pub(super) use refresh::keep_fetching;

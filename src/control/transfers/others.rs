@@ -44,6 +44,18 @@ pub(in crate::control) fn others(
     (secondaries.collect(), primaries.collect())
 }
 
+/// Who may ask each zone: as it says itself, else as the server does.
+pub(in crate::control) fn query(config: &Config) -> Vec<Option<Vec<Allow>>> {
+    let usual = &config.server.query;
+    let zones = config.zones.iter();
+    let all = zones.map(|zone| zone.query.clone().or_else(|| usual.clone()));
+    let all: Vec<_> = all.collect();
+    match all.iter().any(Option::is_some) {
+        true => all,
+        false => Vec::new(),
+    }
+}
+
 /// Who a primary is when it tells of a change: any port of its address.
 fn hears(peer: &Peer) -> Allow {
     Allow {
