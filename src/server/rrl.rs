@@ -6,6 +6,7 @@
 
 use std::hash::BuildHasher;
 use std::net::IpAddr;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hashbrown::DefaultHashBuilder;
@@ -23,9 +24,10 @@ const TIME_BITS: u32 = 40;
 const TIME: u64 = (1 << TIME_BITS) - 1;
 
 /// The buckets, for all threads.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Limiter {
-    buckets: Box<[AtomicU64]>,
+    /// None until a reply is counted: where nothing is limited they are not there.
+    buckets: OnceLock<Box<[AtomicU64]>>,
     hash: DefaultHashBuilder,
 }
 
@@ -38,15 +40,6 @@ pub(super) enum Verdict {
     Drop,
     /// The sender is told to come by TCP.
     Slip,
-}
-
-impl Default for Limiter {
-    fn default() -> Self {
-        Self {
-            buckets: (0..BUCKETS).map(|_| AtomicU64::new(0)).collect(),
-            hash: DefaultHashBuilder::default(),
-        }
-    }
 }
 
 impl Limiter {
@@ -75,7 +68,9 @@ impl Limiter {
             reason = "any bits of a hash will do"
         )]
         let at = hash as usize & (BUCKETS - 1);
-        let read = |at: usize| self.buckets[at].load(Ordering::Relaxed);
+        let unused = || (0..BUCKETS).map(|_| AtomicU64::new(0)).collect();
+        let buckets = self.buckets.get_or_init(unused);
+        let read = |at: usize| buckets[at].load(Ordering::Relaxed);
         let ahead = |bucket: u64| match (bucket & TIME).wrapping_sub(now) & TIME {
             // None is ever so far ahead: it lies in the past, if need be by days.
             past if past > 2 * BURST => 0,
@@ -96,7 +91,7 @@ impl Limiter {
         }
         let empty = now.wrapping_add(ahead + 1_000_000 / u64::from(rate.max(1))) & TIME;
         // Another thread that was quicker by a moment is not counted: that is bounded by how many threads there are.
-        self.buckets[at].store(owner << TIME_BITS | empty, Ordering::Relaxed);
+        buckets[at].store(owner << TIME_BITS | empty, Ordering::Relaxed);
         true
     }
 }
@@ -182,6 +177,10 @@ mod tests {
     #[test]
     fn a_flood_is_cut_to_the_rate_and_others_go_on() {
         let limiter = Limiter::default();
+        assert!(
+            limiter.buckets.get().is_none(),
+            "no room before it is needed"
+        );
         // Also where the time in a bucket wraps.
         for begin in [0, 1 << 20, (1 << TIME_BITS) / 1_000_000 - 2] {
             let first = sent(&limiter, "192.0.2.1", 50_000, begin, 0);
