@@ -21,7 +21,8 @@ use crate::health::Table;
 use crate::prefix::Client;
 use crate::snapshot::Snapshot;
 use crate::wire::{
-    Edns, ExtendedError, Header, Malformed, Opt, Query, Suffixes, Writer, class, flag, rcode,
+    CLIENT_COOKIE, Edns, ExtendedError, Header, Malformed, Opt, Query, Suffixes, Writer, class,
+    flag, rcode,
 };
 use crate::zone::{NameKey, PoolUse, rtype};
 
@@ -165,6 +166,20 @@ pub fn answer(
             Some(at) => signed::answer(snapshot, table, request, (&query, at), scratch, out),
         },
         Err(Malformed::Silent) => Outcome::default(),
+        Err(Malformed::Bare { header, edns }) => {
+            let (mut opt, mut rcode) =
+                (opt_for(snapshot, &edns, request.transport), rcode::NOERROR);
+            // It is of no question.
+            opt.ecs = None;
+            let known = cookie(snapshot, request, Some(&edns), Some(&mut opt));
+            if opt.cookie.is_none() {
+                rcode = rcode::FORMERR;
+            } else if !known && edns.cookie.is_some_and(|shown| shown.len() > CLIENT_COOKIE) {
+                rcode = rcode::BADCOOKIE;
+            }
+            let outcome = without_records((header, rcode), None, Some(&opt), scratch, out);
+            Outcome { known, ..outcome }
+        }
         Err(Malformed::Reply {
             header,
             rcode,
@@ -172,17 +187,28 @@ pub fn answer(
             edns,
         }) => {
             let opt = edns.then(|| plain_opt(snapshot));
-            let room = opt.map_or(0, |o| o.room());
-            let mut writer = Writer::new(out, &mut scratch.suffixes, PLAIN_UDP.into(), room);
-            question.into_iter().for_each(|q| writer.question(q));
-            opt.iter().for_each(|opt| writer.opt(opt, rcode));
-            let len = writer.finish(header.id, echoed(header), rcode);
-            Outcome {
-                len,
-                rcode,
-                ..Outcome::default()
-            }
+            without_records((header, rcode), question, opt.as_ref(), scratch, out)
         }
+    }
+}
+
+/// A reply to what is no question with an answer.
+fn without_records(
+    (header, rcode): (Header, u16),
+    question: Option<&[u8]>,
+    opt: Option<&Opt<'_>>,
+    scratch: &mut Scratch,
+    out: &mut [u8],
+) -> Outcome {
+    let room = opt.map_or(0, Opt::room);
+    let mut writer = Writer::new(out, &mut scratch.suffixes, PLAIN_UDP.into(), room);
+    question.into_iter().for_each(|q| writer.question(q));
+    opt.iter().for_each(|opt| writer.opt(opt, rcode));
+    let len = writer.finish(header.id, echoed(header), rcode);
+    Outcome {
+        len,
+        rcode,
+        ..Outcome::default()
     }
 }
 
@@ -246,7 +272,7 @@ fn reply(
     } = scratch;
     let opt = query.edns.as_ref();
     let mut opt = opt.map(|edns| opt_for(snapshot, edns, request.transport));
-    let known = cookie(snapshot, request, query, opt.as_mut());
+    let known = cookie(snapshot, request, query.edns.as_ref(), opt.as_mut());
     let limit = limit(snapshot, request, query);
     let reserved = opt.map_or(0, |o| o.room()) + signer.map_or(0, |s| s.room);
     let mut writer = Writer::new(out, suffixes, limit, reserved);
@@ -324,13 +350,13 @@ fn reply(
 fn cookie(
     snapshot: &Snapshot,
     request: Request<'_>,
-    query: &Query<'_>,
+    edns: Option<&Edns<'_>>,
     opt: Option<&mut Opt<'_>>,
 ) -> bool {
     let (Some(opt), Some(cookies)) = (opt, &snapshot.settings.cookies) else {
         return false;
     };
-    let Some(shown) = query.edns.and_then(|edns| edns.cookie) else {
+    let Some(shown) = edns.and_then(|edns| edns.cookie) else {
         return false;
     };
     let (cookie, known) = cookies.judge(shown, request.source);

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use siphasher::sip::SipHasher24;
 
 /// Octets of a client's half.
-const CLIENT: usize = 8;
+pub const CLIENT: usize = 8;
 /// Octets of both halves.
 pub const BOTH: usize = CLIENT + 16;
 /// RFC 9018 4.3: cookies are taken for an hour, and from clocks that are five minutes ahead; they are replaced after half an hour.

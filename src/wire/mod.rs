@@ -9,7 +9,7 @@ mod query;
 pub mod tsig;
 mod writer;
 
-pub use cookie::{BOTH as COOKIE, Cookies};
+pub use cookie::{BOTH as COOKIE, CLIENT as CLIENT_COOKIE, Cookies};
 pub use ecs::Ecs;
 pub use edns::{BLOCK, Edns, EdnsError, ExtendedError, Opt};
 pub use freshness::freshness;
@@ -40,6 +40,8 @@ pub mod rcode {
     pub const NOTAUTH: u16 = 9;
     /// The version of EDNS is unknown.
     pub const BADVERS: u16 = 16;
+    /// The cookie is none of ours (RFC 7873).
+    pub const BADCOOKIE: u16 = 23;
 
     /// The mnemonic of a code; of one that we never give its number.
     #[must_use]
@@ -50,6 +52,7 @@ pub mod rcode {
         match code {
             NOTAUTH => "NOTAUTH".into(),
             BADVERS => "BADVERS".into(),
+            BADCOOKIE => "BADCOOKIE".into(),
             code => NAMES
                 .get(usize::from(code))
                 .map_or_else(|| code.to_string(), |n| (*n).into()),

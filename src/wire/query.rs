@@ -58,6 +58,13 @@ impl Header {
 pub enum Malformed<'p> {
     /// No reply at all: too short for a header, or itself a response.
     Silent,
+    /// No question, but a cookie: what is asked for is one of ours (RFC 7873 5.4).
+    Bare {
+        /// What the reply needs of the header.
+        header: Header,
+        /// The OPT record, with the cookie.
+        edns: Edns<'p>,
+    },
     /// Reply with this code; the question is echoed where it could be read, OPT where there was one.
     Reply {
         /// What the reply needs of the header.
@@ -105,7 +112,13 @@ impl<'p> Query<'p> {
             return Err(refuse(super::rcode::NOTIMP, has_opt()));
         }
         let formerr = |edns| refuse(super::rcode::FORMERR, edns);
-        let question = question.ok_or_else(|| formerr(has_opt()))?;
+        let Some(question) = question else {
+            let bare = if notify { None } else { reader.bare(counts) };
+            return Err(bare.map_or_else(
+                || formerr(has_opt()),
+                |edns| Malformed::Bare { header, edns },
+            ));
+        };
         let authorities = u16::from(question.qtype == rtype::IXFR);
         // RFC 1996 3.7: the answer section may say what is new.
         let answers = u16::from(notify);
@@ -249,6 +262,17 @@ impl<'p> Reader<'p> {
         })
     }
 
+    /// The OPT record of a message that has nothing but a cookie.
+    fn bare(mut self, [questions, answers, authorities, additional]: [u16; 4]) -> Option<Edns<'p>> {
+        if [questions, answers, authorities] != [0; 3] {
+            return None;
+        }
+        match self.additional(additional) {
+            Ok((edns, None)) => edns.filter(|edns| edns.cookie.is_some()),
+            Ok((_, Some(_))) | Err(_) => None,
+        }
+    }
+
     /// Whether there is an OPT record behind the question, in a message that is refused anyway.
     fn finds_opt(mut self, [_, answers, authorities, additional]: [u16; 4]) -> bool {
         let before = u32::from(answers) + u32::from(authorities);
@@ -314,6 +338,7 @@ mod tests {
         match Query::parse(bytes) {
             Ok(_) => "query".into(),
             Err(Malformed::Silent) => "silent".into(),
+            Err(Malformed::Bare { .. }) => "bare".into(),
             Err(Malformed::Reply {
                 rcode,
                 question,
@@ -356,6 +381,30 @@ mod tests {
         let mut update = packet([1, 0, 0, 0], &question);
         update[2] = 0x28;
         assert_eq!(verdict(&update), "4 true false");
+    }
+
+    #[test]
+    fn a_cookie_may_come_without_a_question() {
+        let cookie: &[u8] = &[
+            0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 12, 0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8,
+        ];
+        assert_eq!(verdict(&packet([0, 0, 0, 1], cookie)), "bare");
+        assert_eq!(verdict(&packet([0, 0, 0, 1], OPT)), "1 false true");
+        // Whatever else it has, or where it ends too soon or too late.
+        let more = [cookie, &[0]].concat();
+        let record: &[u8] = &[0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0];
+        assert_eq!(verdict(&packet([0, 0, 0, 1], &more)), "1 false true");
+        assert_eq!(
+            verdict(&packet([0, 0, 0, 1], &cookie[..20])),
+            "1 false false"
+        );
+        assert_eq!(
+            verdict(&packet([0, 1, 0, 1], &[record, cookie].concat())),
+            "1 false true"
+        );
+        let mut notify = packet([0, 0, 0, 1], cookie);
+        notify[2] = 0x20;
+        assert_eq!(verdict(&notify), "1 false true");
     }
 
     #[test]

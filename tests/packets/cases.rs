@@ -172,14 +172,25 @@ fn opcodes() -> Vec<Case> {
     ]
 }
 
-/// FORMERR for anything but one question (RFC 9619); Knot is silent where it cannot read that far. NSD takes a query without
-/// a question for one that brings cookies (RFC 7873 5.4), which we do not. Octets after the message are damage, as
+/// FORMERR for anything but one question (RFC 9619); Knot is silent where it cannot read that far. A query without
+/// a question is answered where it brings a cookie (RFC 7873 5.4); by NSD in any case, by Knot never. Octets after the message are damage, as
 /// for Knot; NSD passes over them.
 fn counts() -> Vec<Case> {
     let two = [www(), www()].concat();
+    let bare = |cookie: &[u8]| {
+        let options = option(10, cookie);
+        let edns = Edns { options, ..Edns::of_size(1232) };
+        packet(0, [0, 0, 0, 1], &[&edns.octets()])
+    };
     vec![
         udp("a header alone", packet(0, [0; 4], &[]), "FORMERR no question"),
         udp("no question but OPT", packet(0, [0, 0, 0, 1], &[&Edns::of_size(1232).octets()]), "FORMERR no question OPT")
+            .nsd("NOERROR no question OPT"),
+        udp("no question but a client's cookie", bare(&[1; 8]), "NOERROR no question OPT")
+            .knot("FORMERR no question OPT"),
+        udp("no question but a cookie of others", bare(&[1; 24]), "BADCOOKIE no question OPT")
+            .knot("FORMERR no question OPT").nsd("NOERROR no question OPT"),
+        udp("no question but a cookie of 7 octets", bare(&[1; 7]), "FORMERR no question OPT")
             .nsd("NOERROR no question OPT"),
         udp("a question that is not there", packet(0, [1, 0, 0, 0], &[]), "FORMERR no question").knot("silent"),
         udp("two questions", packet(0, [2, 0, 0, 0], &[&two]), "FORMERR no question").knot("silent"),

@@ -38,6 +38,7 @@ fn shown(reply: Option<&[u8]>) -> String {
         5 => "REFUSED",
         9 => "NOTAUTH",
         16 => "BADVERS",
+        23 => "BADCOOKIE",
         _ => "another code",
     };
     let mut out = rcode.to_owned();

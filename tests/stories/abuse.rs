@@ -129,6 +129,45 @@ fn a_flood_from_one_network_is_cut_and_all_others_are_answered() {
 }
 
 #[test]
+fn a_cookie_is_given_without_a_question() {
+    let server = Server::start(&config("[rrl]\nrate = 1000\n"));
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .unwrap();
+    socket.connect(server.address).unwrap();
+    let bare = |id: u8, cookie: &[u8]| {
+        let len = u8::try_from(cookie.len()).unwrap();
+        let head = [id, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+        let opt = [0, 0, 41, 4, 208, 0, 0, 0, 0, 0, len + 4, 0, 10, 0, len];
+        [&head[..], &opt, cookie].concat()
+    };
+    let ask = |packet: &[u8]| {
+        let reply = ask(&socket, packet).expect("a reply");
+        // No question, no records but OPT; its upper bits of the code come third in its TTL's place.
+        assert_eq!(reply[4..12], [0, 0, 0, 0, 0, 0, 0, 1]);
+        let code = u16::from(reply[12 + 5]) << 4 | u16::from(reply[3] & 0xf);
+        (code, cookie_of(&reply))
+    };
+    let (code, given) = ask(&bare(1, &[7; 8]));
+    assert_eq!((code, &given[..8]), (0, &[7; 8][..]));
+    assert_eq!(ask(&bare(2, &given)), (0, given.clone()));
+    let mut other = given.clone();
+    other[23] ^= 1;
+    let (code, renewed) = ask(&bare(3, &other));
+    assert_eq!(code, 23, "BADCOOKIE");
+    assert_eq!(ask(&bare(4, &renewed)), (0, renewed));
+    // It is as good as any other.
+    let packet = with_cookie(&given);
+    assert_eq!(cookie_of(&self::ask(&socket, &packet).unwrap()), given);
+
+    let none = Server::start(&config("[cookies]\ngive = false\n"));
+    socket.connect(none.address).unwrap();
+    let reply = self::ask(&socket, &bare(4, &[7; 8])).expect("a reply");
+    assert_eq!(reply[3] & 0xf, 1, "FORMERR");
+}
+
+#[test]
 fn cookies_are_those_that_dig_knows() {
     let secret = "e5e973e5a6b2a43f48e7dc849e37bfcf";
     let server = Server::start(&config(&format!("[cookies]\nsecrets = [\"{secret}\"]\n")));
