@@ -14,6 +14,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/crowd/mod.rs"]
+mod crowd;
 
 mod browser;
 mod program;
@@ -27,6 +29,7 @@ mod access;
 mod activation;
 mod admin;
 mod check;
+mod crowds;
 mod dashboard;
 mod demo;
 mod drill;
