@@ -23,6 +23,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::server::TlsStream;
 
 use super::connections::Activity;
+use super::held::{Held, Watched};
 use super::service::Service;
 use crate::answer::LONGEST;
 use crate::wire::freshness;
@@ -48,7 +49,7 @@ const UNSENT: usize = 64 << 10;
 struct Talk {
     service: Arc<Service>,
     source: IpAddr,
-    activity: Activity,
+    held: Arc<Held>,
     draws: RandomState,
     state: Mutex<State>,
 }
@@ -74,9 +75,10 @@ pub(super) async fn talk(
     let two = tls.alpn_protocol() == Some(b"h2");
     // Who takes nothing of what is sent is told by the system.
     let _ = SockRef::from(tcp).set_tcp_user_timeout(Some(service.limits.write));
+    let held = Held::new(activity);
     let talk = Arc::new(Talk {
         source: source.to_canonical(),
-        activity,
+        held: Arc::clone(&held),
         draws: RandomState::new(),
         state: Mutex::new(State {
             requests: 0,
@@ -90,7 +92,7 @@ pub(super) async fn talk(
         let talk = Arc::clone(&own);
         async move { Ok::<_, Infallible>(talk.answer(request).await) }
     });
-    let io = TokioIo::new(stream);
+    let io = TokioIo::new(Watched { stream, held });
     if two {
         let mut two = http2::Builder::new(TokioExecutor::new());
         two.timer(TokioTimer::new())
@@ -151,21 +153,18 @@ impl Talk {
 
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let open = Open::of(self);
-        let reply = match self.message(request).await {
+        self.held.room().await;
+        match self.message(request).await {
             Ok(message) => self.reply(&message, open.number),
             Err(status) => plain(status),
-        };
-        if reply.status() == StatusCode::OK {
-            self.activity.mark();
         }
-        reply
     }
 
     fn reply(&self, message: &[u8], number: u64) -> Response<Full<Bytes>> {
         let draw = self.draws.hash_one(number);
         let replied = self.service.turn(|turn| {
             let (reply, outcome) = turn.answer(self.source, message, draw)?;
-            Some((Bytes::copy_from_slice(reply), outcome))
+            Some((reply.to_vec(), outcome))
         });
         let Some((reply, outcome)) = replied else {
             return plain(StatusCode::INTERNAL_SERVER_ERROR);
@@ -183,6 +182,7 @@ impl Talk {
         let response = Response::builder()
             .header(CONTENT_TYPE, MESSAGE)
             .header(CACHE_CONTROL, format!("{whose}max-age={age}"));
+        let reply = Bytes::from_owner(self.held.reply(reply));
         let response = response.body(Full::new(reply));
         response.unwrap_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR))
     }
@@ -199,20 +199,21 @@ impl Talk {
         if body.size_hint().lower() > (LONGEST + FAREWELL) as u64 {
             return Err(StatusCode::PAYLOAD_TOO_LARGE);
         }
-        let (mut message, mut came) = (Vec::new(), 0);
+        let (mut message, mut came) = (self.held.question(), 0);
         let all = async {
             while let Some(frame) = body.frame().await {
                 let frame = frame.map_err(|_| StatusCode::BAD_REQUEST)?;
                 let data = frame.data_ref().map_or(&[][..], |data| data);
                 came += data.len();
-                if came <= LONGEST {
-                    message.extend_from_slice(data);
+                // What is beyond all bounds is only counted.
+                if came <= LONGEST && !message.push(data) {
+                    came = LONGEST + 1;
                 } else if came > LONGEST + FAREWELL {
                     break;
                 }
             }
             match came {
-                ..=LONGEST => Ok(message.into()),
+                ..=LONGEST => Ok(message.end().into()),
                 _ => Err(StatusCode::PAYLOAD_TOO_LARGE),
             }
         };

@@ -3,6 +3,7 @@
 mod connections;
 mod framing;
 pub mod h3;
+mod held;
 mod https;
 pub mod kinds;
 mod mmsg;

@@ -7,23 +7,25 @@
 //! ```
 
 use std::collections::hash_map::RandomState;
+use std::future::ready;
 use std::hash::BuildHasher;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{
-    Connection, Endpoint, EndpointConfig, Incoming, ReadToEndError, RecvStream, SendStream,
-    ServerConfig, TransportConfig, VarInt,
+    Connection, Endpoint, EndpointConfig, Incoming, RecvStream, SendStream, ServerConfig,
+    TransportConfig, VarInt,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::connections::Activity;
+use super::held::Held;
 use super::service::Service;
 use super::tcp::{HANDSHAKE, Limits};
 use super::tls::Shown;
@@ -47,6 +49,7 @@ const NO_ERROR: VarInt = VarInt::from_u32(0);
 const INTERNAL_ERROR: VarInt = VarInt::from_u32(1);
 const PROTOCOL_ERROR: VarInt = VarInt::from_u32(2);
 const REQUEST_CANCELLED: VarInt = VarInt::from_u32(3);
+const EXCESSIVE_LOAD: VarInt = VarInt::from_u32(4);
 
 /// Somebody who wants to connect.
 #[derive(Debug)]
@@ -163,16 +166,12 @@ pub(super) async fn talk(service: Arc<Service>, knock: Knock, activity: Activity
     let Ok(Ok(connection)) = timeout(HANDSHAKE, connecting).await else {
         return;
     };
-    let code = streams(&service, &connection, &Arc::new(activity)).await;
+    let code = streams(&service, &connection, &Held::new(activity)).await;
     connection.close(code, b"");
 }
 
 /// Answers until there is a reason to close, and gives it.
-async fn streams(
-    service: &Arc<Service>,
-    connection: &Connection,
-    activity: &Arc<Activity>,
-) -> VarInt {
+async fn streams(service: &Arc<Service>, connection: &Connection, held: &Arc<Held>) -> VarInt {
     let limits = &service.limits;
     let end = Instant::now() + limits.total;
     let (mut open, mut last) = (JoinSet::new(), Instant::now());
@@ -197,9 +196,9 @@ async fn streams(
             () = sleep_until(until) => break,
         };
         let Ok((send, receive)) = stream else { break };
-        let (service, activity) = (Arc::clone(service), Arc::clone(activity));
+        let (service, held) = (Arc::clone(service), Arc::clone(held));
         let (from, draw) = (connection.remote_address(), draws.hash_one(number));
-        open.spawn(async move { answer(&service, from, draw, send, receive, &activity).await });
+        open.spawn(async move { answer(&service, from, draw, send, receive, &held).await });
     }
     NO_ERROR
 }
@@ -213,7 +212,7 @@ async fn answer(
     draw: u64,
     mut send: SendStream,
     mut receive: RecvStream,
-    activity: &Activity,
+    held: &Arc<Held>,
 ) -> Result<(), Breach> {
     let limits = &service.limits;
     let breach = |send: &mut SendStream| {
@@ -221,11 +220,15 @@ async fn answer(
         let _ = send.reset(PROTOCOL_ERROR);
         Err(Breach)
     };
-    let all = match timeout(limits.message, receive.read_to_end(STREAM as usize)).await {
+    let all = match timeout(limits.message, read(&mut receive, held)).await {
         Ok(Ok(all)) => all,
-        Ok(Err(ReadToEndError::TooLong)) => return breach(&mut send),
+        Ok(Err(Unread::TooLong)) => return breach(&mut send),
+        Ok(Err(Unread::TooMany)) => {
+            let _ = send.reset(EXCESSIVE_LOAD);
+            return Ok(());
+        }
         // The client has changed its mind, or is too slow.
-        Ok(Err(ReadToEndError::Read(_))) | Err(_) => {
+        Ok(Err(Unread::Gone)) | Err(_) => {
             let _ = send.reset(REQUEST_CANCELLED);
             return Ok(());
         }
@@ -246,17 +249,59 @@ async fn answer(
     if framed.len() <= 2 {
         return breach(&mut send);
     }
-    match timeout(limits.write, send.write_all(&framed)).await {
-        Ok(Ok(())) => {
-            let _ = send.finish();
-            activity.mark();
+    let framed = held.reply(framed);
+    let written = {
+        let mut write = pin!(send.write_all(framed.as_ref()));
+        // Nearly always there is room for all of it.
+        tokio::select! {
+            biased;
+            written = &mut write => written.is_ok(),
+            () = ready(()) => {
+                held.stalled();
+                timeout(limits.write, write).await.is_ok_and(|written| written.is_ok())
+            }
         }
-        Ok(Err(_)) | Err(_) => {
-            service.counters.send_errors.count();
-            let _ = send.reset(REQUEST_CANCELLED);
-        }
+    };
+    drop(framed);
+    if written {
+        let _ = send.finish();
+    } else {
+        held.stalled();
+        service.counters.send_errors.count();
+        let _ = send.reset(REQUEST_CANCELLED);
     }
     Ok(())
+}
+
+/// Why a stream is not read to its end.
+enum Unread {
+    /// No message is so long.
+    TooLong,
+    /// The client sends too much at one time.
+    TooMany,
+    /// It does not come.
+    Gone,
+}
+
+/// All of a stream.
+async fn read(receive: &mut RecvStream, held: &Held) -> Result<Vec<u8>, Unread> {
+    held.room().await;
+    let (mut all, mut came) = (held.question(), 0);
+    let most = STREAM as usize;
+    while let Some(chunk) = receive
+        .read_chunk(most, true)
+        .await
+        .map_err(|_| Unread::Gone)?
+    {
+        came += chunk.bytes.len();
+        if came > most {
+            return Err(Unread::TooLong);
+        }
+        if !all.push(&chunk.bytes) {
+            return Err(Unread::TooMany);
+        }
+    }
+    Ok(all.end())
 }
 
 /// The one message of a stream; none where the client breaks the rules: a length that is not the message's, an ID, a word on idle

@@ -85,6 +85,21 @@ impl Activity {
     }
 }
 
+#[cfg(test)]
+impl Activity {
+    /// Of a connection that is in no table.
+    pub(super) fn alone() -> Self {
+        Self {
+            turn: Arc::default(),
+            turns: Arc::default(),
+        }
+    }
+
+    pub(super) fn is_proven(&self) -> bool {
+        self.turn.load(Ordering::Relaxed) & PROVEN != 0
+    }
+}
+
 impl Connections {
     /// None open yet.
     pub(super) fn new(room: Room) -> Self {
