@@ -1,10 +1,12 @@
-//! Zones between name servers as functions of bytes: AXFR (RFC 5936) and IXFR (RFC 1995), NOTIFY (RFC 1996). No IO.
+//! Zones between name servers as functions of bytes: AXFR (RFC 5936) and IXFR (RFC 1995), NOTIFY (RFC 1996), catalogs (RFC 9432). No IO.
 
+mod catalog;
 mod flat;
 mod incoming;
 mod notify;
 mod outgoing;
 
+pub use catalog::{Member, members};
 pub use flat::{flat, has_pools};
 pub use incoming::{Incoming, MISFIT, Progress, Received};
 pub use notify::{Question, notify};
