@@ -95,7 +95,7 @@ fn each_invalid_file_gives_exactly_its_messages() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert_eq!(files.len(), 96);
+    assert_eq!(files.len(), 97);
     let five = fs::read_to_string(files[0].with_file_name("five-mistakes.stderr")).unwrap();
     assert_eq!(five.matches(": error: ").count(), 5);
 }
@@ -123,7 +123,7 @@ fn each_valid_file_is_shown_as_a_file_that_means_the_same() {
         assert_eq!(config::show(&second.config), shown, "{name}");
         assert_eq!(meaning(first.config), meaning(second.config), "{name}");
     }
-    assert_eq!(files.len(), 7);
+    assert_eq!(files.len(), 8);
 }
 
 /// What the warnings of a configuration without errors are.

@@ -11,7 +11,7 @@ use nearmost::diagnostic::{Diagnostics, Sources};
 const REFERENCE: &str = "docs/configuration.md";
 
 /// The lists of keys in `src/config`, and the sections of the reference that describe them.
-const SECTIONS: [(&str, &str, &str); 29] = [
+const SECTIONS: [(&str, &str, &str); 30] = [
     ("files.rs", "TOP", "Tables of `nearmost.toml`"),
     ("server.rs", "SERVER", "`[server]`"),
     ("server.rs", "LIMITS", "`[limits]`"),
@@ -29,6 +29,7 @@ const SECTIONS: [(&str, &str, &str); 29] = [
     ("keys.rs", "KEY", "`[key.NAME]`"),
     ("transfer.rs", "FROM", "`transfer`"),
     ("transfer.rs", "SERVER", "`notify`"),
+    ("catalog.rs", "MEMBERS", "`members`"),
     ("zones.rs", "KEYS", "`[zone.\"NAME\"]`"),
     ("pool.rs", "KEYS", "`[pool.NAME]`"),
     ("node.rs", "KEYS", "`[node.NAME]`"),
@@ -181,7 +182,7 @@ fn examples(path: &str) -> (usize, usize) {
 #[test]
 fn examples_are_read_without_errors() {
     assert_eq!(examples("README.md"), (0, 1));
-    assert_eq!(examples(REFERENCE), (30, 6));
+    assert_eq!(examples(REFERENCE), (31, 6));
 }
 
 /// A list of keys as it stands in the source.

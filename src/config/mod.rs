@@ -6,6 +6,7 @@
 
 mod abuse;
 mod admin;
+mod catalog;
 mod differences;
 mod dnssec;
 mod document;
@@ -57,6 +58,7 @@ use crate::zone::Name;
 
 pub use abuse::Cookies;
 pub use admin::{Admin, Role, Token};
+pub use catalog::{Catalog, MemberOf, Members};
 pub use differences::{Difference, Key, differences};
 pub use dnssec::Dnssec;
 pub use files::Extra;
@@ -135,6 +137,10 @@ pub struct Zone {
     pub notify: Vec<Peer>,
     /// Where it is said that it is signed; none: it is not.
     pub signed: Option<Span>,
+    /// What becomes of its members, if it is a catalog of zones; none: it is an ordinary zone.
+    pub catalog: Option<Catalog>,
+    /// The catalog that lists it; none: it stands in the files.
+    pub member: Option<MemberOf>,
 }
 
 /// Where a zone's records come from.
@@ -167,6 +173,7 @@ impl Default for Limits {
             tcp_keepalive: true,
             resolve_least: Duration::from_secs(30),
             serial_every: Duration::from_secs(60),
+            catalog_members: 10_000,
         }
     }
 }

@@ -45,6 +45,7 @@ static LIMITS: Keys = Keys {
         "tcp_keepalive",
         "resolve_least",
         "serial_every",
+        "catalog_members",
     ],
     later: &[],
 };
@@ -112,6 +113,8 @@ pub struct Limits {
     pub resolve_least: Duration,
     /// The serial of a zone with secondaries goes up for its pools at most once in this time. Default 60 s.
     pub serial_every: Duration,
+    /// A catalog with more zones is not taken. Default 10000.
+    pub catalog_members: usize,
 }
 
 /// Reads both tables.
@@ -287,6 +290,7 @@ fn limits(table: &Table<'_>, found: &mut Diagnostics) -> Limits {
     };
     let (tcp_connections, tcp_per_client) = (count("tcp_connections"), count("tcp_per_client"));
     let tcp_per_network = count("tcp_per_network");
+    let catalog_members = count("catalog_members").unwrap_or(usual.catalog_members);
     let mut time = |key| {
         table
             .get(key)
@@ -313,6 +317,7 @@ fn limits(table: &Table<'_>, found: &mut Diagnostics) -> Limits {
         tcp_keepalive: tcp_keepalive.unwrap_or(usual.tcp_keepalive),
         resolve_least,
         serial_every,
+        catalog_members,
     };
     let (client, network) = (limits.tcp_per_client, limits.tcp_per_network);
     let wholes = [

@@ -151,6 +151,7 @@ fn limits(out: &mut Text, limits: &Limits) {
     out.value("resolve_least", quote(&least));
     let every = unit::duration_text(limits.serial_every);
     out.value("serial_every", quote(&every));
+    out.value("catalog_members", limits.catalog_members);
 }
 
 fn admin(out: &mut Text, admin: &Admin) {

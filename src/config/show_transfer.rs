@@ -1,9 +1,9 @@
 //! The keys, and what a zone has of other name servers, as they were understood. Secrets are not shown.
 
 use super::keys::Key;
-use super::show::{Text, list, name, path, quote};
+use super::show::{Text, key, list, name, path, quote};
 use super::transfer::shown;
-use super::{Zone, ZoneSource};
+use super::{Members, Zone, ZoneSource};
 use crate::snapshot::{Allow, Peer};
 
 pub(super) fn keys(out: &mut Text, keys: &[Key]) {
@@ -30,6 +30,30 @@ pub(super) fn zone(out: &mut Text, zone: &Zone, keys: &[Key]) {
     if !zone.notify.is_empty() {
         out.value("notify", list(zone.notify.iter().map(|p| peer(p, keys))));
     }
+    let Some(catalog) = &zone.catalog else { return };
+    out.value("catalog", true);
+    out.value("members", members(&catalog.members, keys));
+    if !catalog.groups.is_empty() {
+        let group =
+            |(name, own): &(String, Members)| format!("{} = {}", key(name), members(own, keys));
+        let groups: Vec<String> = catalog.groups.iter().map(group).collect();
+        out.value("group", format!("{{ {} }}", groups.join(", ")));
+    }
+}
+
+fn members(members: &Members, keys: &[Key]) -> String {
+    let primary = list(members.primary.iter().map(|p| peer(p, keys)));
+    let query = members.query.as_ref();
+    let query = query.map_or_else(String::new, |q| format!("query = {}, ", lets_in(q, keys)));
+    let transfer = lets_in(&members.transfer, keys);
+    let notify = match members.notify.is_empty() {
+        true => String::new(),
+        false => format!(
+            ", notify = {}",
+            list(members.notify.iter().map(|p| peer(p, keys)))
+        ),
+    };
+    format!("{{ primary = {primary}, {query}transfer = {transfer}{notify} }}")
 }
 
 fn key_name(number: usize, keys: &[Key]) -> String {

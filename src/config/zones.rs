@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 use super::files::{Files, absolute};
 use super::keys::Key;
 use super::table::{Keys, Table, Value};
-use super::{Zone, ZoneSource, transfer, unit};
+use super::{Zone, ZoneSource, catalog, transfer, unit};
 use crate::diagnostic::{Diagnostics, Span};
 use crate::policy::Pool;
 use crate::zone::Name;
 
 static KEYS: Keys = Keys {
     known: &[
-        "ns", "pools", "ttl", "file", "query", "transfer", "notify", "primary", "signed",
+        "ns", "pools", "ttl", "file", "query", "transfer", "notify", "primary", "signed", "catalog",
+        "members", "group",
     ],
     later: &["keys", "hostmaster"],
 };
@@ -89,6 +90,8 @@ fn of_file(path: &Path, stem: &str, zones: &[Zone], found: &mut Diagnostics) -> 
         transfer: Vec::new(),
         notify: Vec::new(),
         signed: None,
+        catalog: None,
+        member: None,
     })
 }
 
@@ -152,6 +155,8 @@ fn one(
     Some(Zone {
         name,
         span: Some(span),
+        catalog: catalog::read(&table, &source, keys, found),
+        member: None,
         source,
         query: transfer::lets_in(&table, "query", keys, found),
         transfer: transfer::lets_in(&table, "transfer", keys, found).unwrap_or_default(),
