@@ -187,9 +187,25 @@ fn zones(
                 }
             }
         }
+        forgetful(config, zone, &records, found);
         zones.push((name, records));
     }
     (zones, keys)
+}
+
+/// Where nothing is kept, the serial of a zone with pools begins anew at each start, behind the one that its secondaries have.
+fn forgetful(config: &Config, zone: &config::Zone, records: &[Record], found: &mut Diagnostics) {
+    let alone = zone.transfer.is_empty() && zone.notify.is_empty();
+    let pools = || records.iter().any(|r| matches!(r.data, Data::Pool { .. }));
+    if config.server.state.is_none() && !alone && pools() {
+        let message = format!(
+            "zone \"{}\" has pools and secondaries, but its serials are not kept: after a start they wait for one that is higher",
+            zone.name
+        );
+        found
+            .warning(zone.span, message)
+            .note("name a folder with \"state\" in [server]");
+    }
 }
 
 /// A zone that is signed here has no signatures of others.
