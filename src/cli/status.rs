@@ -79,6 +79,10 @@ fn alarms(status: &Status) -> String {
             }
         }
     }
+    for zone in &status.received {
+        let lines = zone.problems.iter();
+        lines.for_each(|why| out += &format!("not taken      catalog {}: {why}\n", zone.zone));
+    }
     out
 }
 
@@ -99,7 +103,10 @@ fn received(status: &Status) -> String {
             (Some(why), true) => format!("SERVFAIL: {why}"),
             (Some(why), false) => why.clone(),
             (None, true) => "SERVFAIL".into(),
-            (None, false) => "fine".into(),
+            (None, false) => match zone.members {
+                Some(count) => format!("catalog of {}", super::plural(count, "zone")),
+                None => "fine".into(),
+            },
         };
         let times = [
             past(zone.fetched),

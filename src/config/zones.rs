@@ -12,8 +12,8 @@ use crate::zone::Name;
 
 static KEYS: Keys = Keys {
     known: &[
-        "ns", "pools", "ttl", "file", "query", "transfer", "notify", "primary", "signed", "catalog",
-        "members", "group",
+        "ns", "pools", "ttl", "file", "query", "transfer", "notify", "primary", "signed",
+        "catalog", "members", "group",
     ],
     later: &["keys", "hostmaster"],
 };

@@ -20,7 +20,7 @@ use super::reload::{Basis, LastReload};
 use super::replace::Swap;
 use super::shares::{self, Shares};
 use super::states::{self, States};
-use super::transfers::{AllTheirs, Serving};
+use super::transfers::{AllTheirs, Arrival, Serving};
 use super::watch::Files;
 use crate::answer::Transport;
 use crate::clock::Clock;
@@ -78,6 +78,8 @@ pub(super) struct Shared {
     pub(super) serving: Mutex<Serving>,
     /// The zones of others.
     pub(super) theirs: Mutex<AllTheirs>,
+    /// What has come of them, for whoever builds next.
+    pub(super) arrivals: Mutex<Vec<Arrival>>,
     /// Told when that is another.
     pub(super) zones_changed: Notify,
     /// Why the last one that was to did not.

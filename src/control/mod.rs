@@ -67,6 +67,6 @@ pub use reload::{LastReload, NotReloaded, Reloaded};
 pub use run::{Running, StartError, start};
 pub use sockets::Doors;
 pub use takeover::{Taken, process_of};
-pub use transfers::ReceivedLine;
+pub use transfers::{ReceivedLine, RefreshCounts};
 pub use watch::Files;
 pub use whatif::{If, Outlook};

@@ -23,7 +23,7 @@ use super::load::{Loaded, Parts, load_after};
 use super::moves::Moves;
 use super::names::{ZoneChange, zone_changes};
 use super::reach::Reach;
-use super::transfers::fill;
+use super::transfers::{fill, owners};
 use super::watch::Files;
 use crate::config::{Difference, ZoneSource, differences};
 use crate::health::Board;
@@ -206,15 +206,15 @@ impl Handle {
         };
         let warnings = found.render_each(&sources);
         drop(sources);
+        let now = self.now();
+        let known = self.with_theirs(|known| known.clone());
+        let theirs = fill(&mut parts, &known, &owners(&basis.parts), now);
         let tables = differences(&basis.parts.config, &parts.config);
         let settled = settled(&tables);
         if !settled.is_empty() {
             return Err(NotReloaded::NeedsRestart(settled));
         }
         parts.audience = self.with_audience(|audience| audience.clone());
-        let now = self.now();
-        let known = self.with_theirs(|known| known.clone());
-        let theirs = fill(&mut parts, &known, now);
         let named = self.resolve_again(&mut parts);
         let last = self.current().get();
         let failed = |errors: Vec<String>| NotReloaded::Files(errors.join("\n"));

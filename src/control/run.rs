@@ -1,6 +1,5 @@
 //! A running server: probers started, the first round waited for, then questions answered.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
@@ -111,7 +110,7 @@ pub fn start(
     let system = |e: io::Error| StartError::System(e.to_string());
     let probing = runtime("probe", 1).map_err(system)?;
     let hosts = first_hosts(&mut parts, &probing, clock);
-    let theirs = transfers::fill(&mut parts, &HashMap::new(), clock.now());
+    let theirs = transfers::first(&mut parts, clock.now());
     parts.audience = Audience::restore(parts.config.server.state.as_deref());
     let audience = parts.audience.clone();
     let Generation {
@@ -158,6 +157,7 @@ pub fn start(
         upgrade: Notify::new(),
         serving: Mutex::default(),
         theirs: Mutex::new(theirs),
+        arrivals: Mutex::default(),
         zones_changed: Notify::new(),
         upgrade_error: Mutex::default(),
     }));

@@ -103,6 +103,8 @@ pub struct Primaries {
     pub peers: Vec<Peer>,
     /// Who may say that it has changed.
     pub allow: Vec<Allow>,
+    /// How many zones it may list, if it is a catalog.
+    pub members: Option<usize>,
     /// Somebody has said so, and nobody has looked since.
     pub told: Arc<AtomicBool>,
 }

@@ -69,6 +69,17 @@ pub(super) fn write(state: &Path, folder: &str, journal: &Journal) {
     }
 }
 
+/// Forgets it.
+pub(super) fn remove(state: &Path, folder: &str, apex: &Name) {
+    let path = path(state, folder, apex);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!("{} stays: {error}", path.display());
+        }
+        _ => {}
+    }
+}
+
 /// A name may hold any octet; what is no letter, digit, `-`, `_` or `.` is written as `%XX`.
 fn path(state: &Path, folder: &str, apex: &Name) -> PathBuf {
     let mut file = String::new();

@@ -5,19 +5,24 @@
 //!                                    |                       |
 //!                              sent when asked         `tell`: NOTIFY, until there is a reply
 //!
-//!   SOA's timers, NOTIFY -> `fetch` -> the checks of a file -> a generation (`received`); kept too
+//!   SOA's timers, NOTIFY -> `fetch` -> the checks of a file -> a generation (`put`); kept too
+//!                                               of a catalog: other zones (`members`)
 //! ```
 
 mod fetch;
 mod kept;
+mod members;
 mod others;
+mod put;
 mod received;
 mod refresh;
 mod served;
 mod tell;
 
+pub(super) use members::owners;
 pub(super) use others::{keys, others, query};
-pub use received::ReceivedLine;
-pub(super) use received::{AllTheirs, fill};
+pub(super) use put::Arrival;
+pub(super) use received::{AllTheirs, fill, first};
+pub use received::{ReceivedLine, RefreshCounts};
 pub(super) use refresh::keep_fetching;
 pub(super) use served::{Serving, keep_serving};

@@ -37,6 +37,7 @@ pub(in crate::control) fn others(
         ZoneSource::Primary(peers) => Some(Primaries {
             peers: peers.clone(),
             allow: peers.iter().map(hears).collect(),
+            members: zone.catalog.as_ref().map(|_| config.limits.catalog_members),
             ..Primaries::default()
         }),
         ZoneSource::File(_) | ZoneSource::Made { .. } => None,
@@ -44,11 +45,18 @@ pub(in crate::control) fn others(
     (secondaries.collect(), primaries.collect())
 }
 
-/// Who may ask each zone: as it says itself, else as the server does.
+/// Who may ask each zone: as it says itself, else as the server does. A catalog tells what others have, so whoever may not have it may not ask
+/// it (RFC 9432 7).
 pub(in crate::control) fn query(config: &Config) -> Vec<Option<Vec<Allow>>> {
     let usual = &config.server.query;
     let zones = config.zones.iter();
-    let all = zones.map(|zone| zone.query.clone().or_else(|| usual.clone()));
+    let all = zones.map(|zone| {
+        let usual = match &zone.catalog {
+            Some(_) => Some(&zone.transfer),
+            None => usual.as_ref(),
+        };
+        zone.query.as_ref().or(usual).cloned()
+    });
     let all: Vec<_> = all.collect();
     match all.iter().any(Option::is_some) {
         true => all,

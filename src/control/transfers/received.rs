@@ -10,12 +10,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::kept::{self, RECEIVED};
-use crate::config::ZoneSource;
+use super::members::{self, Lists, Owned, Settled, Spare};
+use crate::config::{self, ZoneSource};
 use crate::control::handle::Handle;
-use crate::control::hosts::put_parts;
 use crate::control::load::Parts;
 use crate::diagnostic::{Diagnostics, Severity, Span};
 use crate::health::Time;
+use crate::transfer::{Member, members as members_of};
 use crate::zone::version::Version;
 use crate::zone::{Data, Name, Record, file, rtype};
 
@@ -40,6 +41,27 @@ pub(in crate::control) struct Theirs {
     /// A primary has said that there is more while it was being asked.
     pub(super) again: bool,
     pub(super) expired: bool,
+    /// The catalog that lists it.
+    pub(super) catalog: Option<Name>,
+    pub(super) is_catalog: bool,
+    /// What it lists itself; none: nobody knows, or it is no catalog.
+    pub(super) members: Option<Arc<[Member]>>,
+    /// What of that is refused, and why.
+    pub(super) problems: Vec<String>,
+    pub(super) counts: RefreshCounts,
+}
+
+/// How often primaries were asked, by what came of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RefreshCounts {
+    /// All of the zone came.
+    pub whole: u64,
+    /// What differs came.
+    pub differences: u64,
+    /// There was nothing newer.
+    pub current: u64,
+    /// None of them gave anything that could be taken.
+    pub failed: u64,
 }
 
 /// What is known of all of them, by their names.
@@ -64,6 +86,15 @@ pub struct ReceivedLine {
     pub expires: Option<u64>,
     /// Why the last try failed; none: it did not.
     pub error: Option<String>,
+    /// The catalog that lists it; none: it stands in the files.
+    pub catalog: Option<String>,
+    /// How many zones are here because of it, if it is a catalog.
+    pub members: Option<usize>,
+    /// Its members that are not taken, and why.
+    pub problems: Vec<String>,
+    /// How often it was asked for; for metrics.
+    #[serde(skip)]
+    pub counts: RefreshCounts,
 }
 
 impl Theirs {
@@ -86,6 +117,23 @@ impl Theirs {
         time - time * u32::try_from(draw).unwrap_or(0) / 1000
     }
 
+    fn line(&self, name: &Name) -> ReceivedLine {
+        ReceivedLine {
+            zone: name.to_string(),
+            serial: self.version.as_ref().map(|v| v.serial()),
+            expired: self.expired,
+            fetched: self.fetched.map(|at| at.as_secs()),
+            checked: self.version.as_ref().map(|_| self.checked.as_secs()),
+            next: self.next.as_secs(),
+            expires: self.expires().map(|at| at.as_secs()),
+            error: self.error.clone(),
+            catalog: self.catalog.as_ref().map(ToString::to_string),
+            members: None,
+            problems: self.problems.clone(),
+            counts: self.counts,
+        }
+    }
+
     pub(super) fn has_come(&mut self, now: Time) {
         (self.checked, self.failures, self.error) = (now, 0, None);
         let refresh = self.timer(0, REFRESH).unwrap_or_default();
@@ -101,22 +149,45 @@ impl Theirs {
         let begin = Duration::from_secs((BEGIN.0 << self.failures.min(10)).min(BEGIN.1).into());
         let retry = self.timer(1, REFRESH).unwrap_or(begin);
         self.failures += 1;
+        self.counts.failed += 1;
         self.next = now + Self::soon(retry);
         self.error = Some(why);
     }
 }
 
-/// Gives parts the records of the zones of others that are known: at a start from the state folder.
-pub(in crate::control) fn fill(parts: &mut Parts, known: &AllTheirs, now: Time) -> AllTheirs {
-    let mut all = AllTheirs::new();
-    let state = parts.config.server.state.as_deref();
-    for (zone, (name, records)) in parts.config.zones.iter().zip(&mut parts.zones) {
-        if !matches!(zone.source, ZoneSource::Primary(_)) {
-            continue;
-        }
+/// What is known of the zones of others of some parts, and what follows from their catalogs.
+#[derive(Debug)]
+pub(in crate::control) struct Filled {
+    pub(super) theirs: AllTheirs,
+    pub(super) settled: Settled,
+}
+
+/// As [`fill`] at a start, from the state folder, where that is put in order.
+pub(in crate::control) fn first(parts: &mut Parts, now: Time) -> AllTheirs {
+    let state = parts.config.server.state.clone();
+    let before = members::restore(state.as_deref());
+    let Filled {
+        mut theirs,
+        settled,
+    } = fill(parts, &AllTheirs::new(), &before, now);
+    follow(&mut theirs, &settled, now);
+    if let Some(state) = state {
+        members::write(&state, &settled);
+    }
+    theirs
+}
+
+/// Gives parts the zones that their catalogs list, and all zones of others the records that are known. `before` says whose members were.
+pub(in crate::control) fn fill(
+    parts: &mut Parts,
+    known: &AllTheirs,
+    before: &Owned,
+    now: Time,
+) -> Filled {
+    let state = parts.config.server.state.clone();
+    let resumed = |zone: &config::Zone| {
         let restored = || {
-            let (journal, checked) =
-                state.and_then(|state| kept::read_dated(state, RECEIVED, name))?;
+            let (journal, checked) = kept::read_dated(state.as_deref()?, RECEIVED, &zone.name)?;
             Some(Theirs {
                 version: Some(journal.version),
                 checked,
@@ -124,21 +195,74 @@ pub(in crate::control) fn fill(parts: &mut Parts, known: &AllTheirs, now: Time) 
                 ..Theirs::default()
             })
         };
-        let mut theirs = known
-            .get(name)
-            .cloned()
-            .or_else(restored)
-            .unwrap_or_default();
+        let theirs = known.get(&zone.name).cloned().or_else(restored);
+        let mut theirs = theirs.unwrap_or_default();
         theirs.expired = theirs.expires().is_none_or(|at| at <= now);
-        if let Some(version) = theirs.version.as_ref().filter(|_| !theirs.expired) {
+        theirs.is_catalog = zone.catalog.is_some();
+        theirs.catalog = zone.member.as_ref().map(|of| of.catalog.clone());
+        let read = || listed(theirs.version.as_ref()?, usize::MAX).ok();
+        let list = theirs.members.clone().or_else(read);
+        theirs.members = list.filter(|_| theirs.is_catalog);
+        (zone.name.clone(), theirs)
+    };
+    let of_others = |zone: &&config::Zone| matches!(zone.source, ZoneSource::Primary(_));
+    let by_hand = parts.config.zones.iter().filter(of_others);
+    let mut theirs: AllTheirs = by_hand.map(&resumed).collect();
+    let settled = members::settled(parts, &theirs, &Lists::new(), before);
+    let zones = members::zones(&parts.config, &settled);
+    let old = zones
+        .iter()
+        .filter(|zone| !settled.fresh.contains(&zone.name));
+    theirs.extend(old.map(&resumed));
+    members::relist(parts, zones, &settled.fresh, &mut Spare::new());
+    for ((name, records), zone) in parts.zones.iter_mut().zip(&parts.config.zones) {
+        let own = theirs.get(name).filter(|theirs| !theirs.expired);
+        if let Some(version) = own.and_then(|theirs| theirs.version.as_ref()) {
             match checked(version, zone.span) {
                 Ok(fine) => *records = fine,
                 Err(why) => tracing::error!("zone {name}: what is kept of it is wrong: {why}"),
             }
         }
-        all.insert(name.clone(), theirs);
     }
-    all
+    Filled { theirs, settled }
+}
+
+/// What a catalog lists, at most so many.
+pub(super) fn listed(catalog: &Version, most: usize) -> Result<Arc<[Member]>, String> {
+    let members = members_of(catalog).map_err(|why| format!("the catalog is broken: {why}"))?;
+    if members.len() > most {
+        let count = members.len();
+        return Err(format!(
+            "the catalog lists {count} zones, more than `catalog_members` of [limits], {most}"
+        ));
+    }
+    Ok(members.into())
+}
+
+/// Goes on with the members that follow from what catalogs list, and tells what is new of that.
+pub(super) fn follow(all: &mut AllTheirs, settled: &Settled, now: Time) {
+    all.retain(|zone, _| !settled.gone.contains(zone) && !settled.fresh.contains(zone));
+    for (zone, of) in &settled.zones {
+        let theirs = all.entry(zone.clone()).or_insert_with(|| Theirs {
+            next: now,
+            expired: true,
+            ..Theirs::default()
+        });
+        theirs.catalog = Some(of.catalog.clone());
+    }
+    for (catalog, theirs) in all.iter_mut().filter(|(_, theirs)| theirs.is_catalog) {
+        let problems = settled.problems.get(catalog).cloned().unwrap_or_default();
+        for why in problems.iter().filter(|why| !theirs.problems.contains(why)) {
+            tracing::warn!("catalog {catalog}: {why}: not taken");
+        }
+        theirs.problems = problems;
+    }
+    for zone in &settled.fresh {
+        tracing::info!("zone {zone} is a member of a catalog now");
+    }
+    for zone in &settled.gone {
+        tracing::info!("zone {zone} is no member of a catalog any more");
+    }
 }
 
 /// The records of a version, through the checks of a file.
@@ -179,17 +303,6 @@ pub(super) fn checked(version: &Version, span: Option<Span>) -> Result<Vec<Recor
 }
 
 impl Handle {
-    /// Goes on with the zones of another generation, which are asked for at once: their primaries may be others.
-    pub(in crate::control) fn take_theirs(&self, mut next: AllTheirs) {
-        let now = self.now();
-        self.with_theirs(|known| {
-            known.retain(|name, _| next.contains_key(name));
-            next.retain(|name, _| !known.contains_key(name));
-            known.extend(next);
-            known.values_mut().for_each(|theirs| theirs.next = now);
-        });
-    }
-
     pub(in crate::control) fn with_theirs<T>(&self, look: impl FnOnce(&mut AllTheirs) -> T) -> T {
         let all = self.0.theirs.lock();
         look(&mut all.unwrap_or_else(PoisonError::into_inner))
@@ -198,36 +311,19 @@ impl Handle {
     /// The zones of others.
     #[must_use]
     pub fn received(&self) -> Vec<ReceivedLine> {
-        let line = |(name, theirs): (&Name, &Theirs)| ReceivedLine {
-            zone: name.to_string(),
-            serial: theirs.version.as_ref().map(|v| v.serial()),
-            expired: theirs.expired,
-            fetched: theirs.fetched.map(|at| at.as_secs()),
-            checked: theirs.version.as_ref().map(|_| theirs.checked.as_secs()),
-            next: theirs.next.as_secs(),
-            expires: theirs.expires().map(|at| at.as_secs()),
-            error: theirs.error.clone(),
-        };
-        let mut lines: Vec<ReceivedLine> = self.with_theirs(|all| all.iter().map(line).collect());
+        let mut lines = self.with_theirs(|all| {
+            let mut members: HashMap<&Name, usize> = HashMap::new();
+            for catalog in all.values().filter_map(|theirs| theirs.catalog.as_ref()) {
+                *members.entry(catalog).or_default() += 1;
+            }
+            let own = |name: &Name| members.get(name).copied().unwrap_or(0);
+            let lines = all.iter().map(|(name, theirs)| ReceivedLine {
+                members: theirs.is_catalog.then(|| own(name)),
+                ..theirs.line(name)
+            });
+            lines.collect::<Vec<_>>()
+        });
         lines.sort_by(|a, b| a.zone.cmp(&b.zone));
         lines
-    }
-
-    /// Puts other records of a zone in service.
-    pub(super) fn put_zone(&self, apex: &Name, records: Vec<Record>) -> Result<(), String> {
-        let mut basis = self.basis();
-        let mut give = |records: Vec<Record>| {
-            let parts = Arc::get_mut(&mut basis.parts).ok_or("the last build still runs")?;
-            let own = parts.zones.iter_mut().find(|(name, _)| name == apex);
-            let own = own.ok_or("there is no such zone any more")?;
-            let before = mem::replace(&mut own.1, records);
-            Ok::<_, String>((before, Arc::clone(&basis.parts)))
-        };
-        let (before, parts) = give(records)?;
-        let done = put_parts(self, parts);
-        if done.is_err() {
-            give(before)?;
-        }
-        done
     }
 }

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use super::fetch::fetch;
 use super::kept::{self, RECEIVED};
-use super::received::checked;
+use super::received::{checked, listed};
 use crate::control::handle::Handle;
 use crate::snapshot::Peer;
 use crate::transfer::{Kind, Received};
@@ -49,7 +49,9 @@ pub(in crate::control) async fn keep_fetching(handle: Handle) {
             let due = all.iter_mut().filter(|(_, t)| !t.running && t.next <= now);
             let due = due.take(room).map(|(name, theirs)| {
                 theirs.running = true;
-                (name.clone(), theirs.version.clone())
+                // A catalog that could not be read comes again.
+                let readable = !theirs.is_catalog || theirs.members.is_some();
+                (name.clone(), theirs.version.clone().filter(|_| readable))
             });
             let due: Vec<_> = due.collect();
             let old = all.iter().filter(|(_, t)| {
@@ -70,9 +72,14 @@ pub(in crate::control) async fn keep_fetching(handle: Handle) {
                     theirs.expired = true;
                 }
             });
-            let _ = tokio::task::spawn_blocking(move || handle.put_zone(&name, Vec::new())).await;
+            let _ =
+                tokio::task::spawn_blocking(move || handle.put_zone(&name, Vec::new(), None)).await;
         }
-        sleep(EVERY).await;
+        tokio::select! {
+            () = sleep(EVERY) => {}
+            // There is room for another.
+            Some(_) = tasks.join_next() => {}
+        }
     }
 }
 
@@ -83,6 +90,7 @@ async fn refresh(handle: Handle, apex: Name, known: Option<Arc<Version>>) {
         .zone_named(&apex)
         .and_then(|n| snapshot.primaries.get(n)?.as_ref());
     let primaries = own.map_or_else(Vec::new, |own| own.peers.clone());
+    let most = own.and_then(|own| own.members);
     let keys = snapshot.keys.clone();
     drop(snapshot);
     let mut error = "no primary is named".to_owned();
@@ -91,7 +99,7 @@ async fn refresh(handle: Handle, apex: Name, known: Option<Arc<Version>>) {
         let key = peer.key.and_then(|key| keys.list.get(key)).cloned();
         let from = super::tell::source_for(handle.listen(), peer.at.ip());
         let came = match fetch(&apex, (peer.at, from), known.clone(), key).await {
-            Ok(received) => take(&handle, &apex, &peer, received).await,
+            Ok(received) => take(&handle, &apex, (&peer, most), received).await,
             Err(why) => Err(why),
         };
         match came {
@@ -118,8 +126,13 @@ async fn refresh(handle: Handle, apex: Name, known: Option<Arc<Version>>) {
     });
 }
 
-/// Puts in service what a primary gave.
-async fn take(handle: &Handle, apex: &Name, peer: &Peer, received: Received) -> Result<(), String> {
+/// Puts in service what a primary gave; a catalog lists `most` zones at most.
+async fn take(
+    handle: &Handle,
+    apex: &Name,
+    (peer, most): (&Peer, Option<usize>),
+    received: Received,
+) -> Result<(), String> {
     let known = handle.with_theirs(|all| all.get(apex).map(|t| (t.version.clone(), t.expired)));
     let (known, expired) = known.ok_or("the zone is gone")?;
     let (version, how) = match received {
@@ -133,6 +146,7 @@ async fn take(handle: &Handle, apex: &Name, peer: &Peer, received: Received) -> 
             handle.with_theirs(|all| {
                 if let Some(theirs) = all.get_mut(apex) {
                     theirs.has_come(now);
+                    theirs.counts.current += 1;
                 }
             });
             let (state, apex) = (handle.state().map(Path::to_owned), apex.clone());
@@ -146,6 +160,7 @@ async fn take(handle: &Handle, apex: &Name, peer: &Peer, received: Received) -> 
         }
         Some((version, how)) => (Arc::new(version), how),
     };
+    let members = most.map(|most| listed(&version, most)).transpose()?;
     if let Some(known) = known.filter(|_| !expired)
         && !is_newer(version.serial(), known.serial())
     {
@@ -158,8 +173,10 @@ async fn take(handle: &Handle, apex: &Name, peer: &Peer, received: Received) -> 
     let (taker, name, put) = (handle.clone(), apex.clone(), Arc::clone(&version));
     let work = move || {
         let records = checked(&put, None)?;
-        taker.put_zone(&name, records)?;
-        if let Some(state) = taker.state() {
+        taker.put_zone(&name, records, members)?;
+        // Its catalog may have let go of it since.
+        let is_here = taker.with_theirs(|all| all.contains_key(&name));
+        if let Some(state) = taker.state().filter(|_| is_here) {
             kept::write(
                 state,
                 RECEIVED,
@@ -182,7 +199,15 @@ async fn take(handle: &Handle, apex: &Name, peer: &Peer, received: Received) -> 
     };
     tracing::info!("zone {apex}: serial {serial} from {}, {word}", peer.at);
     handle.with_theirs(|all| {
-        let theirs = all.entry(apex.clone()).or_default();
+        let Some(theirs) = all.get_mut(apex) else {
+            return;
+        };
+        let count = match how {
+            Kind::Whole => &mut theirs.counts.whole,
+            Kind::Differences => &mut theirs.counts.differences,
+            Kind::Current => &mut theirs.counts.current,
+        };
+        *count += 1;
         (theirs.version, theirs.expired, theirs.fetched) = (Some(version), false, Some(now));
         theirs.has_come(now);
     });

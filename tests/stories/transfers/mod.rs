@@ -1,5 +1,6 @@
 //! Zones between name servers: dig, Knot and NSD fetch ours, and we fetch theirs.
 
+mod catalog;
 mod dig;
 mod peers;
 mod primary;

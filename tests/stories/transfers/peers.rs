@@ -114,6 +114,67 @@ pub fn knot_primary(zone: &str, port: u16, secondary: u16) -> Option<Peer> {
     start("knotd", folder, port, &configuration, &[])
 }
 
+/// Files of a Knot, its configuration among them.
+pub struct Files {
+    port: u16,
+    list: Vec<(String, String)>,
+}
+
+/// Knot as the primary of these zones, which tells a secondary at this port; they are members of `catalog`, which it makes itself.
+pub fn knot_of(zones: &[(&str, &str)], catalog: Option<&str>, port: u16, secondary: u16) -> Files {
+    let mut configuration = format!(
+        "remote:\n- id: secondary\n  address: 127.0.0.1@{secondary}\n  key: transfer.key\nacl:\n- id: out\n  key: transfer.key\n  action: transfer\n\
+         template:\n- id: default\n  storage: STORAGE\n  notify: secondary\n  acl: out\n  zonefile-sync: -1\nzone:\n"
+    );
+    let member = match catalog {
+        Some(catalog) => {
+            configuration += &format!("- domain: {catalog}\n  catalog-role: generate\n");
+            format!("  catalog-role: member\n  catalog-zone: {catalog}\n")
+        }
+        None => String::new(),
+    };
+    let mut list = Vec::new();
+    for (name, zone) in zones {
+        let load = "zonefile-load: difference\n  journal-content: changes";
+        configuration += &format!("- domain: {name}\n  file: {name}.zone\n  {load}\n{member}");
+        list.push((format!("{name}.zone"), (*zone).to_owned()));
+    }
+    list.push(("configuration".to_owned(), configuration));
+    Files { port, list }
+}
+
+impl Files {
+    fn write(&self, folder: &Folder) {
+        let path = folder.path("");
+        for (name, text) in &self.list {
+            let head = match &**name {
+                "configuration" => knot_head(&path, self.port),
+                _ => String::new(),
+            };
+            folder.write(
+                name,
+                &(head + &text.replace("STORAGE", &format!("{path:?}"))),
+            );
+        }
+    }
+}
+
+impl Peer {
+    /// A Knot with these files.
+    pub fn of(files: &Files) -> Self {
+        let folder = Folder::new();
+        files.write(&folder);
+        let configuration = std::fs::read_to_string(folder.path("configuration")).unwrap();
+        start("knotd", folder, files.port, &configuration, &[]).expect("it was looked for")
+    }
+
+    /// Has it read these files instead.
+    pub fn list(&self, files: &Files) {
+        files.write(&self.folder);
+        self.reload();
+    }
+}
+
 /// NSD as a secondary of `large.example` of this server.
 pub fn nsd_secondary(primary: SocketAddr, port: u16) -> Option<Peer> {
     let folder = Folder::new();

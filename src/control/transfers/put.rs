@@ -1,0 +1,178 @@
+//! Other records of zones of others in service, and with those of a catalog other zones: one generation for all that wait.
+
+use std::collections::{BTreeSet, HashMap};
+use std::mem;
+use std::sync::{Arc, MutexGuard, PoisonError, mpsc};
+
+use super::members::{self, Lists, Settled, Spare, owners, relist, settled};
+use super::received::{Filled, follow};
+use crate::config::Zone;
+use crate::control::handle::Handle;
+use crate::control::hosts::put_parts;
+use crate::control::load::Parts;
+use crate::control::reload::Basis;
+use crate::transfer::Member;
+use crate::zone::{Name, Record};
+
+/// What is to be put in service.
+#[derive(Debug)]
+pub(in crate::control) struct Arrival {
+    apex: Name,
+    records: Vec<Record>,
+    /// What it lists, if it is a catalog.
+    members: Option<Arc<[Member]>>,
+    done: mpsc::Sender<Result<(), String>>,
+}
+
+/// What differs in the parts, to go back.
+#[derive(Default)]
+struct Undo {
+    /// Records of zones as they were.
+    records: HashMap<Name, Vec<Record>>,
+    /// The members as they were, and the records of those that went.
+    members: Option<(Vec<Zone>, Spare)>,
+}
+
+impl Handle {
+    fn arrivals(&self) -> MutexGuard<'_, Vec<Arrival>> {
+        let arrivals = self.0.arrivals.lock();
+        arrivals.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts other records of a zone in service, and what it lists if it is a catalog. For a thread that may wait: whoever builds next
+    /// takes all that have come until then.
+    pub(super) fn put_zone(
+        &self,
+        apex: &Name,
+        records: Vec<Record>,
+        members: Option<Arc<[Member]>>,
+    ) -> Result<(), String> {
+        let (done, is_done) = mpsc::channel();
+        self.arrivals().push(Arrival {
+            apex: apex.clone(),
+            records,
+            members,
+            done,
+        });
+        {
+            let mut basis = self.basis();
+            let all = mem::take(&mut *self.arrivals());
+            if !all.is_empty() {
+                self.put_all(&mut basis, all);
+            }
+        }
+        is_done
+            .recv()
+            .unwrap_or_else(|_| Err("the build has panicked".into()))
+    }
+
+    fn put_all(&self, basis: &mut Basis, mut all: Vec<Arrival>) {
+        let tell = |all: Vec<Arrival>, result: &Result<(), String>| {
+            all.iter()
+                .for_each(|arrival| _ = arrival.done.send(result.clone()));
+        };
+        let Some(parts) = Arc::get_mut(&mut basis.parts) else {
+            return tell(all, &Err("the last build still runs".into()));
+        };
+        let known: BTreeSet<&Name> = parts.zones.iter().map(|(name, _)| name).collect();
+        let (mut here, gone): (Vec<_>, _) = all.drain(..).partition(|a| known.contains(&a.apex));
+        tell(gone, &Err("there is no such zone any more".into()));
+        let (undo, listed) = self.change(parts, &mut here);
+        let done = put_parts(self, Arc::clone(&basis.parts));
+        match (&done, Arc::get_mut(&mut basis.parts)) {
+            (Ok(()), _) => {
+                if let Some((lists, settled)) = listed {
+                    // What came for a member just when that went or was to begin anew is not in service.
+                    let (late, taken) = here.into_iter().partition(|arrival| {
+                        let zone = &arrival.apex;
+                        settled.gone.contains(zone) || settled.fresh.contains(zone)
+                    });
+                    tell(late, &Err("its catalog has changed meanwhile".into()));
+                    here = taken;
+                    self.take_members(lists, &settled);
+                }
+            }
+            (Err(_), Some(parts)) => undo.undo(parts),
+            (Err(_), None) => {}
+        }
+        tell(here, &done);
+    }
+
+    /// Gives the parts what has come.
+    fn change(&self, parts: &mut Parts, all: &mut [Arrival]) -> (Undo, Option<(Lists, Settled)>) {
+        let mut undo = Undo::default();
+        let mut lists = Lists::new();
+        for arrival in all {
+            let mut zones = parts.zones.iter_mut();
+            if let Some((_, own)) = zones.find(|(name, _)| *name == arrival.apex) {
+                let before = mem::replace(own, mem::take(&mut arrival.records));
+                undo.records.entry(arrival.apex.clone()).or_insert(before);
+            }
+            if let Some(members) = &arrival.members {
+                lists.insert(arrival.apex.clone(), Arc::clone(members));
+            }
+        }
+        if lists.is_empty() {
+            return (undo, None);
+        }
+        let before = owners(parts);
+        let settled = self.with_theirs(|all| settled(parts, all, &lists, &before));
+        let was = parts
+            .config
+            .zones
+            .iter()
+            .filter(|zone| zone.member.is_some());
+        let was: Vec<Zone> = was.cloned().collect();
+        let mut spare = Spare::new();
+        let zones = members::zones(&parts.config, &settled);
+        relist(parts, zones, &settled.fresh, &mut spare);
+        undo.members = Some((was, spare));
+        (undo, Some((lists, settled)))
+    }
+
+    /// Goes on with what catalogs list.
+    fn take_members(&self, lists: Lists, settled: &Settled) {
+        let now = self.now();
+        self.with_theirs(|all| {
+            for (catalog, list) in lists {
+                if let Some(theirs) = all.get_mut(&catalog) {
+                    theirs.members = Some(list);
+                }
+            }
+            follow(all, settled, now);
+        });
+        if let Some(state) = self.state() {
+            members::write(state, settled);
+        }
+    }
+
+    /// Goes on with the zones of another generation, which are asked for at once: their primaries may be others.
+    pub(in crate::control) fn take_theirs(&self, filled: Filled) {
+        let now = self.now();
+        let Filled { theirs, settled } = filled;
+        self.with_theirs(|known| {
+            known.retain(|name, _| theirs.contains_key(name));
+            for (name, next) in theirs {
+                let own = known.entry(name).or_insert_with(|| next.clone());
+                own.is_catalog = next.is_catalog;
+                (own.members, own.catalog) = (next.members, next.catalog);
+                own.next = now;
+            }
+        });
+        self.take_members(Lists::new(), &settled);
+    }
+}
+
+impl Undo {
+    fn undo(self, parts: &mut Parts) {
+        if let Some((zones, mut spare)) = self.members {
+            relist(parts, zones, &BTreeSet::new(), &mut spare);
+        }
+        let mut records = self.records;
+        for (name, own) in &mut parts.zones {
+            if let Some(before) = records.remove(name) {
+                *own = before;
+            }
+        }
+    }
+}
