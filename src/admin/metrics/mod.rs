@@ -6,6 +6,7 @@ mod checks;
 mod page;
 mod process;
 mod questions;
+mod received;
 mod server;
 
 use std::fmt;
@@ -67,6 +68,7 @@ impl Collector for Everything {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut page = Page(encoder);
         questions::write(&mut page, &self.0)?;
+        received::write(&mut page, &self.0)?;
         checks::write(&mut page, &self.0)?;
         server::write(&mut page, &self.0, &self.1)?;
         process::write(&mut page, &self.0)
