@@ -418,6 +418,28 @@ mod tests {
         );
     }
 
+    /// A primary compresses names against others that differ in their letters' case.
+    #[test]
+    fn letters_case_tells_no_records_apart() {
+        let ns = |label: &[u8]| (rtype::NS, [label, b"\xc0\x0c"].concat());
+        let all = [newest(3), ns(b"\x02ns"), newest(3)];
+        let Ok(Progress::Version(known)) = ask(None).take(&message(&all), 0) else {
+            panic!("a zone");
+        };
+        let steps = [
+            newest(4),
+            newest(3),
+            ns(b"\x02NS"),
+            newest(4),
+            address(1),
+            newest(4),
+        ];
+        assert_eq!(
+            ask(Some(&known)).take(&message(&steps), 0),
+            Ok(Progress::Version(whole(4, &[1])))
+        );
+    }
+
     #[test]
     fn what_is_broken_is_no_zone() {
         for broken in [

@@ -1,6 +1,7 @@
 //! Names and records: what an operator's zone files say.
 
 pub mod file;
+mod fold;
 mod index;
 mod key;
 mod name;
@@ -9,6 +10,7 @@ pub mod rtype;
 mod tree;
 pub mod version;
 
+pub use fold::folded;
 pub use index::Index;
 pub use key::NameKey;
 pub use name::{MAX_LABEL, MAX_NAME, Name, NameError, escape, labels};

@@ -6,6 +6,8 @@
 
 use std::cmp::Ordering;
 
+use crate::zone::folded;
+
 /// One record, as it lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rr<'r> {
@@ -20,11 +22,12 @@ pub struct Rr<'r> {
 }
 
 impl Rr<'_> {
-    /// By name (RFC 4034 6.1), type and RDATA; not by TTL.
+    /// By name (RFC 4034 6.1), type and RDATA; not by TTL. Letters' case in names tells no records apart: the other side may have compressed a
+    /// name against one that differs in it.
     fn order(&self, other: &Self) -> Ordering {
         let names = || canonical(self.owner, other.owner);
         let types = || self.rtype.cmp(&other.rtype);
-        let rdata = || self.rdata.cmp(other.rdata);
+        let rdata = || folded(self.rtype, self.rdata).cmp(folded(other.rtype, other.rdata));
         names().then_with(types).then_with(rdata)
     }
 }
