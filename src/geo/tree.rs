@@ -94,7 +94,13 @@ impl<'a> Tree<'a> {
                 v4 if self.v4.is_some() && inside_v4 && len >= 96 => {
                     show(Ipv4Addr::from_bits(v4).into(), len - 96, data)
                 }
-                _ => show(Ipv6Addr::from_bits(first).into(), len, data),
+                _ => {
+                    // ::/96 lies in it: so all of IPv4 has these data.
+                    if first == 0 && len <= 96 {
+                        show(Ipv4Addr::UNSPECIFIED.into(), 0, data)?;
+                    }
+                    show(Ipv6Addr::from_bits(first).into(), len, data)
+                }
             };
         }
         if self.v4 == Some(record) && !inside_v4 {
@@ -167,8 +173,12 @@ mod tests {
 
     /// The networks of a file that knows only IPv4.
     fn networks(octets: &[u8], count: u32, bits: u16) -> Result<Vec<(String, u32)>, Broken> {
+        all(&Tree::new(octets, count, bits, 4)?)
+    }
+
+    fn all(tree: &Tree<'_>) -> Result<Vec<(String, u32)>, Broken> {
         let mut found = Vec::new();
-        Tree::new(octets, count, bits, 4)?.walk(&mut |first, len, data| {
+        tree.walk(&mut |first, len, data| {
             found.push((format!("{first}/{len}"), data));
             Ok(())
         })?;
@@ -184,6 +194,13 @@ mod tests {
             let expected = [("0.0.0.0/2".into(), 7), ("128.0.0.0/1".into(), 0)];
             assert_eq!(found, expected, "{bits}");
         }
+    }
+
+    #[test]
+    fn a_network_around_all_of_ipv4() {
+        let octets = file(24, &[[1 + 16 + 7, 1]]);
+        let found = all(&Tree::new(&octets, 1, 24, 6).unwrap()).unwrap();
+        assert_eq!(found, [("0.0.0.0/0".into(), 7), ("::/1".into(), 7)]);
     }
 
     #[test]
