@@ -1,12 +1,17 @@
 //! Configurations that are right and that are wrong, and exactly what is said of them.
 
+#[path = "common/meaning.rs"]
+mod meaning;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use nearmost::config::{self, Config, ZoneSource};
-use nearmost::diagnostic::{Diagnostics, Sources, Span};
+use nearmost::diagnostic::{Diagnostics, Sources};
 use nearmost::health::{HttpCheck, Kind};
 use proptest::prelude::*;
+
+use meaning::meaning;
 
 /// Where the texts pretend to stand: messages hold no path of this machine.
 const AT: &str = "/etc/nearmost";
@@ -47,32 +52,6 @@ fn corpus(folder: &str) -> Vec<PathBuf> {
 fn quick_start() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/quickstart/nearmost.toml");
     fs::read_to_string(path).expect("the example")
-}
-
-/// A configuration as text without the places in files, which differ between spellings of one meaning.
-fn meaning(mut config: Config) -> String {
-    let nowhere = Span::new(0, 0, 0);
-    config.geo.databases.iter_mut().for_each(|d| d.1 = nowhere);
-    config.geo.latency.iter_mut().for_each(|d| d.1 = nowhere);
-    for tls in [&mut config.admin.tls, &mut config.tls.files]
-        .into_iter()
-        .flatten()
-    {
-        let files = [
-            Some(&mut tls.cert),
-            Some(&mut tls.key),
-            tls.client_ca.as_mut(),
-        ];
-        files.into_iter().flatten().for_each(|f| f.1 = nowhere);
-    }
-    for zone in &mut config.zones {
-        zone.span = None;
-        zone.signed = zone.signed.map(|_| nowhere);
-        if let ZoneSource::Made { pools, .. } = &mut zone.source {
-            pools.iter_mut().for_each(|p| p.2 = nowhere);
-        }
-    }
-    format!("{config:#?}")
 }
 
 /// Whether a report is the one in a file. With `UPDATE_EXPECTED` set the file is written, to be read in the diff.
