@@ -1,0 +1,5 @@
+//! See `src/query.rs`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| nearmost_fuzz::query::run(octets));

@@ -1,0 +1,5 @@
+//! See `src/transfer.rs`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| nearmost_fuzz::transfer::run(octets));
