@@ -45,6 +45,7 @@ const DOORS: [(&str, &[&str]); 26] = [
     ("clap_complete", &["cli/completions.rs"]),
     ("clap_mangen", &["cli/man.rs"]),
     ("comfy_table", &["cli/table.rs"]),
+    ("unicode_width", &["cli/table.rs"]),
     ("data_encoding", &["dnssec/bind.rs"]),
     (
         "hashbrown",
