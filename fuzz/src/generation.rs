@@ -107,7 +107,7 @@ fn make(folder: &Path) -> Generation {
         // As after a node has gone: a version, and the step to it.
         let of = |table| flat(&snapshot, table, zone, None);
         let journal = of(&tables[0]).map(Journal::new);
-        let journal = journal.map(|j| j.next(of(&tables[1]).unwrap(), true).unwrap_or(j));
+        let journal = journal.map(|j| j.next(of(&tables[1]).unwrap(), true, |_| ()).unwrap_or(j));
         if let Some(own) = snapshot.secondaries.get(number) {
             own.journal.store(journal.map(Into::into));
         }

@@ -114,7 +114,8 @@ fn made(version: &Version, known: Option<&Version>, whole: bool) {
     );
     assert!(whole || known.is_some());
     let alone = Journal::new(version.clone());
-    let journal = known.and_then(|known| Journal::new(known.clone()).next(version.clone(), false));
+    let journal =
+        known.and_then(|known| Journal::new(known.clone()).next(version.clone(), false, |_| ()));
     let journal = journal.unwrap_or(alone);
     assert_eq!(
         Journal::of_octets(&journal.to_octets()).as_ref(),

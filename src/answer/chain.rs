@@ -6,8 +6,8 @@ use super::{Findings, Request, pool};
 use crate::dnssec::{Purpose, SignedZone, Types};
 use crate::health::Table;
 use crate::snapshot::Snapshot;
-use crate::wire::{ExtendedError, Place, Query, Section, Writer, rcode};
-use crate::zone::{Lookup, MAX_NAME, NameKey, NodeId, PoolUse, Rrset, Zone, rtype};
+use crate::wire::{ExtendedError, Full, Place, Query, Section, Writer, rcode};
+use crate::zone::{Lookup, MAX_NAME, NameKey, NodeId, PoolUse, Rrset, Zone, is_below, rtype};
 
 /// Aliases that are followed in one answer.
 const ALIASES: usize = 16;
@@ -293,14 +293,18 @@ impl<'a> Chain<'a, '_> {
     }
 
     fn answer(&mut self, zone: &Zone, at: NodeId, set: &Rrset<'_>, key: &NameKey) -> Option<()> {
-        let (mark, owner) = (self.writer.mark(), self.trail.owner());
-        let written = self.writer.rrset(Section::Answer, owner, set, set.ttl);
-        let written = written.and_then(|()| self.sign_set(Section::Answer, zone, at, set, key));
+        let mark = self.writer.mark();
+        let written = match set.rtype {
+            rtype::SOA => self.soa(Section::Answer, None, zone, set, set.ttl),
+            _ => {
+                let owner = self.trail.owner();
+                let written = self.writer.rrset(Section::Answer, owner, set, set.ttl);
+                written.and_then(|()| self.sign_set(Section::Answer, zone, at, set, key))
+            }
+        };
         if written.is_err() {
             self.writer.back_to(mark);
             self.found.truncated = true;
-        } else if set.rtype == rtype::SOA {
-            self.own_serial();
         }
         written.ok()
     }
@@ -404,14 +408,8 @@ impl<'a> Chain<'a, '_> {
             return;
         };
         let owner = Place::Name(zone.apex().wire());
-        let (mark, apex) = (self.writer.mark(), zone.name(zone.apex_node()));
-        let written = self.writer.rrset(Section::Authority, owner, &soa, ttl);
-        if written.is_ok() {
-            self.own_serial();
-        }
-        let (signing, writer) = (self.signing, &mut *self.writer);
-        let sign = |()| sign_static(signing, writer, Section::Authority, owner, apex, &soa, ttl);
-        let written = written.and_then(sign);
+        let mark = self.writer.mark();
+        let written = self.soa(Section::Authority, Some(owner), zone, &soa, ttl);
         let deny = |()| {
             let ttls = (zone.negative_ttl(), ttl);
             self.deny(Section::Authority, key.suffix(0), ttls, types)
@@ -422,15 +420,28 @@ impl<'a> Chain<'a, '_> {
         }
     }
 
-    /// Gives the SOA that was just written the serial that secondaries know, where that is not the file's. A zone that is signed has none.
-    fn own_serial(&mut self) {
+    /// Writes the zone's SOA, under `owner` or the name that is answered: with the serial that secondaries know, where that is not the file's.
+    fn soa(
+        &mut self,
+        section: Section,
+        owner: Option<Place<'_>>,
+        zone: &Zone,
+        set: &Rrset<'_>,
+        ttl: u32,
+    ) -> Result<(), Full> {
+        let place = owner.unwrap_or(self.trail.owner());
+        self.writer.rrset(section, place, set, ttl)?;
+        let apex = zone.name(zone.apex_node());
         let secondaries = self.snapshot.secondaries.get(self.number as usize);
         if let Some(secondaries) = secondaries
             && secondaries.moves
             && let Some(journal) = &*secondaries.journal.load()
         {
-            self.writer.serial(journal.version.serial());
+            let serial = journal.version.serial();
+            self.writer.serial(serial);
+            return self.sign_soa(section, owner, (apex, set), serial, ttl);
         }
+        sign_static(self.signing, self.writer, section, place, apex, set, ttl)
     }
 
     /// RFC 1034 4.3.2 3b: who knows more, and where they are, if only we can say so.
@@ -555,13 +566,4 @@ fn name_at_start(wire: &[u8]) -> Option<&[u8]> {
         end += 1 + usize::from(wire[end]);
     }
     wire.get(..=end)
-}
-
-/// Whether a name is that of a node, in lower case, or below it.
-fn is_below(mut name: &[u8], lower: &[u8]) -> bool {
-    while name.len() > lower.len() {
-        let label = 1 + usize::from(name[0]);
-        name = name.get(label..).unwrap_or_default();
-    }
-    name.eq_ignore_ascii_case(lower)
 }

@@ -4,6 +4,7 @@ use super::chain::Chain;
 use crate::dnssec::{Covered, Key, Purpose, Signature, SignedZone, Types};
 use crate::snapshot::Snapshot;
 use crate::wire::{Full, Mark, Place, Section, Writer};
+use crate::zone::version::with_serial;
 use crate::zone::{NameKey, NodeId, Rrset, Zone, rtype};
 
 /// Room for the addresses of an answer, in the order in which they are signed.
@@ -113,6 +114,29 @@ impl<'a> Chain<'a, '_> {
         let place = Place::Name(key.suffix(0));
         let written = self.put(Section::Answer, Some(place), (&covered, ttl), signature);
         self.found.truncated |= written.is_err();
+    }
+
+    /// The signature of the zone's SOA with another serial than it has in the file.
+    pub(super) fn sign_soa(
+        &mut self,
+        section: Section,
+        owner: Option<Place<'_>>,
+        (apex, soa): (&[u8], &Rrset<'_>),
+        serial: u32,
+        ttl: u32,
+    ) -> Result<(), Full> {
+        let (Some(signing), Some(rdata)) = (self.signing, soa.rdata().next()) else {
+            return Ok(());
+        };
+        let rdata = with_serial(rdata, serial);
+        let covered = Covered {
+            owner: apex,
+            rtype: rtype::SOA,
+            ttl: soa.ttl,
+        };
+        // Strangers cannot make up serials.
+        let signature = signing.of_records(Purpose::Pool, &covered, std::iter::once(&*rdata));
+        self.put(section, owner, (&covered, ttl), signature)
     }
 
     /// The NSEC that says which types are at a name; its TTL, as it is signed and as it is given.

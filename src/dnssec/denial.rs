@@ -59,11 +59,20 @@ impl Types {
     /// The RDATA of the NSEC at a name, and how long it is: the next name is the very next that there could be.
     #[must_use]
     pub fn nsec(&self, owner: &[u8]) -> Nsec {
-        let mut nsec = Nsec {
-            octets: [0; MOST],
-            len: 0,
-        };
+        let mut nsec = Nsec::default();
         nsec.put_next(owner);
+        self.put(nsec)
+    }
+
+    /// The RDATA of an NSEC whose next name is `next`.
+    #[must_use]
+    pub fn nsec_before(&self, next: &[u8]) -> Nsec {
+        let mut nsec = Nsec::default();
+        nsec.put(next);
+        self.put(nsec)
+    }
+
+    fn put(&self, mut nsec: Nsec) -> Nsec {
         for (number, window) in &self.windows[..self.used] {
             let Some(last) = window.iter().rposition(|o| *o != 0) else {
                 continue;
@@ -81,6 +90,15 @@ impl Types {
 pub struct Nsec {
     octets: [u8; MOST],
     len: usize,
+}
+
+impl Default for Nsec {
+    fn default() -> Self {
+        Self {
+            octets: [0; MOST],
+            len: 0,
+        }
+    }
 }
 
 impl Nsec {
@@ -193,10 +211,7 @@ mod tests {
     #[test]
     fn no_name_lies_between_one_and_the_next() {
         let next = |owner: &[u8]| {
-            let mut nsec = Nsec {
-                octets: [0; MOST],
-                len: 0,
-            };
+            let mut nsec = Nsec::default();
             nsec.put_next(owner);
             nsec.rdata().to_vec()
         };

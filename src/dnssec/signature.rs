@@ -20,6 +20,20 @@ pub struct Signature {
     pub octets: [u8; SIGNATURE],
 }
 
+impl Signature {
+    /// Of the RDATA of its record, whose signer's name has so many octets.
+    pub(super) fn of_rdata(rrsig: &[u8], signer: usize) -> Option<Self> {
+        let (head, rest) = rrsig.split_first_chunk::<FIXED>()?;
+        let word =
+            |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        Some(Self {
+            expiration: word(8),
+            inception: word(12),
+            octets: rest.get(signer..)?.try_into().ok()?,
+        })
+    }
+}
+
 /// The set of records that a signature is for.
 #[derive(Clone, Copy, Debug)]
 pub struct Covered<'n> {

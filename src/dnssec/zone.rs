@@ -181,6 +181,40 @@ impl SignedZone {
         self.signing.get(by, print, purpose, covered, all)
     }
 
+    /// The RDATA of the signatures of a set by all keys that sign it: of `known` ones, of the very same set, those that are not old, others new. For
+    /// who hands on the zone as a whole: no budget limits it.
+    #[must_use]
+    pub fn sign_all(
+        &self,
+        covered: &Covered<'_>,
+        rdata: &[&[u8]],
+        known: &[&[u8]],
+    ) -> Vec<Vec<u8>> {
+        let by_ksks = is_of_keys(covered.rtype) && covered.owner == &*self.apex;
+        let keys = match by_ksks {
+            true => self.ksks.as_slice(),
+            false => std::slice::from_ref(&self.zsk),
+        };
+        let of_key = |key: &Arc<Key>| {
+            let kept = known.iter().find(|rrsig| {
+                let own = Signature::of_rdata(rrsig, self.apex.len());
+                own.is_some_and(|own| {
+                    let head = covered.head(key, own.inception, own.expiration);
+                    rrsig.starts_with(&head) && !self.signing.is_old(&own)
+                })
+            });
+            if let Some(kept) = kept {
+                return kept.to_vec();
+            }
+            let rdata = canonical::ordered(covered.rtype, rdata.iter().copied());
+            let print = self.print(key, covered, rdata.iter().map(Vec::as_slice));
+            let signature = self.signing.sign((key, &self.apex), print, covered, &rdata);
+            let (head, signer) = self.head(covered, key, &signature);
+            [&head[..], signer, &signature.octets].concat()
+        };
+        keys.iter().map(of_key).collect()
+    }
+
     /// The key that signs all but the keys.
     #[must_use]
     pub fn zsk(&self) -> &Key {

@@ -65,7 +65,7 @@ pub struct Secondaries {
     pub notify: Vec<Peer>,
     /// Whether there are any, or may be.
     pub is_served: bool,
-    /// Whether the serial is our own: the zone has pools, and secondaries.
+    /// Whether the serial is our own: the zone has secondaries, and pools or signatures.
     pub moves: bool,
     /// The zone as they know it; none: not yet.
     pub journal: ArcSwapOption<Journal>,

@@ -14,12 +14,6 @@ use crate::snapshot::{Family, Snapshot};
 use crate::zone::version::{Records, Rr, Version};
 use crate::zone::{PoolUse, Zone, rtype};
 
-/// Whether a zone has names whose records move with the health of nodes.
-#[must_use]
-pub fn has_pools(zone: &Zone) -> bool {
-    !zone.pools().is_empty()
-}
-
 /// The zone as it is now, with the serial of its file; none if it has no SOA. Where a pool has nobody left and says nothing
 /// but an error, what `last` has of the name stays.
 #[must_use]

@@ -5,9 +5,11 @@ mod flat;
 mod incoming;
 mod notify;
 mod outgoing;
+mod signed;
 
 pub use catalog::{Member, members};
-pub use flat::{flat, has_pools};
+pub use flat::flat;
 pub use incoming::{Incoming, MISFIT, Progress, Received};
 pub use notify::{Question, notify};
 pub use outgoing::{Kind, Outgoing, is_asked};
+pub use signed::{sign, sign_soa};

@@ -13,7 +13,7 @@ pub mod version;
 pub use fold::folded;
 pub use index::Index;
 pub use key::NameKey;
-pub use name::{MAX_LABEL, MAX_NAME, Name, NameError, escape, labels};
+pub use name::{MAX_LABEL, MAX_NAME, Name, NameError, escape, is_below, labels};
 pub use record::{Data, Record};
 pub use rtype::RecordType;
 pub use tree::{Lookup, NodeId, PoolUse, Rrset, Zone};

@@ -163,6 +163,16 @@ impl Name {
     }
 }
 
+/// Whether a name in wire form, in any letter case, is one in lower case, or below it.
+#[must_use]
+pub fn is_below(mut name: &[u8], lower: &[u8]) -> bool {
+    while name.len() > lower.len() {
+        let label = 1 + usize::from(name[0]);
+        name = name.get(label..).unwrap_or_default();
+    }
+    name.eq_ignore_ascii_case(lower)
+}
+
 /// The labels of an uncompressed name in wire form, from left to right, without the root.
 pub fn labels(wire: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = wire;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use crate::config::{Config, SharedKey, ZoneSource};
 use crate::prefix::Prefix;
 use crate::snapshot::{Allow, Keys, Peer, Primaries, Secondaries, Zones};
-use crate::transfer::has_pools;
 use crate::wire::tsig::Key;
 
 /// The keys that messages are signed with.
@@ -29,7 +28,7 @@ pub(in crate::control) fn others(
             allow: zone.transfer.clone(),
             notify: zone.notify.clone(),
             is_served,
-            moves: is_served && has_pools(built),
+            moves: is_served && (!built.pools().is_empty() || zone.signed.is_some()),
             ..Secondaries::default()
         }
     });

@@ -1,7 +1,7 @@
 //! What secondaries know of our zones: a version after the other, from generations and from the health of nodes.
 //!
-//! A new generation brings the versions of its zones with it (`follow`). Between generations the records of zones with pools move:
-//! `keep_serving` looks whether they did, and lets the serial go up at most once in [`crate::config::Limits::serial_every`], so that a
+//! A new generation brings the versions of its zones with it (`follow`). Between generations the records of zones with pools move, and the
+//! signatures of signed ones: `keep_serving` looks whether they did, and lets the serial go up at most once in [`crate::config::Limits::serial_every`], so that a
 //! node that comes and goes does not send all secondaries for more each time.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,10 +14,10 @@ use tokio::time::sleep;
 use super::kept::{self, SERVED};
 use super::tell::Telling;
 use crate::control::handle::Handle;
-use crate::health::Time;
-use crate::snapshot::Snapshot;
-use crate::transfer::{flat, has_pools};
-use crate::zone::version::Journal;
+use crate::health::{Table, Time};
+use crate::snapshot::{Secondaries, Snapshot};
+use crate::transfer::{flat, sign, sign_soa};
+use crate::zone::version::{Journal, Version};
 use crate::zone::{Name, Zone};
 
 /// Time between looks.
@@ -70,23 +70,31 @@ impl Serving {
         (state, now): (Option<&Path>, Time),
     ) {
         let table = next.table.load();
-        for (zone, own) in next.zones.list().iter().zip(&next.secondaries) {
-            let moves = has_pools(zone);
-            if !own.is_served || (if moves { !moving } else { !still }) {
+        for (number, zone, own) in served(next) {
+            let wanted = if zone.pools().is_empty() {
+                still
+            } else {
+                moving
+            };
+            if !wanted {
                 continue;
             }
             let before = last.and_then(|last| journal_of(last, zone.apex()));
             let known = before.is_some();
             let before =
                 before.or_else(|| Some(Arc::new(kept::read(state?, SERVED, zone.apex())?)));
-            let records = before.as_ref().map(|j| &*j.version.records);
-            let Some(version) = flat(next, &table, zone, records) else {
+            let last = before.as_ref().map(|journal| &*journal.version);
+            let Some(mut version) = made(next, &table, number, last) else {
                 own.journal.store(None);
                 continue;
             };
+            let finish = |version: &mut Version| finish(next, number, version);
             let journal = match &before {
-                None => Some(Journal::new(version)),
-                Some(before) => before.next(version, moves),
+                None => {
+                    finish(&mut version);
+                    Some(Journal::new(version))
+                }
+                Some(before) => before.next(version, own.moves, finish),
             };
             if journal.is_some() || !known {
                 self.has_changed(zone, now);
@@ -103,23 +111,57 @@ impl Serving {
     /// Lets the serials of zones go up whose pools give others now; the next time that this may be, if some wait.
     fn look(&mut self, snapshot: &Snapshot, least: Duration, now: Time) {
         let table = snapshot.table.load();
-        for (zone, own) in snapshot.zones.list().iter().zip(&snapshot.secondaries) {
+        for (number, zone, own) in served(snapshot) {
             let due = self.moved.get(&key(zone.apex()));
             let waits = due.is_some_and(|moved| *moved + least > now);
             let Some(last) = own.journal.load_full().filter(|_| own.moves && !waits) else {
                 continue;
             };
-            let version = flat(snapshot, &table, zone, Some(&last.version.records));
-            if let Some(next) = version.and_then(|version| last.next(version, true)) {
+            let version = made(snapshot, &table, number, Some(&last.version));
+            let finish = |version: &mut Version| finish(snapshot, number, version);
+            if let Some(next) = version.and_then(|version| last.next(version, true, finish)) {
                 let (from, to) = (last.version.serial(), next.version.serial());
-                tracing::info!(
-                    "zone {}: serial {from} -> {to}, as its pools give other nodes",
-                    zone.apex()
-                );
+                let signed = snapshot.signed(number).is_some();
+                let why = match signed {
+                    true => "its signatures are new or its pools give other nodes",
+                    false => "its pools give other nodes",
+                };
+                tracing::info!("zone {}: serial {from} -> {to}, as {why}", zone.apex());
                 own.journal.store(Some(Arc::new(next)));
                 self.has_changed(zone, now);
             }
         }
+    }
+}
+
+/// The zones that others are given, with their numbers.
+fn served(snapshot: &Snapshot) -> impl Iterator<Item = (u32, &Zone, &Secondaries)> {
+    let both = snapshot.zones.list().iter().zip(&snapshot.secondaries);
+    let all = (0..)
+        .zip(both)
+        .map(|(number, (zone, own))| (number, zone, own));
+    all.filter(|(_, _, own)| own.is_served)
+}
+
+/// A zone as it is now, with the serial of its file, and all but the SOA signed where it is to be.
+fn made(
+    snapshot: &Snapshot,
+    table: &Table,
+    number: u32,
+    last: Option<&Version>,
+) -> Option<Version> {
+    let zone = snapshot.zones.list().get(number as usize)?;
+    let mut version = flat(snapshot, table, zone, last.map(|last| &*last.records))?;
+    if let Some(signed) = snapshot.signed(number) {
+        sign(&mut version, signed, zone.negative_ttl(), last);
+    }
+    Some(version)
+}
+
+/// Signs the SOA of a version whose serial is settled.
+fn finish(snapshot: &Snapshot, number: u32, version: &mut Version) {
+    if let Some(signed) = snapshot.signed(number) {
+        sign_soa(version, signed);
     }
 }
 

@@ -1,8 +1,8 @@
 //! A zone as its secondaries know it: a serial, the records that belong to it, and how it came to be.
 //!
 //! The serial that secondaries see is that of the file for a zone without pools. The records of a zone with pools move
-//! with the health of nodes, so its serial does too: it is the file's, or one more than the last where that is not
-//! behind (RFC 1982).
+//! with the health of nodes, those of a signed zone with its signatures, so the serial does too: it is the file's, or one more than
+//! the last where that is not behind (RFC 1982).
 
 mod records;
 mod stored;
@@ -108,9 +108,15 @@ impl Journal {
         }
     }
 
-    /// After the zone became `next`, with the serial of its file; `moves` if it has pools. None: nothing differs.
+    /// After the zone became `next`, with the serial of its file; `moves` if its records do without that. None: nothing differs. Once its
+    /// serial is settled `finish` has it.
     #[must_use]
-    pub fn next(&self, mut next: Version, moves: bool) -> Option<Self> {
+    pub fn next(
+        &self,
+        mut next: Version,
+        moves: bool,
+        finish: impl FnOnce(&mut Version),
+    ) -> Option<Self> {
         let (last, written) = (self.version.serial(), next.serial());
         if moves && !is_newer(written, last) {
             if self.version.is_like(&next) {
@@ -119,6 +125,7 @@ impl Journal {
             // Some take 0 for none.
             next.soa = with_serial(&next.soa, last.wrapping_add(1).max(1));
         }
+        finish(&mut next);
         if *self.version == next {
             return None;
         }
@@ -195,15 +202,15 @@ mod tests {
     #[test]
     fn a_zone_without_pools_keeps_the_serial_of_its_file() {
         let first = Journal::new(version(5, &[1]));
-        assert_eq!(first.next(version(5, &[1]), false), None);
-        let second = first.next(version(7, &[1, 2]), false).unwrap();
+        assert_eq!(first.next(version(5, &[1]), false, |_| ()), None);
+        let second = first.next(version(7, &[1, 2]), false, |_| ()).unwrap();
         assert_eq!(serials(&second), [(5, 7)]);
         // Changed under the same serial, or an older one: nobody can be led there.
         for serial in [7, 6] {
-            let lost = second.next(version(serial, &[3]), false).unwrap();
+            let lost = second.next(version(serial, &[3]), false, |_| ()).unwrap();
             assert_eq!((lost.version.serial(), lost.steps.len()), (serial, 0));
         }
-        let third = second.next(version(8, &[1, 2]), false).unwrap();
+        let third = second.next(version(8, &[1, 2]), false, |_| ()).unwrap();
         assert_eq!(serials(&third), [(5, 7), (7, 8)]);
         assert_eq!(third.since(7).map(<[_]>::len), Some(1));
         assert_eq!(third.since(5).map(<[_]>::len), Some(2));
@@ -213,27 +220,28 @@ mod tests {
     #[test]
     fn the_serial_of_a_zone_with_pools_goes_up_with_its_records() {
         let first = Journal::new(version(5, &[1]));
-        assert_eq!(first.next(version(5, &[1]), true), None);
-        let second = first.next(version(5, &[2]), true).unwrap();
-        let third = second.next(version(5, &[3]), true).unwrap();
+        assert_eq!(first.next(version(5, &[1]), true, |_| ()), None);
+        let second = first.next(version(5, &[2]), true, |_| ()).unwrap();
+        let third = second.next(version(5, &[3]), true, |_| ()).unwrap();
         assert_eq!(serials(&third), [(5, 6), (6, 7)]);
         // The file is behind: its serial decides nothing. Then it is ahead.
-        assert_eq!(third.next(version(6, &[3]), true), None);
+        assert_eq!(third.next(version(6, &[3]), true, |_| ()), None);
         assert_eq!(
             third
-                .next(version(100, &[3]), true)
+                .next(version(100, &[3]), true, |_| ())
                 .unwrap()
                 .version
                 .serial(),
             100
         );
-        let last = Journal::new(version(u32::MAX, &[1])).next(version(5, &[1]), true);
+        let last = Journal::new(version(u32::MAX, &[1])).next(version(5, &[1]), true, |_| ());
         assert_eq!(
             last.unwrap().version.serial(),
             5,
             "RFC 1982: 5 is ahead of 2^32 - 1"
         );
-        let last = Journal::new(version(u32::MAX, &[1])).next(version(u32::MAX, &[2]), true);
+        let last =
+            Journal::new(version(u32::MAX, &[1])).next(version(u32::MAX, &[2]), true, |_| ());
         assert_eq!(last.unwrap().version.serial(), 1);
     }
 
@@ -242,7 +250,9 @@ mod tests {
         let mut journal = Journal::new(version(1, &[0]));
         for serial in 2..600 {
             let number = u8::try_from(serial % 250).unwrap();
-            journal = journal.next(version(serial, &[number]), false).unwrap();
+            journal = journal
+                .next(version(serial, &[number]), false, |_| ())
+                .unwrap();
         }
         assert_eq!(journal.steps.len(), STEPS);
         assert!(journal.since(599 - 200).is_some() && journal.since(598 - 200).is_none());
@@ -251,7 +261,7 @@ mod tests {
     #[test]
     fn what_is_stored_comes_back() {
         let journal = Journal::new(version(5, &[1, 2]));
-        let journal = journal.next(version(6, &[2, 3]), false).unwrap();
+        let journal = journal.next(version(6, &[2, 3]), false, |_| ()).unwrap();
         let octets = journal.to_octets();
         assert_eq!(Journal::of_octets(&octets), Some(journal));
         for cut in 0..octets.len() {

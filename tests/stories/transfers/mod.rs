@@ -5,6 +5,7 @@ mod dig;
 mod peers;
 mod primary;
 mod secondaries;
+mod signed;
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -47,6 +48,15 @@ pub fn server_of(zone: &str, table: &str, more: &str) -> Server {
 
 /// All records that `dig AXFR` prints, in order and each once, names in lower case.
 pub fn transferred(from: SocketAddr, zone: &str, key: &str) -> Vec<String> {
+    let lines = records(from, zone, key).into_iter();
+    let mut lines: Vec<String> = lines.map(|line| line.to_lowercase()).collect();
+    lines.sort();
+    lines.dedup();
+    lines
+}
+
+/// All records that `dig AXFR` prints, as it does but for spaces.
+pub fn records(from: SocketAddr, zone: &str, key: &str) -> Vec<String> {
     let more = (!key.is_empty()).then(|| vec!["-y".to_owned(), key.to_owned()]);
     let mut arguments = vec![
         "AXFR".to_owned(),
@@ -58,21 +68,11 @@ pub fn transferred(from: SocketAddr, zone: &str, key: &str) -> Vec<String> {
     arguments.extend(more.into_iter().flatten());
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let ran = crate::program::dig(from, &arguments);
-    let line = |line: &str| {
-        line.split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" ")
-            .to_lowercase()
-    };
-    let mut lines: Vec<String> = ran
-        .out
-        .lines()
-        .filter(|l| !l.starts_with(';') && !l.is_empty())
-        .map(line)
-        .collect();
-    lines.sort();
-    lines.dedup();
+    let lines = ran.out.lines();
+    let lines = lines.filter(|l| !l.starts_with(';') && !l.is_empty());
     lines
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect()
 }
 
 /// The key as dig takes it.
