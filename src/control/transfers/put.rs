@@ -54,13 +54,14 @@ impl Handle {
             members,
             done,
         });
-        {
-            let mut basis = self.basis();
-            let all = mem::take(&mut *self.arrivals());
-            if !all.is_empty() {
-                self.put_all(&mut basis, all);
-            }
+        let mut basis = self.basis();
+        // Whoever built before may have taken it: what came since is for who brought it.
+        if let Ok(result) = is_done.try_recv() {
+            return result;
         }
+        let all = mem::take(&mut *self.arrivals());
+        self.put_all(&mut basis, all);
+        drop(basis);
         is_done
             .recv()
             .unwrap_or_else(|_| Err("the build has panicked".into()))
