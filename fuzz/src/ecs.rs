@@ -150,7 +150,9 @@ fn within(client: IpAddr, len: u8, seed: u64) -> IpAddr {
     match client {
         IpAddr::V4(a) => {
             let beyond = u32::MAX.checked_shr(len).unwrap_or(0);
-            Ipv4Addr::from_bits(a.to_bits() & !beyond | (seed >> 32) as u32 & beyond).into()
+            let [.., s0, s1, s2, s3] = seed.to_be_bytes();
+            let seed = u32::from_be_bytes([s0, s1, s2, s3]);
+            Ipv4Addr::from_bits(a.to_bits() & !beyond | seed & beyond).into()
         }
         IpAddr::V6(a) => {
             let beyond = u128::MAX.checked_shr(len).unwrap_or(0);
