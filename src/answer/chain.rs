@@ -135,10 +135,8 @@ impl<'a> Chain<'a, '_> {
                 self.found.error = Some(ExtendedError::NOT_READY);
                 return;
             }
-            self.signing = match self.wants_signatures() {
-                true => self.snapshot.signed(number),
-                false => None,
-            };
+            let signing = self.snapshot.signed(number);
+            self.signing = signing.filter(|_| self.wants_signatures());
             match self.name(number, zone, key) {
                 Step::Done => return,
                 Step::Alias if self.is_closed() => return,
@@ -252,7 +250,8 @@ impl<'a> Chain<'a, '_> {
         };
         self.found.pool = self.found.pool.or(Some(used));
         let owner = self.trail.owner();
-        let (mark, purpose) = (self.writer.mark(), purpose(zone, at, key));
+        let mark = self.writer.mark();
+        let signed_for = self.signing.map(|_| purpose(zone, at, key));
         let given = pool::answer(
             self.snapshot,
             self.table,
@@ -275,12 +274,17 @@ impl<'a> Chain<'a, '_> {
             Some(_) if self.trail.aliases == ALIASES => return Step::Done,
             Some((target, ttl)) => {
                 let step = self.made_cname(None, ttl, target.wire());
-                self.sign_alias(purpose, key, used.max_ttl, ttl, target.wire());
+                if let Some(purpose) = signed_for {
+                    self.sign_alias(purpose, key, used.max_ttl, ttl, target.wire());
+                }
                 return step;
             }
             None => {}
         }
-        if given.records > 0 && !self.sign_addresses(purpose, key, used.max_ttl, &mark) {
+        if given.records > 0
+            && let Some(purpose) = signed_for
+            && !self.sign_addresses(purpose, key, used.max_ttl, &mark)
+        {
             self.writer.back_to(mark);
             self.given.clear();
             self.found.truncated = true;
@@ -292,6 +296,8 @@ impl<'a> Chain<'a, '_> {
         Step::Done
     }
 
+    // Of two callers this is the rarer one's: CNAMEs can wait.
+    #[inline(always)]
     fn answer(&mut self, zone: &Zone, at: NodeId, set: &Rrset<'_>, key: &NameKey) -> Option<()> {
         let mark = self.writer.mark();
         let written = match set.rtype {
@@ -299,7 +305,10 @@ impl<'a> Chain<'a, '_> {
             _ => {
                 let owner = self.trail.owner();
                 let written = self.writer.rrset(Section::Answer, owner, set, set.ttl);
-                written.and_then(|()| self.sign_set(Section::Answer, zone, at, set, key))
+                match self.signing {
+                    Some(by) => written.and_then(|()| self.sign_set(by, (zone, at), set, key)),
+                    None => written,
+                }
             }
         };
         if written.is_err() {

@@ -15,14 +15,16 @@ mod whole;
 use std::net::IpAddr;
 
 pub use client::Asker;
+use signed::Signer;
+
 pub use explain::{AsnPart, Explanation, NodeLine, PoolPart, explain};
 
 use crate::health::Table;
 use crate::prefix::Client;
 use crate::snapshot::Snapshot;
 use crate::wire::{
-    CLIENT_COOKIE, Edns, ExtendedError, Header, Malformed, Opt, Query, Suffixes, Writer, class,
-    flag, rcode,
+    CLIENT_COOKIE, COOKIE, Edns, ExtendedError, Header, Malformed, Opt, Query, Suffixes, Writer,
+    class, flag, rcode,
 };
 use crate::zone::{NameKey, PoolUse, rtype};
 
@@ -161,31 +163,62 @@ pub fn answer(
 ) -> Outcome {
     scratch.given.clear();
     match Query::parse(request.packet) {
-        Ok(query) => match query.tsig {
-            None => reply(snapshot, table, request, (&query, None), scratch, out),
-            Some(at) => signed::answer(snapshot, table, request, (&query, at), scratch, out),
-        },
-        Err(Malformed::Silent) => Outcome::default(),
-        Err(Malformed::Bare { header, edns }) => {
-            let (mut opt, mut rcode) =
-                (opt_for(snapshot, &edns, request.transport), rcode::NOERROR);
-            // It is of no question.
-            opt.ecs = None;
-            let known = cookie(snapshot, request, Some(&edns), Some(&mut opt));
-            if opt.cookie.is_none() {
-                rcode = rcode::FORMERR;
-            } else if !known && edns.cookie.is_some_and(|shown| shown.len() > CLIENT_COOKIE) {
-                rcode = rcode::BADCOOKIE;
+        Ok(query) => {
+            let signer = match query.tsig {
+                None => None,
+                Some(at) => match Signer::of(snapshot, request, (&query, at), scratch, out) {
+                    Ok(signer) => Some(signer),
+                    Err(outcome) => return outcome,
+                },
+            };
+            let by = (&query, signer.as_ref());
+            let outcome = reply(snapshot, table, request, by, scratch, out);
+            match signer {
+                None => outcome,
+                Some(signer) => signer.sign(outcome, out),
             }
-            let outcome = without_records((header, rcode), None, Some(&opt), scratch, out);
-            Outcome { known, ..outcome }
         }
-        Err(Malformed::Reply {
+        Err(wrong) => refuse(snapshot, request, wrong, scratch, out),
+    }
+}
+
+/// What is done about a message that is no question with an answer.
+#[cold]
+fn refuse(
+    snapshot: &Snapshot,
+    request: Request<'_>,
+    wrong: Malformed<'_>,
+    scratch: &mut Scratch,
+    out: &mut [u8],
+) -> Outcome {
+    match wrong {
+        Malformed::Silent => Outcome::default(),
+        Malformed::Bare { header, edns } => {
+            let cookie = cookie(snapshot, request, Some(&edns));
+            let opt = Opt {
+                // It is of no question.
+                ecs: None,
+                cookie: cookie.as_ref().map(|(cookie, _)| cookie),
+                ..opt_for(snapshot, &edns, request.transport)
+            };
+            let shown = edns.cookie.is_some_and(|shown| shown.len() > CLIENT_COOKIE);
+            let rcode = match cookie {
+                None => rcode::FORMERR,
+                Some((_, false)) if shown => rcode::BADCOOKIE,
+                Some(_) => rcode::NOERROR,
+            };
+            let outcome = without_records((header, rcode), None, Some(&opt), scratch, out);
+            Outcome {
+                known: cookie.is_some_and(|(_, known)| known),
+                ..outcome
+            }
+        }
+        Malformed::Reply {
             header,
             rcode,
             question,
             edns,
-        }) => {
+        } => {
             let opt = edns.then(|| plain_opt(snapshot));
             without_records((header, rcode), question, opt.as_ref(), scratch, out)
         }
@@ -245,20 +278,19 @@ struct Findings {
     busy: bool,
 }
 
-/// Who signed a question.
-#[derive(Clone, Copy, Debug)]
-struct Signer {
-    /// The key, by its number.
-    key: usize,
-    /// Octets to keep for our own signature.
-    room: usize,
+impl Findings {
+    /// The bits of the header that say it.
+    fn flags(&self) -> u16 {
+        let set = |on: bool, bit: u16| if on { bit } else { 0 };
+        set(self.authoritative, flag::AA) | set(self.truncated, flag::TC)
+    }
 }
 
 fn reply(
     snapshot: &Snapshot,
     table: &Table,
     request: Request<'_>,
-    (query, signer): (&Query<'_>, Option<Signer>),
+    (query, signer): (&Query<'_>, Option<&Signer<'_>>),
     scratch: &mut Scratch,
     out: &mut [u8],
 ) -> Outcome {
@@ -270,11 +302,14 @@ fn reply(
         given,
         desk,
     } = scratch;
+    let cookie = cookie(snapshot, request, query.edns.as_ref());
     let opt = query.edns.as_ref();
-    let mut opt = opt.map(|edns| opt_for(snapshot, edns, request.transport));
-    let known = cookie(snapshot, request, query.edns.as_ref(), opt.as_mut());
+    let opt = opt.map(|edns| Opt {
+        cookie: cookie.as_ref().map(|(cookie, _)| cookie),
+        ..opt_for(snapshot, edns, request.transport)
+    });
     let limit = limit(snapshot, request, query);
-    let reserved = opt.map_or(0, |o| o.room()) + signer.map_or(0, |s| s.room);
+    let reserved = opt.map_or(0, |o| o.room()) + signer.map_or(0, Signer::room);
     let mut writer = Writer::new(out, suffixes, limit, reserved);
     writer.question(&request.packet[crate::wire::HEADER..query.question_end()]);
     let empty = writer.mark();
@@ -291,7 +326,7 @@ fn reply(
             query,
             asker,
             request: &request,
-            key: signer.map(|signer| signer.key),
+            key: signer.map(|signer| signer.number),
             number: 0,
             writer: &mut writer,
             trail,
@@ -316,10 +351,7 @@ fn reply(
         opt.error = findings.error;
         writer.opt(&opt, findings.rcode);
     }
-    let set = |on: bool, bit: u16| if on { bit } else { 0 };
-    let flags = echoed(query.header)
-        | set(findings.authoritative, flag::AA)
-        | set(findings.truncated, flag::TC);
+    let flags = echoed(query.header) | findings.flags();
     let len = writer.finish(query.header.id, flags, findings.rcode);
     let Findings {
         rcode,
@@ -341,27 +373,20 @@ fn reply(
         zone,
         pool,
         scope,
-        known,
+        known: cookie.is_some_and(|(_, known)| known),
         limited: false,
     }
 }
 
-/// Gives a cookie to who has shown its half of one; whether it was ours that was shown.
+/// The cookie for who has shown its half of one; and whether it was ours that was shown.
 fn cookie(
     snapshot: &Snapshot,
     request: Request<'_>,
     edns: Option<&Edns<'_>>,
-    opt: Option<&mut Opt<'_>>,
-) -> bool {
-    let (Some(opt), Some(cookies)) = (opt, &snapshot.settings.cookies) else {
-        return false;
-    };
-    let Some(shown) = edns.and_then(|edns| edns.cookie) else {
-        return false;
-    };
-    let (cookie, known) = cookies.judge(shown, request.source);
-    opt.cookie = Some(cookie);
-    known
+) -> Option<([u8; COOKIE], bool)> {
+    let shown = edns?.cookie?;
+    let cookies = snapshot.settings.cookies.as_ref()?;
+    Some(cookies.judge(shown, request.source))
 }
 
 /// The most octets of a reply.

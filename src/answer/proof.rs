@@ -26,30 +26,18 @@ impl<'a> Chain<'a, '_> {
         self.signing.is_some() && edns.is_some()
     }
 
-    /// The signatures of a set that was just written at the name that is asked for, whose records they are or a wildcard's.
+    /// The signatures of a set of an answer that was just written at the name that is asked for, whose records they are or a wildcard's.
     pub(super) fn sign_set(
         &mut self,
-        section: Section,
-        zone: &Zone,
-        at: NodeId,
+        signing: &SignedZone,
+        (zone, at): (&Zone, NodeId),
         set: &Rrset<'_>,
         key: &NameKey,
     ) -> Result<(), Full> {
-        let Some(signing) = self.signing else {
-            return Ok(());
-        };
-        let name = key.suffix(0);
+        let (section, name) = (Section::Answer, key.suffix(0));
         if zone.name(at) == name {
             let owner = self.trail.owner();
-            return sign_static(
-                self.signing,
-                self.writer,
-                section,
-                owner,
-                name,
-                set,
-                set.ttl,
-            );
+            return write_ready(signing, self.writer, section, owner, name, (set, set.ttl));
         }
         let covered = Covered {
             owner: name,
@@ -267,6 +255,7 @@ pub(super) fn types(snapshot: &Snapshot, zone: &Zone, at: NodeId) -> Types {
 }
 
 /// The signatures of a set at its own name, if they are wanted.
+#[inline]
 pub(super) fn sign_static(
     signing: Option<&SignedZone>,
     writer: &mut Writer<'_>,
@@ -276,9 +265,21 @@ pub(super) fn sign_static(
     set: &Rrset<'_>,
     ttl: u32,
 ) -> Result<(), Full> {
-    let Some(signing) = signing else {
-        return Ok(());
-    };
+    match signing {
+        Some(signing) => write_ready(signing, writer, section, owner, name, (set, ttl)),
+        None => Ok(()),
+    }
+}
+
+#[inline(never)]
+fn write_ready(
+    signing: &SignedZone,
+    writer: &mut Writer<'_>,
+    section: Section,
+    owner: Place<'_>,
+    name: &[u8],
+    (set, ttl): (&Rrset<'_>, u32),
+) -> Result<(), Full> {
     let covered = Covered {
         owner: name,
         rtype: set.rtype,

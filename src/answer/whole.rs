@@ -3,7 +3,8 @@
 //! Transfers that are granted are messages by messages [`crate::transfer`]'s; what comes here is an IXFR over UDP, which the SOA
 //! answers (RFC 1995 2), and what is refused.
 
-use super::{Findings, Request, Signer, Transport};
+use super::signed::Signer;
+use super::{Findings, Request, Transport};
 use crate::snapshot::{Secondaries, Snapshot};
 use crate::wire::{ExtendedError, Place, Query, Section, Writer, opcode, rcode};
 use crate::zone::version::Rr;
@@ -20,7 +21,7 @@ pub(super) fn is_asked(query: &Query<'_>) -> bool {
 pub(super) fn answer(
     snapshot: &Snapshot,
     request: Request<'_>,
-    (query, signer): (&Query<'_>, Option<Signer>),
+    (query, signer): (&Query<'_>, Option<&Signer<'_>>),
     writer: &mut Writer<'_>,
 ) -> Findings {
     let refuse = |rcode, error| Findings {
@@ -31,7 +32,7 @@ pub(super) fn answer(
     let key = NameKey::new(query.qname);
     let zone = snapshot.zones.find(&key, false);
     let zone = zone.filter(|(_, zone)| zone.apex_labels() == key.labels());
-    let signed = signer.map(|s| s.key);
+    let signed = signer.map(|s| s.number);
     if query.header.opcode() == opcode::NOTIFY {
         return match zone {
             // RFC 1996 3.10 is silent on who is not asked for the zone.

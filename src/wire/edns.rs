@@ -141,7 +141,7 @@ pub struct Opt<'a> {
     /// This name server's identity, if it was asked for.
     pub nsid: Option<&'a [u8]>,
     /// The client's cookie and ours.
-    pub cookie: Option<[u8; super::COOKIE]>,
+    pub cookie: Option<&'a [u8; super::COOKIE]>,
     /// Why the answer is as it is.
     pub error: Option<ExtendedError>,
     /// How long the connection may be idle, in tenths of a second (RFC 7828).
@@ -179,25 +179,14 @@ impl Opt<'_> {
             + ExtendedError::ROOM
     }
 
-    /// The record in wire form, handed to `out` in pieces; `rcode` gives its upper bits. It begins `at` so many octets of the reply, which has
-    /// at most `limit`.
+    /// The record in wire form but for its padding, handed to `out` in pieces; `rcode` gives its upper bits. Its length is left for
+    /// whoever knows how much that was.
     #[inline]
-    pub(super) fn write(&self, rcode: u16, at: usize, limit: usize, mut out: impl FnMut(&[u8])) {
-        let ecs_len = self.ecs.map_or(0, |ecs| ecs.room());
-        let nsid_len = self.nsid.map_or(0, |id| 4 + id.len());
-        let error_len = self.error.map_or(0, |e| 6 + e.text.len());
+    pub(super) fn write(&self, rcode: u16, mut out: impl FnMut(&[u8])) {
         let [s0, s1] = self.udp_size.to_be_bytes();
-        let keepalive_len = self.keepalive.map_or(0, |_| 6);
-        let cookie_len = self.cookie.map_or(0, |cookie| 4 + cookie.len());
-        let others = ecs_len + nsid_len + cookie_len + error_len + keepalive_len;
-        let padding = self.padded.then(|| {
-            let bare = at + Edns::FIXED + others + 4;
-            bare.next_multiple_of(BLOCK).min(limit).saturating_sub(bare)
-        });
-        let [l0, l1] = length(others + padding.map_or(0, |zeros| 4 + zeros));
         let [upper, _] = (rcode << 4).to_be_bytes();
         let flags = if self.dnssec_ok { 0x80 } else { 0 };
-        out(&[0, 0, 41, s0, s1, upper, 0, flags, 0, l0, l1]);
+        out(&[0, 0, 41, s0, s1, upper, 0, flags, 0, 0, 0]);
         if let Some(id) = self.nsid {
             out(&NSID.to_be_bytes());
             out(&length(id.len()));
@@ -211,7 +200,7 @@ impl Opt<'_> {
         if let Some(cookie) = self.cookie {
             out(&COOKIE.to_be_bytes());
             out(&length(cookie.len()));
-            out(&cookie);
+            out(cookie);
         }
         if let Some(error) = self.error {
             let [c0, c1] = error.code.to_be_bytes();
@@ -223,16 +212,21 @@ impl Opt<'_> {
             let [t0, t1] = tenths.to_be_bytes();
             out(&[0, 11, 0, 2, t0, t1]);
         }
-        if let Some(zeros) = padding {
-            let [l0, l1] = length(zeros);
-            out(&[0, 12, l0, l1]);
-            out(ZEROS.get(..zeros).unwrap_or_default());
-        }
     }
 }
 
+/// The option that fills a reply of so many octets, of at most `limit`, up to a multiple of [`BLOCK`] as far as there is room; handed to `out` in pieces.
+#[cold]
+pub(super) fn pad(at: usize, limit: usize, mut out: impl FnMut(&[u8])) {
+    let bare = at + 4;
+    let zeros = bare.next_multiple_of(BLOCK).min(limit).saturating_sub(bare);
+    let [l0, l1] = length(zeros);
+    out(&[0, 12, l0, l1]);
+    out(ZEROS.get(..zeros).unwrap_or_default());
+}
+
 /// Options stay far below 64 KiB: NSID is cut by the configuration, the others have fixed sizes.
-fn length(len: usize) -> [u8; 2] {
+pub(super) fn length(len: usize) -> [u8; 2] {
     u16::try_from(len).unwrap_or(0).to_be_bytes()
 }
 

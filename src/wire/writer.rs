@@ -1,6 +1,6 @@
 //! Writes a reply into a buffer: names compressed, sets of records whole or not at all, room kept for OPT.
 
-use super::{HEADER, Opt, flag};
+use super::{Edns, HEADER, Opt, edns, flag};
 use crate::zone::{Rrset, rtype};
 
 /// Where a record's owner stands in the message already, or the name itself.
@@ -161,6 +161,7 @@ impl<'b> Writer<'b> {
     ///
     /// # Errors
     /// [`Full`] if it does not fit.
+    #[inline]
     pub fn rdata(&mut self, rtype: u16, rdata: &[u8]) -> Result<(), Full> {
         match rtype {
             rtype::NS
@@ -321,15 +322,31 @@ impl<'b> Writer<'b> {
 
     /// Appends OPT into the room kept for it.
     pub fn opt(&mut self, opt: &Opt<'_>, rcode: u16) {
-        let limit = self.limit + opt.room();
-        let (out, at) = (&mut *self.out, &mut self.at);
-        opt.write(rcode, *at, limit.min(out.len()), |octets| {
-            if let Some(room) = out.get_mut(*at..*at + octets.len()) {
-                room.copy_from_slice(octets);
-                *at += octets.len();
-            }
-        });
+        let start = self.at;
+        opt.write(rcode, |octets| self.put_last(octets));
+        if opt.padded {
+            let limit = self.limit + opt.room();
+            edns::pad(self.at, limit.min(self.out.len()), |octets| {
+                self.put_last(octets);
+            });
+        }
+        let options = (self.at - start).saturating_sub(Edns::FIXED);
+        if let Some(len) = self
+            .out
+            .get_mut(start + Edns::FIXED - 2..start + Edns::FIXED)
+        {
+            len.copy_from_slice(&edns::length(options));
+        }
         self.counts[Section::Additional as usize] += 1;
+    }
+
+    /// Appends octets to what nothing else follows, if there is room at all.
+    #[inline]
+    fn put_last(&mut self, octets: &[u8]) {
+        if let Some(room) = self.out.get_mut(self.at..self.at + octets.len()) {
+            room.copy_from_slice(octets);
+            self.at += octets.len();
+        }
     }
 
     /// Writes the header; the reply's length in octets.
