@@ -2,8 +2,9 @@
 //!
 //! ```text
 //!   sockets      bound, or taken from whoever has bound them
-//!   folders      of state and control, made for the user
+//!   folders      of state and control, made for the user; nobody else may write in those of state and keys
 //!   the user     is entered, capabilities are let go
+//!   seccomp      system calls that are not needed are refused
 //!   Landlock     files that nobody has named are out of reach
 //! ```
 //! There is one thread until here, and nothing was read from the network.
@@ -11,6 +12,7 @@
 use std::fs;
 use std::path::Path;
 
+use super::calls;
 use super::handed::Handed;
 use super::load::Parts;
 use super::reach::{Landlock, Reach};
@@ -64,6 +66,9 @@ pub fn prepare(
         // Whoever writes there tells why it cannot.
         None => drop(server.state.as_deref().map(fs::create_dir_all)),
     }
+    let keys = config.dnssec.keys.as_path();
+    let mut own = server.state.as_deref().into_iter().chain([keys]);
+    own.try_for_each(rights::is_ours).map_err(system)?;
     let sockets = All::open(config, handed, target.as_ref())?;
     if let Some(target) = &target {
         target.enter().map_err(system)?;
@@ -75,6 +80,9 @@ pub fn prepare(
     // What filters system calls, as a unit may, can forbid it: the server then has what it was given, as before.
     if let Err(error) = rights::let_go() {
         tracing::warn!("rights of root that were given to us cannot be let go of: {error}");
+    }
+    if let Err(error) = calls::refuse() {
+        tracing::warn!("system calls that are not needed stay allowed: {error}");
     }
     let landlock = hold(path, parts, taken)?;
     let mut own = Own::new(&sockets.doors.control, sockets.managed, landlock.clone())

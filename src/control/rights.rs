@@ -5,7 +5,7 @@
 use std::ffi::CString;
 use std::fs;
 use std::io;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 
 use nix::unistd::{Gid, Group, Uid, User, geteuid, getgrouplist, setgroups, setresgid, setresuid};
@@ -93,6 +93,21 @@ impl Target {
             }
         }
     }
+}
+
+/// An error where anybody may write in a folder whose files are believed.
+pub(super) fn is_ours(folder: &Path) -> Result<(), String> {
+    let Ok(about) = fs::metadata(folder) else {
+        return Ok(());
+    };
+    let mode = about.permissions().mode();
+    if mode & 0o002 == 0 {
+        return Ok(());
+    }
+    let (folder, mode) = (folder.display(), mode & 0o7777);
+    Err(format!(
+        "{folder}: anybody may write in it (mode {mode:o})\n  = chmod o-w {folder}"
+    ))
 }
 
 /// Lets go of all rights of root that a process of another user has: it has bound its sockets, and nothing else needs one.

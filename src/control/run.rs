@@ -33,6 +33,7 @@ use super::states;
 use super::streams::{self, Later, Stopped};
 use super::takeover::{self, Own, Taken};
 use super::transfers::{self, keep_fetching, keep_serving};
+use super::trim::keep_trimmed;
 use super::watch::keep_watching;
 use crate::answer::Transport;
 use crate::clock::Clock;
@@ -279,6 +280,7 @@ impl Running {
         runtime.spawn(keep_serving(handle.clone()));
         runtime.spawn(keep_signing(handle.clone()));
         runtime.spawn(keep_fetching(handle.clone()));
+        runtime.spawn(keep_trimmed());
         if handle.state().is_some() {
             runtime.spawn(handle.clone().keep_states());
         }

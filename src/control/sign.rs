@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::dnssec::{SignedZone, Signing};
 use crate::health::Time;
 use crate::snapshot::{Signed, Snapshot};
-use crate::zone::Zone;
+use crate::zone::{NameKey, Zone};
 
 /// Time between ticks of the signer's clock: a new budget each.
 const TICK: Duration = Duration::from_secs(1);
@@ -38,9 +38,8 @@ pub(super) fn sign(
         let keys = parts.keys.get(zone.apex())?;
         let same = last.filter(|_| same.is_some());
         let before = same.and_then(|last| {
-            let zones = last.zones.list().iter();
-            let number = (0..).zip(zones).find(|(_, z)| z.apex() == zone.apex());
-            last.signed(number?.0)
+            let (number, known) = last.zones.find(&NameKey::new(zone.apex().wire()), false)?;
+            last.signed(number).filter(|_| known.apex() == zone.apex())
         });
         let zsk = keys.zsk()?;
         let signing = Arc::clone(&signing);

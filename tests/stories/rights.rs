@@ -155,6 +155,15 @@ fn who_cannot_be_is_told_before_anything_is_opened() {
     assert!(told.contains("user nobody may not write in "), "{told}");
     assert!(told.contains("= chown -R nobody "), "{told}");
     chown(folder.path("state"), Some(NOBODY), None).unwrap();
+    // Orders are read from it, and keys.
+    let open = |mode| fs::set_permissions(folder.path("state"), fs::Permissions::from_mode(mode));
+    open(0o777).unwrap();
+    let told = said(&folder);
+    assert!(
+        told.contains("state: anybody may write in it (mode 777)"),
+        "{told}"
+    );
+    open(0o755).unwrap();
     let _ = Server::start_in(&Arc::new(folder));
 }
 
@@ -194,5 +203,31 @@ fn whoever_is_not_root_lets_go_of_what_it_has_of_root() {
         threads(successors.pids()[0], "CapPrm"),
         ["0000000000000000"]
     );
+    assert_eq!(server.given(FRA), world.ip(0));
+}
+
+#[test]
+fn system_calls_that_it_has_no_use_for_are_refused() {
+    // In service while what it starts may not have a namespace of its own.
+    let allowed = Command::new("unshare").args(["-U", "true"]).status();
+    if !allowed.is_ok_and(|ran| ran.success()) {
+        return eprintln!("skipped: nobody may have namespaces here");
+    }
+    let world = World::of(160, 1);
+    let config = format!(
+        "{}\n[probe.calls]\nkind = \"exec\"\ncommand = [\"/bin/sh\", \"-c\", \"! unshare -U true\"]\n",
+        world
+            .config("probes = [\"web\", \"calls\"]")
+            .replacen("probes = [\"web\"]\n", "", 1)
+    );
+    let server = Server::start(&config);
+    let health = server.json(&["health", "fra"]).to_string();
+    assert!(!health.contains("\"down\""), "{health}");
+    assert_eq!(threads(server.pid(), "Seccomp"), ["2"]);
+    // A process that takes over has it from the one before, once.
+    let laid = threads(server.pid(), "Seccomp_filters");
+    let successors = Successors(&server);
+    assert_eq!(server.run(&["upgrade"]).code, 0);
+    assert_eq!(threads(successors.pids()[0], "Seccomp_filters"), laid);
     assert_eq!(server.given(FRA), world.ip(0));
 }

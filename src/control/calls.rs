@@ -1,0 +1,89 @@
+//! System calls that a name server has no use for are refused to it, and to the commands of its exec probes (seccomp(2)): who comes into the
+//! process by an error in it cannot trace others, mount, load modules, set the clock, or get at the parts of the kernel that most errors are found in.
+
+use std::env::consts::ARCH;
+
+use nix::libc;
+use nix::sched::{CloneFlags, unshare};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
+
+/// What is refused. All else is allowed: what libraries call is not ours to foresee.
+const REFUSED: [libc::c_long; 46] = [
+    // Other processes.
+    libc::SYS_ptrace,
+    libc::SYS_process_vm_readv,
+    libc::SYS_process_vm_writev,
+    libc::SYS_kcmp,
+    libc::SYS_pidfd_getfd,
+    // What files there are.
+    libc::SYS_mount,
+    libc::SYS_umount2,
+    libc::SYS_pivot_root,
+    libc::SYS_chroot,
+    libc::SYS_move_mount,
+    libc::SYS_open_tree,
+    libc::SYS_fsopen,
+    libc::SYS_fsconfig,
+    libc::SYS_fsmount,
+    libc::SYS_fspick,
+    libc::SYS_mount_setattr,
+    libc::SYS_open_by_handle_at,
+    libc::SYS_quotactl,
+    libc::SYS_swapon,
+    libc::SYS_swapoff,
+    // Namespaces.
+    libc::SYS_unshare,
+    libc::SYS_setns,
+    // The kernel itself.
+    libc::SYS_bpf,
+    libc::SYS_perf_event_open,
+    libc::SYS_userfaultfd,
+    libc::SYS_io_uring_setup,
+    libc::SYS_io_uring_enter,
+    libc::SYS_io_uring_register,
+    libc::SYS_init_module,
+    libc::SYS_finit_module,
+    libc::SYS_delete_module,
+    libc::SYS_kexec_load,
+    libc::SYS_reboot,
+    libc::SYS_syslog,
+    libc::SYS_acct,
+    libc::SYS_personality,
+    // Its keys.
+    libc::SYS_add_key,
+    libc::SYS_request_key,
+    libc::SYS_keyctl,
+    // The machine's time and name.
+    libc::SYS_settimeofday,
+    libc::SYS_clock_settime,
+    libc::SYS_clock_adjtime,
+    libc::SYS_adjtimex,
+    libc::SYS_sethostname,
+    libc::SYS_setdomainname,
+    libc::SYS_vhangup,
+];
+
+/// Refuses them from now on, to the threads and processes too that this one starts.
+///
+/// # Errors
+/// In words: the kernel has no such filters, or filters forbid it.
+pub(super) fn refuse() -> Result<(), String> {
+    if is_refused() {
+        return Ok(());
+    }
+    let arch = ARCH
+        .try_into()
+        .map_err(|_| format!("nothing is known of {ARCH}"))?;
+    let rules = REFUSED.map(|call| (call, Vec::new())).into_iter();
+    let denied = SeccompAction::Errno(libc::EPERM.unsigned_abs());
+    let filter = SeccompFilter::new(rules.collect(), SeccompAction::Allow, denied, arch);
+    let program = filter
+        .and_then(BpfProgram::try_from)
+        .map_err(|e| e.to_string())?;
+    apply_filter(&program).map_err(|e| e.to_string())
+}
+
+/// Whether the process before us has laid that on us: filters are never taken away, they add up. Asked by a call that changes nothing.
+fn is_refused() -> bool {
+    unshare(CloneFlags::empty()).is_err()
+}
