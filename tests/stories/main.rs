@@ -32,6 +32,7 @@ mod check;
 mod crowds;
 mod dashboard;
 mod demo;
+mod dnsviz;
 mod drill;
 mod encrypted;
 mod examples;
