@@ -18,7 +18,7 @@ const ROWS: [&[&str]; 9] = [
 ];
 
 /// Foreign crates and the only places that may name them.
-const DOORS: [(&str, &[&str]); 28] = [
+const DOORS: [(&str, &[&str]); 27] = [
     (
         "arc_swap",
         &[
@@ -44,7 +44,6 @@ const DOORS: [(&str, &[&str]); 28] = [
     ("clap", &["cli"]),
     ("clap_complete", &["cli/completions.rs"]),
     ("clap_mangen", &["cli/man.rs"]),
-    ("comfy_table", &["cli/table.rs"]),
     ("unicode_width", &["cli/table.rs"]),
     ("data_encoding", &["dnssec/bind.rs"]),
     (
