@@ -304,12 +304,12 @@ fn reply(
     } = scratch;
     let cookie = cookie(snapshot, request, query.edns.as_ref());
     let opt = query.edns.as_ref();
-    let opt = opt.map(|edns| Opt {
+    let mut opt = opt.map(|edns| Opt {
         cookie: cookie.as_ref().map(|(cookie, _)| cookie),
         ..opt_for(snapshot, edns, request.transport)
     });
     let limit = limit(snapshot, request, query);
-    let reserved = opt.map_or(0, |o| o.room()) + signer.map_or(0, Signer::room);
+    let reserved = opt.as_ref().map_or(0, Opt::room) + signer.map_or(0, Signer::room);
     let mut writer = Writer::new(out, suffixes, limit, reserved);
     writer.question(&request.packet[crate::wire::HEADER..query.question_end()]);
     let empty = writer.mark();
@@ -346,10 +346,10 @@ fn reply(
         // RFC 1035 6.2: we do not speak for other classes.
         findings.authoritative &= query.qclass == class::IN;
     }
-    if let Some(mut opt) = opt {
+    if let Some(opt) = &mut opt {
         opt.scope = findings.scope;
         opt.error = findings.error;
-        writer.opt(&opt, findings.rcode);
+        writer.opt(opt, findings.rcode);
     }
     let flags = echoed(query.header) | findings.flags();
     let len = writer.finish(query.header.id, flags, findings.rcode);
