@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::task::{block_in_place, spawn_blocking};
 use tokio::time::sleep;
 
 use super::kept::{self, SERVED};
@@ -186,7 +187,8 @@ pub(in crate::control) async fn keep_serving(handle: Handle) {
                 Arc::ptr_eq(known, &table) && *at + snapshot.serial_every > now
             });
             if current && !same {
-                serving.look(&snapshot, snapshot.serial_every, now);
+                // Of a large signed zone this takes seconds the first time.
+                block_in_place(|| serving.look(&snapshot, snapshot.serial_every, now));
                 seen = Some((table, now));
             }
             match current {
@@ -201,7 +203,7 @@ pub(in crate::control) async fn keep_serving(handle: Handle) {
                 .collect();
             let kept = (handle.clone(), journals.clone());
             // Before anybody asks: what was handed out must not be forgotten by a restart.
-            let write = tokio::task::spawn_blocking(move || {
+            let write = spawn_blocking(move || {
                 let (handle, journals) = kept;
                 let state = handle.state().map(Path::to_owned);
                 let each = journals.iter().filter_map(|j| Some((state.as_ref()?, j)));
