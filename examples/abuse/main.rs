@@ -174,7 +174,7 @@ fn main() -> ExitCode {
     let panics = server.counter("panics");
     println!("panics: {panics}");
     let bound = GROWTH as f64 / 1024.0;
-    good &= panics == 0 && most - start < bound && left - start < bound / 2.0;
+    good &= panics == 0 && most - start < bound && left - start < bound / 8.0;
     let words = if good {
         "every bound holds"
     } else {
