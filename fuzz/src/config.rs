@@ -6,6 +6,7 @@ use nearmost::config::{self, Config};
 use nearmost::diagnostic::{Diagnostics, Severity, Sources};
 
 use super::meaning::meaning;
+use super::places::placed;
 
 const AT: &str = "/nearmost-fuzz/nearmost.toml";
 
@@ -19,26 +20,11 @@ pub fn run(octets: &[u8]) {
         return;
     }
     let (config, found, sources) = read(text);
-    for one in &found.list {
-        assert!(!one.message.is_empty());
-        let Some(span) = one.span else {
-            // That something is nowhere stands nowhere; it is no error.
-            assert!(
-                one.severity == Severity::Warning,
-                "no place: {}",
-                one.message
-            );
-            continue;
-        };
-        let end = span.start as usize + span.len as usize;
-        assert!(
-            end <= sources.text(span.file).len(),
-            "{}: a place behind the end",
-            one.message
-        );
+    // That something is nowhere stands nowhere; it is no error.
+    placed(&found, &sources, |one| one.severity == Severity::Warning);
+    for span in found.list.iter().filter_map(|one| one.span) {
         assert!(sources.place(span).starts_with(AT));
     }
-    let _ = found.render(&sources, false);
     if found.errors() == 0 {
         again(&config);
     }

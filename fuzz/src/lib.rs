@@ -12,6 +12,7 @@ mod meaning;
     reason = "a reader of the tests, of which these targets use a part"
 )]
 mod message;
+mod places;
 
 pub mod config;
 pub mod ecs;
