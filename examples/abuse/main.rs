@@ -13,6 +13,9 @@
     reason = "a load that cannot set up its world ends, and it measures time"
 )]
 
+#[allow(unreachable_pub, reason = "shared with others")]
+#[path = "../../tests/common/beside.rs"]
+mod beside;
 #[allow(dead_code, unreachable_pub, reason = "shared with tests")]
 #[path = "../../tests/common/certificates.rs"]
 mod certificates;
@@ -144,7 +147,9 @@ impl Adding<'_> {
 fn main() -> ExitCode {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let given = std::env::args_os().nth(1);
-    let program = given.map_or_else(server::beside, |path| std::fs::canonicalize(path).unwrap());
+    let program = given.map_or_else(beside::nearmost, |path| {
+        std::fs::canonicalize(path).unwrap()
+    });
     let server = Server::start(program);
     let steady = Steady::start(server.doors.plain, MANNER);
     println!(

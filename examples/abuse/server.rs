@@ -113,15 +113,3 @@ fn run(program: &Path, folder: &Path, arguments: &[&str]) -> Result<String, Stri
         false => Err(text(ran.stderr)),
     }
 }
-
-/// The program: beside the examples, where cargo puts it.
-pub(crate) fn beside() -> PathBuf {
-    let ours = std::env::current_exe().unwrap();
-    let program = ours.ancestors().nth(2).unwrap().join("nearmost");
-    assert!(
-        program.is_file(),
-        "{} is missing: cargo build --release",
-        program.display()
-    );
-    program
-}

@@ -15,6 +15,9 @@
     reason = "a drill that cannot set up its world ends, and it measures time"
 )]
 
+#[allow(unreachable_pub, reason = "shared with others")]
+#[path = "../../tests/common/beside.rs"]
+mod beside;
 mod load;
 mod mirror;
 #[allow(dead_code, unreachable_pub, reason = "shared with tests")]
@@ -30,9 +33,10 @@ use std::net::IpAddr;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use beside::nearmost;
 use load::{Given, Load, Seen};
 use mirror::Mirror;
-use server::{Server, nearmost};
+use server::Server;
 
 /// As the probe of `server::config` says.
 const EVERY: Duration = Duration::from_secs(1);

@@ -32,18 +32,6 @@ pub(crate) fn config(mirrors: &[Mirror]) -> String {
     out
 }
 
-/// The program: beside the examples, where cargo puts it.
-pub(crate) fn nearmost() -> PathBuf {
-    let ours = std::env::current_exe().unwrap();
-    let program = ours.ancestors().nth(2).unwrap().join("nearmost");
-    assert!(
-        program.is_file(),
-        "{} is missing: cargo build --release",
-        program.display()
-    );
-    program
-}
-
 /// A folder of the drill's own, removed at its end.
 pub(crate) struct Folder(PathBuf);
 

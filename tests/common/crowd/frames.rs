@@ -59,15 +59,5 @@ pub fn reset(stream: u32) -> Vec<u8> {
 
 /// Without padding (RFC 4648 5).
 pub fn base64url(octets: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut out = String::new();
-    for three in octets.chunks(3) {
-        let mut held = [0; 4];
-        held[1..=three.len()].copy_from_slice(three);
-        let held = u32::from_be_bytes(held);
-        for digit in 0..=three.len() {
-            out.push(DIGITS[(held >> (18 - 6 * digit) & 63) as usize].into());
-        }
-    }
-    out
+    data_encoding::BASE64URL_NOPAD.encode(octets)
 }

@@ -3,7 +3,8 @@
 use std::process::Command;
 
 use super::Encrypted;
-use super::client::{NAME, base64url, get, post, say};
+use super::client::{NAME, get, post, say};
+use crate::crowd::frames::base64url;
 use crate::program::{Ran, other};
 use crate::question::Question;
 use crate::world::{FRA, World};

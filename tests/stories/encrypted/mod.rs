@@ -17,7 +17,8 @@ use rustls::HandshakeKind;
 use rustls::version::{TLS12, TLS13};
 
 use crate::common::certificates::Authority;
-use crate::encrypted::client::{NAME, Trust, base64url, exchange, option, post, with_options};
+use crate::crowd::frames::base64url;
+use crate::encrypted::client::{NAME, Trust, exchange, option, post, with_options};
 use crate::metrics::scrape_at;
 use crate::program::{Folder, Ran, Server, eventually, other};
 use crate::question::{Question, Reply, send};
