@@ -158,7 +158,9 @@ fn request(key: &Key, name: &Name, message: &[u8], (at, xor): Change) -> Mac {
             .map(|e| e.0)
     });
     assert_eq!(late, Some(Some(TsigError::BadTime)));
-    if Query::signature(&packet) == Some(len) && Theirs::from_vec(&packet).is_ok() {
+    // It forgets the reserved bit of the header (RFC 1035 4.1.1), so that its code is one of another message.
+    let reserved = packet[3] & 0x40 != 0;
+    if Query::signature(&packet) == Some(len) && !reserved && Theirs::from_vec(&packet).is_ok() {
         let theirs = TheirName::from_ascii(KEY.0).unwrap();
         let theirs =
             TSigner::new(KEY.1.to_vec(), TsigAlgorithm::HmacSha256, theirs, FUDGE).unwrap();
