@@ -1,6 +1,7 @@
 //! Questions over TLS, HTTPS, QUIC and HTTP/3: our own client, kdig, dig and curl, and clients that mean no good.
 
 mod client;
+mod dnspython;
 mod floods;
 mod h3;
 mod hostile;
