@@ -100,7 +100,10 @@ fn well_formed(record: &Record) {
     let read = RData::read(&mut decoder, TheirType::from(*number), len);
     // It takes no longer tag of CAA than RFC 6844 advised; RFC 8659 4.1 has no such bound.
     let long_tag = *number == rtype::CAA && rdata[1] > 15;
-    let picky = PICKY.contains(number) || long_tag;
+    // It takes ALPN identifiers of UTF-8 only; RFC 7301 3.1 has any octets.
+    let services = [rtype::SVCB, rtype::HTTPS].contains(number);
+    let odd_protocol = services && std::str::from_utf8(rdata).is_err();
+    let picky = PICKY.contains(number) || long_tag || odd_protocol;
     assert!(
         picky && read.is_err() || read.is_ok() && decoder.is_empty(),
         "{record:?}: {read:?}"

@@ -145,18 +145,23 @@ impl<'p> Query<'p> {
         })
     }
 
-    /// Where the TSIG record begins that ends a message of any kind; none if its last record is another.
+    /// Where the TSIG record begins that ends a message of any kind: the last of its additional section (RFC 8945 5.1). None if that is
+    /// another, or empty.
     #[must_use]
     pub fn signature(packet: &[u8]) -> Option<usize> {
         let counts = packet.get(4..HEADER)?.chunks_exact(2);
         let mut counts = counts.map(|c| u32::from(u16::from_be_bytes([c[0], c[1]])));
-        let questions = counts.next()?;
+        let [questions, answers, authorities, additional] =
+            std::array::from_fn(|_| counts.next().unwrap_or(0));
         let mut reader = Reader { packet, at: HEADER };
         for _ in 0..questions {
             reader.question()?;
         }
+        for _ in 0..answers + authorities {
+            reader.record()?;
+        }
         let mut last = None;
-        for _ in 0..counts.sum() {
+        for _ in 0..additional {
             let start = reader.at;
             last = Some((start, reader.record()?.rtype));
         }

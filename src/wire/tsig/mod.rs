@@ -161,6 +161,10 @@ impl<'p> Tsig<'p> {
     /// Reads the record that begins at `start`; none is an answer of FORMERR.
     #[must_use]
     pub fn read(packet: &'p [u8], start: usize) -> Option<Self> {
+        // It is one of the additional records, so that there are some.
+        if packet.get(10..HEADER)? == [0, 0] {
+            return None;
+        }
         let (key, mut at) = name_at(packet, start)?;
         let mut take = |len: usize| {
             let taken = packet.get(at..at.checked_add(len)?)?;
