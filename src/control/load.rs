@@ -188,23 +188,60 @@ fn zones(
             }
         }
         forgetful(config, zone, &records, found);
+        outlives(config, zone, &records, found);
         zones.push((name, records));
     }
     (zones, keys)
 }
 
-/// Where nothing is kept, the serial of a zone with pools begins anew at each start, behind the one that its secondaries have.
+/// Whether nobody else answers for a zone.
+fn is_alone(zone: &config::Zone) -> bool {
+    zone.transfer.is_empty() && zone.notify.is_empty()
+}
+
+/// Where nothing is kept, the serial of a zone with pools or signatures begins anew at each start, behind the one that its secondaries have.
 fn forgetful(config: &Config, zone: &config::Zone, records: &[Record], found: &mut Diagnostics) {
-    let alone = zone.transfer.is_empty() && zone.notify.is_empty();
     let pools = || records.iter().any(|r| matches!(r.data, Data::Pool { .. }));
-    if config.server.state.is_none() && !alone && pools() {
+    let moves = zone.signed.is_some() || pools();
+    if config.server.state.is_none() && !is_alone(zone) && moves {
+        let what = match zone.signed {
+            Some(_) => "is signed",
+            None => "has pools",
+        };
         let message = format!(
-            "zone \"{}\" has pools and secondaries, but its serials are not kept: after a start they wait for one that is higher",
+            "zone \"{}\" {what} and has secondaries, but its serials are not kept: after a start they wait for one that is higher",
             zone.name
         );
         found
             .warning(zone.span, message)
             .note("name a folder with \"state\" in [server]");
+    }
+}
+
+/// Who hears nothing of us any more answers until the SOA's expire time is over, with signatures that may hold for half of their time only.
+fn outlives(config: &Config, zone: &config::Zone, records: &[Record], found: &mut Diagnostics) {
+    if zone.signed.is_none() || is_alone(zone) {
+        return;
+    }
+    let soa = records.iter().find_map(|record| match &record.data {
+        Data::Plain { rtype, rdata } if *rtype == rtype::SOA => Some((record.span, rdata)),
+        _ => None,
+    });
+    let Some((span, rdata)) = soa else { return };
+    let expire = rdata
+        .last_chunk()
+        .map_or(0, |[e0, e1, e2, e3, ..]: &[u8; 8]| {
+            u32::from_be_bytes([*e0, *e1, *e2, *e3])
+        });
+    let holds = config.dnssec.settings.validity / 2;
+    if expire >= holds {
+        let message = format!(
+            "zone \"{}\" expires at its secondaries after {expire} s, when signatures that they have may have ended: these hold for {holds} s at least",
+            zone.name
+        );
+        found
+            .warning(span, message)
+            .note("lower the expire time in the SOA, or raise \"validity\" in [dnssec]");
     }
 }
 
@@ -301,8 +338,8 @@ fn alias(config: &Config, pool: &Pool) -> Option<String> {
 
 /// Seconds for the SOA and NS of a zone that has no file.
 const MADE_TTL: u32 = 3600;
-/// Serial, refresh, retry, expire, minimum: nobody transfers such a zone yet, and negative answers are to be short.
-const MADE_SOA: [u32; 5] = [1, 7200, 1800, 1_209_600, 300];
+/// Two weeks.
+const MADE_EXPIRE: u32 = 1_209_600;
 
 /// The records of a zone without a file.
 fn made(
@@ -325,7 +362,13 @@ fn made(
     let mut soa = ns.first().map_or(vec![0], |first| first.wire().to_vec());
     soa.extend_from_slice(b"\x0ahostmaster");
     soa.extend_from_slice(zone.name.wire());
-    MADE_SOA
+    // That of a signed zone is below what `outlives` warns of.
+    let expire = match zone.signed {
+        Some(_) => MADE_EXPIRE.min(config.dnssec.settings.validity / 3),
+        None => MADE_EXPIRE,
+    };
+    // Serial, refresh, retry, expire, minimum: negative answers are to be short.
+    [1, 7200, 1800, expire, 300]
         .iter()
         .for_each(|number| soa.extend_from_slice(&number.to_be_bytes()));
     let servers = ns.iter().map(|name| plain(rtype::NS, name.wire().to_vec()));
