@@ -214,8 +214,10 @@ impl<'a> Chain<'a, '_> {
         {
             return self.pool(pool, zone, at, key);
         }
-        if self.signing.is_some() && matches!(qtype, rtype::NSEC | rtype::RRSIG) {
-            self.explicit(zone, at, key);
+        if matches!(qtype, rtype::NSEC | rtype::RRSIG)
+            && let Some(signing) = self.snapshot.signed(number)
+        {
+            self.explicit(signing, zone, at, key);
             return Step::Done;
         }
         // RFC 8482 4.1: one set is enough of an answer to ANY.

@@ -349,6 +349,10 @@ fn reply(
     if let Some(opt) = &mut opt {
         opt.scope = findings.scope;
         opt.error = findings.error;
+        // RFC 9824 5.1: where denial is compact, which our own signatures make it.
+        let asked = query.edns.is_some_and(|e| e.dnssec_ok && e.compact_ok);
+        let zone = findings.zone.filter(|_| asked);
+        opt.compact_ok = zone.is_some_and(|number| snapshot.signed(number).is_some());
         writer.opt(opt, findings.rcode);
     }
     let flags = echoed(query.header) | findings.flags();

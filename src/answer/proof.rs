@@ -14,10 +14,9 @@ pub(super) struct Desk {
 }
 
 impl<'a> Chain<'a, '_> {
-    /// Whether signatures are wanted, or asked for by their own type.
+    /// Whether signatures are wanted.
     pub(super) fn wants_signatures(&self) -> bool {
-        let explicit = matches!(self.query.qtype, rtype::RRSIG | rtype::NSEC);
-        self.query.edns.is_some_and(|e| e.dnssec_ok) || explicit
+        self.query.edns.is_some_and(|e| e.dnssec_ok)
     }
 
     /// Whether a name that is not there is denied as one that is (RFC 9824 3.1), as the asker cannot tell by the response code.
@@ -135,7 +134,29 @@ impl<'a> Chain<'a, '_> {
         (most, ttl): (u32, u32),
         types: impl FnOnce() -> Types,
     ) -> Result<(), Full> {
-        let Some(signing) = self.signing else {
+        if self.signing.is_none() {
+            return Ok(());
+        }
+        let nsec = types().nsec(name);
+        self.nsec(section, name, (most, ttl), nsec.rdata(), [true; 2])
+    }
+
+    /// Writes an NSEC, and its signature, or one of both.
+    fn nsec(
+        &mut self,
+        section: Section,
+        name: &[u8],
+        (most, ttl): (u32, u32),
+        rdata: &[u8],
+        [record, signature]: [bool; 2],
+    ) -> Result<(), Full> {
+        let owner = Place::Name(name);
+        if record {
+            let write = |w: &mut Writer<'_>| w.put(rdata);
+            self.writer
+                .record(section, owner, rtype::NSEC, ttl, write)?;
+        }
+        let Some(signing) = self.signing.filter(|_| signature) else {
             return Ok(());
         };
         let covered = Covered {
@@ -143,12 +164,8 @@ impl<'a> Chain<'a, '_> {
             rtype: rtype::NSEC,
             ttl: most,
         };
-        let nsec = types().nsec(name);
-        let owner = Place::Name(name);
-        self.writer
-            .record(section, owner, rtype::NSEC, ttl, |w| w.put(nsec.rdata()))?;
-        let signature = signing.of_records(Purpose::Odd, &covered, std::iter::once(nsec.rdata()));
-        self.put(section, Some(owner), (&covered, ttl), signature)
+        let made = signing.of_records(Purpose::Odd, &covered, std::iter::once(rdata));
+        self.put(section, Some(owner), (&covered, ttl), made)
     }
 
     /// What a referral says of the other zone: its DS, or that it has none (RFC 4035 3.1.4).
@@ -184,32 +201,30 @@ impl<'a> Chain<'a, '_> {
         }
     }
 
-    /// Answers to who asks for NSEC or RRSIG by name: the one there would be, and of one set (RFC 8482 4.1).
-    pub(super) fn explicit(&mut self, zone: &Zone, at: NodeId, key: &NameKey) {
-        let (snapshot, ttl) = (self.snapshot, zone.negative_ttl());
-        let owner = self.trail.owner();
+    /// Answers to who asks for NSEC or RRSIG by name: the NSEC there would be, and the signatures of one set (RFC 8482 4.1), or of that NSEC where
+    /// no set stands at the name. `signing` is the zone's, whether or not signatures are wanted.
+    pub(super) fn explicit(
+        &mut self,
+        signing: &'a SignedZone,
+        zone: &Zone,
+        at: NodeId,
+        key: &NameKey,
+    ) {
+        let wanted = self.signing.replace(signing).is_some();
+        let by_name = self.query.qtype == rtype::RRSIG;
+        let name = key.suffix(0);
         let mark = self.writer.mark();
-        let written = match self.query.qtype {
-            rtype::NSEC => self.deny(Section::Answer, key.suffix(0), (ttl, ttl), || {
-                types(snapshot, zone, at)
-            }),
-            _ => match zone.rrsets(at).next() {
-                Some(set) if zone.name(at) == key.suffix(0) => {
-                    let name = key.suffix(0);
-                    sign_static(
-                        self.signing,
-                        self.writer,
-                        Section::Answer,
-                        owner,
-                        name,
-                        &set,
-                        set.ttl,
-                    )
-                }
-                _ => self.deny(Section::Authority, key.suffix(0), (ttl, ttl), || {
-                    types(snapshot, zone, at)
-                }),
-            },
+        let set = zone.rrsets(at).next();
+        let set = set.filter(|_| by_name && zone.name(at) == name);
+        let written = if let Some(set) = set {
+            let owner = self.trail.owner();
+            let section = Section::Answer;
+            write_ready(signing, self.writer, section, owner, name, (&set, set.ttl))
+        } else {
+            let ttl = zone.negative_ttl();
+            let nsec = types(self.snapshot, zone, at).nsec(name);
+            let parts = [!by_name, by_name || wanted];
+            self.nsec(Section::Answer, name, (ttl, ttl), nsec.rdata(), parts)
         };
         if written.is_err() {
             self.writer.back_to(mark);

@@ -50,9 +50,9 @@ pub enum Purpose {
     Odd,
 }
 
-/// The share of each second's signatures, in quarters, that is left for pools.
+/// Of so many signatures of a second one is left for pools; that many times fewer places than strangers have are theirs.
 const FOR_POOLS: u32 = 4;
-/// Signatures that are kept: about 8 MB.
+/// Signatures of what strangers ask for that are kept: about 8 MB.
 const KEPT: usize = 1 << 16;
 
 /// Signs for answers.
@@ -67,7 +67,9 @@ pub struct Signing {
     total: Counter,
     /// Not made since the start, as there was no budget for them.
     refused: Counter,
-    cache: Cache,
+    /// Of what is for pools, and of what strangers can ask for without end: they do not crowd each other out.
+    pools: Cache,
+    odd: Cache,
     printer: Printer,
 }
 
@@ -84,7 +86,8 @@ impl Signing {
             made: AtomicU32::new(0),
             total: Counter::default(),
             refused: Counter::default(),
-            cache: Cache::new(KEPT),
+            pools: Cache::new(KEPT / FOR_POOLS as usize),
+            odd: Cache::new(KEPT),
             printer: Printer::new(&random()),
         }
     }
@@ -124,11 +127,13 @@ impl Signing {
         self.printer
     }
 
-    /// Whether a signature is to be made anew: less than half of its time is left.
+    /// Whether a signature is to be made anew: less than half of its time is left, or the clock was ahead when it was made.
     pub(super) fn is_old(&self, signature: &Signature) -> bool {
-        let left = signature.expiration.wrapping_sub(self.now());
+        let (now, validity) = (self.now(), self.settings.validity);
+        let left = signature.expiration.wrapping_sub(now);
+        let since = now.wrapping_sub(signature.inception);
         // Times wrap (RFC 4034 3.1.5): what is past looks far ahead.
-        left < self.settings.validity / 2 || left > self.settings.validity
+        left < validity / 2 || left > validity || since > validity + BACK
     }
 
     /// The signature of what has this print: the one that is kept, else a new one over what `rdata` gives in canonical order.
@@ -141,12 +146,20 @@ impl Signing {
         covered: &Covered<'_>,
         rdata: impl FnOnce() -> Vec<Vec<u8>>,
     ) -> Option<Signature> {
-        let kept = self.cache.get(print);
+        let cache = self.cache(purpose);
+        let kept = cache.get(print);
         if let Some(kept) = kept.filter(|kept| !self.is_old(kept)) {
             return Some(kept);
         }
         let signed = self.make((key, apex), print, purpose, covered, rdata);
         signed.or_else(|| kept.filter(|kept| kept.expiration > self.now()))
+    }
+
+    fn cache(&self, purpose: Purpose) -> &Cache {
+        match purpose {
+            Purpose::Pool => &self.pools,
+            Purpose::Odd => &self.odd,
+        }
     }
 
     #[cold]
@@ -162,14 +175,15 @@ impl Signing {
             Purpose::Pool => self.settings.rate,
             Purpose::Odd => self.settings.rate - self.settings.rate / FOR_POOLS,
         };
-        if self.made.fetch_add(1, Ordering::Relaxed) >= rate {
-            self.made.fetch_sub(1, Ordering::Relaxed);
+        let one_more = |made: u32| (made < rate).then_some(made + 1);
+        let relaxed = Ordering::Relaxed;
+        if self.made.fetch_update(relaxed, relaxed, one_more).is_err() {
             self.refused.count();
             return None;
         }
         self.total.count();
         let signature = self.sign((key, apex), print, covered, &rdata());
-        self.cache.put(print, signature);
+        self.cache(purpose).put(print, signature);
         Some(signature)
     }
 

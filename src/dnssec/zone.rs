@@ -28,8 +28,8 @@ pub struct SignedZone {
 struct Sets {
     /// By the number of the set; sets that are not signed have one that ends at 0.
     data: Box<[(Print, Signature)]>,
-    /// Those of the keys, by type and key.
-    keys: Vec<(u16, usize, Print, Signature)>,
+    /// Those of the apex's sets about keys, by the numbers of set and key.
+    keys: Vec<(u32, usize, Print, Signature)>,
 }
 
 const NONE: (Print, Signature) = (
@@ -98,7 +98,7 @@ impl SignedZone {
                 });
                 for (number, key) in self.ksks.iter().enumerate().filter(|_| keys_own) {
                     let (print, signature) = self.set(zone, at, &set, key, &known);
-                    sets.keys.push((set.rtype, number, print, signature));
+                    sets.keys.push((set.number, number, print, signature));
                 }
             }
         }
@@ -145,13 +145,12 @@ impl SignedZone {
     /// The signatures of a set at its own name, each handed to `take` with its key.
     pub fn of_set(&self, set: &Rrset<'_>, mut take: impl FnMut(&Key, &Signature)) {
         let sets = self.sets.load();
-        if is_of_keys(set.rtype) {
-            let own = sets.keys.iter().filter(|(rtype, ..)| *rtype == set.rtype);
-            own.for_each(|(_, number, _, signature)| take(&self.ksks[*number], signature));
-        } else if let Some((_, signature)) = sets.data.get(set.number as usize)
-            && signature.expiration != 0
-        {
+        let known = sets.data.get(set.number as usize);
+        if let Some((_, signature)) = known.filter(|(_, s)| s.expiration != 0) {
             take(&self.zsk, signature);
+        } else {
+            let own = sets.keys.iter().filter(|(of, ..)| *of == set.number);
+            own.for_each(|(_, number, _, signature)| take(&self.ksks[*number], signature));
         }
     }
 
@@ -160,6 +159,12 @@ impl SignedZone {
     pub fn of_expanded(&self, set: &Rrset<'_>, covered: &Covered<'_>) -> Option<Signature> {
         let sets = self.sets.load();
         let (of_wildcard, _) = sets.data.get(set.number as usize)?;
+        if *of_wildcard == Print::NONE {
+            // NS at a wildcard makes it a cut, whose sets are not signed as they stand there.
+            let rdata = canonical::ordered(set.rtype, set.rdata());
+            let rdata = rdata.iter().map(Vec::as_slice);
+            return self.of_records(super::Purpose::Odd, covered, rdata);
+        }
         let print = self.signing.printer().with(covered.owner);
         let print = print.with(&of_wildcard.octets()).print();
         let rdata = || canonical::ordered(set.rtype, set.rdata());

@@ -134,6 +134,8 @@ pub struct Opt<'a> {
     pub udp_size: u16,
     /// Echoed.
     pub dnssec_ok: bool,
+    /// Echoed where denial is compact.
+    pub compact_ok: bool,
     /// The client's block, for its echo.
     pub ecs: Option<Ecs<'a>>,
     /// The scope to say with it.
@@ -157,6 +159,7 @@ impl Opt<'_> {
         Self {
             udp_size,
             dnssec_ok: false,
+            compact_ok: false,
             ecs: None,
             scope: 0,
             nsid: None,
@@ -185,7 +188,7 @@ impl Opt<'_> {
     pub(super) fn write(&self, rcode: u16, mut out: impl FnMut(&[u8])) {
         let [s0, s1] = self.udp_size.to_be_bytes();
         let [upper, _] = (rcode << 4).to_be_bytes();
-        let flags = if self.dnssec_ok { 0x80 } else { 0 };
+        let flags = if self.dnssec_ok { 0x80 } else { 0 } | if self.compact_ok { 0x40 } else { 0 };
         out(&[0, 0, 41, s0, s1, upper, 0, flags, 0, 0, 0]);
         if let Some(id) = self.nsid {
             out(&NSID.to_be_bytes());

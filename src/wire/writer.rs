@@ -114,13 +114,29 @@ impl<'b> Writer<'b> {
     /// Appends one record whose RDATA `write` appends.
     ///
     /// # Errors
-    /// [`Full`] if it does not fit; what was written of it stays until [`Writer::back_to`].
+    /// [`Full`] if it does not fit; nothing of it is written then.
     pub fn record(
         &mut self,
         section: Section,
         owner: Place<'_>,
         rtype: u16,
         ttl: u32,
+        write: impl FnOnce(&mut Self) -> Result<(), Full>,
+    ) -> Result<(), Full> {
+        let (at, remembered) = (self.at, self.suffixes.count);
+        let written = self.put_record(section, owner, (rtype, ttl), write);
+        if written.is_err() {
+            (self.at, self.suffixes.count) = (at, remembered);
+        }
+        written
+    }
+
+    #[inline]
+    fn put_record(
+        &mut self,
+        section: Section,
+        owner: Place<'_>,
+        (rtype, ttl): (u16, u32),
         write: impl FnOnce(&mut Self) -> Result<(), Full>,
     ) -> Result<(), Full> {
         let [r0, r1] = rtype.to_be_bytes();

@@ -18,6 +18,7 @@ use hickory_proto::dnssec::Verifier;
 use hickory_proto::dnssec::rdata::{DNSKEY, DNSSECRData, NSEC, RRSIG};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
+use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
 use nearmost::answer::Transport;
 use nearmost::control::{self, KeyState, Keyring};
 use nearmost::dnssec::{Algorithm, Key, Role};
@@ -66,6 +67,12 @@ ns.sub      A      192.0.2.50
 sec         NS     ns.sec
 sec         DS     12345 13 2 0123456789012345678901234567890123456789012345678901234567890123
 ns.sec      A      192.0.2.51
+boot        CDS    12345 13 2 0123456789012345678901234567890123456789012345678901234567890123
+*.wn        NS     ns1
+*.wn        A      192.0.2.8
+*.wn        TXT    \"wn\"
+cdn 300/30  POOL   cdn
+on          CNAME  cdn
 ";
 
 const POOLS: &str = "\
@@ -76,18 +83,37 @@ nodes = [\"fra\", \"nyc\"]
 answer = \"all\"
 [pool.v4]
 nodes = [\"nyc\"]
+[pool.cdn]
+nodes = [\"elsewhere\"]
 [node.fra]
 at = \"FRA\"
 ip = [\"192.0.2.1\", \"192.0.2.200\", \"2001:db8::1\"]
 [node.nyc]
 at = \"NYC\"
 ip = [\"192.0.2.2\"]
+[node.elsewhere]
+at = \"NYC\"
+host = \"elsewhere.example.com\"
+cname = true
 ";
+
+/// Names with as many hosts as no reply by UDP holds whole, at one of ours and at another's.
+fn fleet() -> String {
+    let host = |n: u8| {
+        let both = |name: &str| format!("{name} A 192.0.2.{n}\n{name} AAAA 2001:db8::{n}\n");
+        let (ours, theirs) = (format!("host{n}"), format!("host{n}.big"));
+        let served = format!("fleet MX {n} {ours}\nbig NS {theirs}\n");
+        served + &both(&ours) + &both(&theirs)
+    };
+    (1..9).map(host).collect()
+}
 
 /// A signed zone, and the folder of its keys.
 struct Signed {
     folder: PathBuf,
     snapshot: Snapshot,
+    /// What was said of its configuration.
+    said: String,
 }
 
 impl Drop for Signed {
@@ -102,7 +128,7 @@ impl Signed {
         let folder = format!("nearmost-signed-{}-{test}", std::process::id());
         let folder = std::env::temp_dir().join(folder);
         fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join("example.org.zone"), ZONE).unwrap();
+        fs::write(folder.join("example.org.zone"), ZONE.to_owned() + &fleet()).unwrap();
         let zone = nearmost::zone::Name::absolute("example.org").unwrap();
         let keyring = Keyring::at(&folder.join("keys"));
         for (algorithm, role) in keys {
@@ -119,7 +145,11 @@ impl Signed {
         let parts = loaded.parts.unwrap_or_else(|| panic!("{shown}"));
         let now = Duration::from_secs(NOW.into());
         let snapshot = control::build(&parts, 1, now).unwrap().snapshot;
-        Self { folder, snapshot }
+        Self {
+            folder,
+            snapshot,
+            said: shown,
+        }
     }
 
     fn csk(test: &str) -> Self {
@@ -174,8 +204,13 @@ type Set<'r> = (Vec<&'r Record>, Vec<(&'r RRSIG, u32)>);
 impl Reply {
     fn of(qname: &str, qtype: u16, octets: &[u8]) -> Self {
         let what = format!("{qname} {}", RecordType::from(qtype));
-        let message = Message::from_vec(octets);
+        let mut decoder = BinDecoder::new(octets);
+        let message = Message::read(&mut decoder);
         let message = message.unwrap_or_else(|e| panic!("{what}: {e}: {octets:02x?}"));
+        assert!(
+            decoder.is_empty(),
+            "{what}: behind the last record: {octets:02x?}"
+        );
         Self {
             what,
             len: octets.len(),
@@ -211,7 +246,10 @@ impl Reply {
             *rtype == RecordType::CNAME && owner.ends_with(".dn.example.org.")
         };
         let of_others = |(owner, rtype): &SetName| {
-            *rtype == RecordType::NS && ["sub.example.org.", "sec.example.org."].contains(&&**owner)
+            *rtype == RecordType::NS
+                && ["sub", "sec", "big"]
+                    .map(|cut| format!("{cut}.example.org."))
+                    .contains(owner)
         };
         let mut checked = 0;
         for (set, (records, signatures)) in self.sets() {
@@ -261,7 +299,7 @@ impl Reply {
     }
 }
 
-const NAMES: [&str; 31] = [
+const NAMES: [&str; 38] = [
     "example.org",
     "ns1.example.org",
     "get.example.org",
@@ -291,11 +329,18 @@ const NAMES: [&str; 31] = [
     "sub.example.org",
     "deep.sub.example.org",
     "sec.example.org",
+    "boot.example.org",
+    "x.wn.example.org",
+    "cdn.example.org",
+    "on.example.org",
+    "fleet.example.org",
+    "big.example.org",
+    "host1.big.example.org",
     "nope.example.org",
     "no.such.nope.example.org",
 ];
-const TYPES: [u16; 16] = [
-    1, 2, 5, 6, 15, 16, 28, 33, 35, 39, 43, 46, 47, 48, 60, 65280,
+const TYPES: [u16; 17] = [
+    1, 2, 5, 6, 15, 16, 28, 33, 35, 39, 43, 46, 47, 48, 59, 60, 65280,
 ];
 
 #[test]
@@ -405,6 +450,11 @@ fn what_is_not_there_is_denied_at_the_very_name() {
     packet[flags] |= 0x40;
     let octets = ask(&signed.snapshot, &packet, Transport::Udp).unwrap();
     let knows = Reply::of("nope.example.org", 1, &octets);
+    assert_eq!(
+        octets[octets.len() - 4] & 0x40,
+        0x40,
+        "it is said in the reply"
+    );
     assert_eq!(knows.message.metadata.response_code, ResponseCode::NXDomain);
     assert_eq!(knows.denied(), [46, 47, 128]);
     // RFC 9824 3.5.
@@ -412,10 +462,75 @@ fn what_is_not_there_is_denied_at_the_very_name() {
     assert_eq!(asked.message.metadata.response_code, ResponseCode::FormErr);
 }
 
+/// RFC 1035 4.1: what the counts say, and nothing else.
+#[test]
+fn replies_of_all_sizes_are_whole_messages() {
+    let signed = Signed::csk("sizes");
+    let keys = signed.keys();
+    let (mut cut, mut whole) = (0, 0);
+    for size in 512..=1232 {
+        for (qname, qtype) in [
+            ("fleet.example.org", 15),
+            ("example.org", 2),
+            ("example.org", 48),
+            ("x.big.example.org", 1),
+            ("big.example.org", 2),
+            ("on.example.org", 1),
+            ("x.dn.example.org", 1),
+            ("nope.example.org", 1),
+            ("srv.example.org", 33),
+        ] {
+            let edns = Edns {
+                dnssec_ok: true,
+                ..Edns::of_size(size)
+            };
+            let packet = query(7, &name(qname), qtype, Some(&edns));
+            let octets = ask(&signed.snapshot, &packet, Transport::Udp).unwrap();
+            let reply = Reply::of(qname, qtype, &octets);
+            assert!(octets.len() <= size.into(), "{}", reply.what);
+            assert!(reply.message.edns.is_some(), "{} at {size}", reply.what);
+            if reply.message.metadata.truncation {
+                cut += 1;
+            } else {
+                whole += 1;
+                reply.verify(&keys, NOW);
+            }
+        }
+    }
+    assert!(cut > 100 && whole > 1000, "{cut} and {whole}");
+}
+
+#[test]
+fn who_asks_for_nsec_and_rrsig_by_name_is_given_these() {
+    let signed = Signed::csk("by-name");
+    let types = |qname: &str, qtype, dnssec_ok| {
+        let reply = signed.send(qname, qtype, dnssec_ok, Transport::Tcp);
+        let message = &reply.message;
+        assert!(message.authorities.is_empty(), "{}", reply.what);
+        let given = message.answers.iter().map(|r| u16::from(r.record_type()));
+        given.collect::<Vec<_>>()
+    };
+    for qname in [
+        "example.org",
+        "get.example.org",
+        "ent.example.org",
+        "x.wp.example.org",
+    ] {
+        // RFC 4035 3.1: who does not set DO is given no signatures but by their name.
+        assert_eq!(types(qname, 47, false), [47], "{qname}");
+        assert_eq!(types(qname, 47, true), [47, 46], "{qname}");
+        assert_eq!(types(qname, 46, false), [46], "{qname}");
+        assert_eq!(types(qname, 46, true), [46], "{qname}");
+    }
+    let plain = signed.send("nope.example.org", 47, false, Transport::Udp);
+    assert_eq!(plain.message.metadata.response_code, ResponseCode::NXDomain);
+    assert!(plain.nsec().is_none());
+}
+
 #[test]
 fn who_does_not_want_signatures_is_answered_as_if_there_were_none() {
     let (signed, plain) = (Signed::csk("plain"), Signed::with("unsigned", &[], ""));
-    let keys = [46, 47, 48, 60];
+    let keys = [46, 47, 48, 59, 60];
     for qname in NAMES {
         for qtype in TYPES.into_iter().filter(|qtype| !keys.contains(qtype)) {
             let packet = query(7, &name(qname), qtype, Some(&Edns::of_size(1232)));
@@ -424,6 +539,25 @@ fn who_does_not_want_signatures_is_answered_as_if_there_were_none() {
             assert_eq!(ours, theirs, "{qname} {qtype}");
         }
     }
+}
+
+#[test]
+fn secondaries_that_would_be_left_with_nothing_good_are_warned_of() {
+    let said = |test: &str, more: &str| {
+        let csk = [(Algorithm::EcdsaP256, Role::Csk)];
+        let said = &Signed::with(test, &csk, more).said;
+        let warnings = [
+            "is signed and has secondaries",
+            "expires at its secondaries",
+        ];
+        warnings.map(|warning| said.contains(warning))
+    };
+    let transfer = "transfer = [{ from = \"127.0.0.1\" }]\n";
+    // The zone expires after a day.
+    let short = "[dnssec]\nvalidity = \"2d\"\n";
+    assert_eq!(said("alone", short), [false, false]);
+    assert_eq!(said("long", transfer), [true, false]);
+    assert_eq!(said("short", &format!("{transfer}{short}")), [true, true]);
 }
 
 #[test]
