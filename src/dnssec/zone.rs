@@ -24,7 +24,7 @@ pub struct SignedZone {
 }
 
 /// What is signed beforehand.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Sets {
     /// By the number of the set; sets that are not signed have one that ends at 0.
     data: Box<[(Print, Signature)]>,
@@ -71,15 +71,29 @@ impl SignedZone {
 
     /// Signs anew what is old; whether anything was. `zone` is that of the start.
     pub fn refresh(&self, zone: &Zone) -> bool {
-        let before = self.sets.load_full();
-        let data = before.data.iter().filter(|(_, s)| s.expiration != 0);
-        let keys = before.keys.iter().map(|(_, _, _, s)| s);
-        let mut all = data.map(|(_, s)| s).chain(keys);
-        let old = all.any(|s| self.signing.is_old(s));
-        if old {
-            self.sign(zone, &before);
+        let sets = self.sets.load_full();
+        let old = |s: &Signature| s.expiration != 0 && self.signing.is_old(s);
+        let data = sets.data.iter().map(|(_, s)| s);
+        let keys = sets.keys.iter().map(|(_, _, _, s)| s);
+        if !data.chain(keys).any(old) {
+            return false;
         }
-        old
+        let Sets { mut data, mut keys } = Sets::clone(&sets);
+        let again = |at, set: &Rrset<'_>, key: &Key| self.set(zone, at, set, key, &HashMap::new());
+        for at in zone.nodes() {
+            for set in zone.rrsets(at) {
+                let own = data.get_mut(set.number as usize);
+                if let Some(own) = own.filter(|(_, s)| old(s)) {
+                    *own = again(at, &set, &self.zsk);
+                }
+                let own = keys.iter_mut().filter(|(of, ..)| *of == set.number);
+                for (_, key, print, signature) in own.filter(|(.., s)| old(s)) {
+                    (*print, *signature) = again(at, &set, &self.ksks[*key]);
+                }
+            }
+        }
+        self.sets.store(Arc::new(Sets { data, keys }));
+        true
     }
 
     fn sign(&self, zone: &Zone, before: &Sets) {
