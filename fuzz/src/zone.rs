@@ -14,7 +14,8 @@ use super::places;
 const AT: &str = "/nearmost-fuzz/fuzz.example.zone";
 
 /// Types of which hickory-proto takes no flags, algorithms or protocols but those that it knows.
-const PICKY: [u16; 6] = [
+const PICKY: [u16; 7] = [
+    rtype::NAPTR,
     rtype::KEY,
     rtype::DNSKEY,
     rtype::CDNSKEY,
