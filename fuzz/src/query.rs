@@ -246,8 +246,11 @@ impl Asked<'_> {
         }
         let (by_tcp, reply) = self.by(Transport::Tcp);
         let whole = well_formed(self.request.packet, &by_tcp, &reply).expect("a reply");
-        let of = |m: &Message| (m.rcode, m.is(AA), m.edns.is_some());
+        let of = |m: &Message| (m.is(AA), m.edns.is_some());
         assert_eq!(of(&whole), of(message));
+        // Where aliases end is not known where they do not fit.
+        let is_open = message.is(TC) && message.rcode == rcode::NOERROR;
+        assert!(is_open || whole.rcode == message.rcode, "{message:?}");
         assert!(!whole.is(TC) || reply.len() > 60_000, "cut short by TCP");
         assert_eq!((outcome.zone, outcome.pool), (by_tcp.zone, by_tcp.pool));
         let pairs = [
