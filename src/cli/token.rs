@@ -47,7 +47,7 @@ impl TokenVerb {
         } else {
             print(&format!(
                 "The token, for its owner; it is shown this once:\n\n    {token}\n\n\
-                 Put this into nearmost.toml, and start the server again:\n\n\
+                 Put this into nearmost.toml; it holds from the next reload on:\n\n\
                  [[admin.token]]\nname = \"{name}\"\nrole = \"{role}\"\nhash = \"{hash}\"\n"
             ));
         }

@@ -69,21 +69,7 @@ static TOP: Keys = Keys {
         "server", "limits", "tls", "admin", "querylog", "dnssec", "rrl", "cookies", "geo",
         "health", "key", "zone", "pool", "node", "probe",
     ],
-    later: &[
-        "dot",
-        "doh",
-        "doq",
-        "tsig",
-        "transfer",
-        "notify",
-        "metrics",
-        "dashboard",
-        "alarm",
-        "share",
-        "peers",
-        "cluster",
-        "nats",
-    ],
+    later: &["alarm", "share", "peers", "cluster", "nats"],
 };
 
 /// The largest file of ours that makes sense.
