@@ -12,7 +12,7 @@ use crate::policy::{Address, NoneLeft, Outcome};
 use crate::prefix::Client;
 use crate::snapshot::{Family, Snapshot};
 use crate::zone::version::{Records, Rr, Version};
-use crate::zone::{PoolUse, Zone, rtype};
+use crate::zone::{NodeId, PoolUse, Zone, rtype};
 
 /// The zone as it is now, with the serial of its file; none if it has no SOA. Where a pool has nobody left and says nothing
 /// but an error, what `last` has of the name stays.
@@ -44,13 +44,16 @@ pub fn flat(
             made.extend(records.into_iter().map(|m| (at, m)));
         }
     }
-    let plain = zone.nodes().flat_map(|at| {
+    let plain = zone.nodes().chain(zone.hashed()).flat_map(|at| {
         let sets = zone.rrsets(at).filter(|set| set.rtype != rtype::SOA);
         sets.flat_map(move |set| {
             set.rdata().map(move |rdata| Rr {
                 owner: zone.name(at),
                 rtype: set.rtype,
-                ttl: set.ttl,
+                ttl: match set.rtype {
+                    rtype::RRSIG => of_covered(zone, at, rdata).unwrap_or(set.ttl),
+                    _ => set.ttl,
+                },
                 rdata,
             })
         })
@@ -70,6 +73,12 @@ pub fn flat(
         soa: soa.rdata().next()?.into(),
         records: Arc::new(Records::new(plain.chain(pools))),
     })
+}
+
+/// The TTL of what a signature covers, which is that of the signature (RFC 4034 3).
+fn of_covered(zone: &Zone, at: NodeId, rrsig: &[u8]) -> Option<u32> {
+    let covered = u16::from_be_bytes(*rrsig.first_chunk()?);
+    Some(zone.rrset(at, covered)?.ttl)
 }
 
 /// What stands for a pool at one name.

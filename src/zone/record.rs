@@ -1,6 +1,6 @@
 //! One record of a zone file, with the place it was written at.
 
-use super::Name;
+use super::{Name, rtype};
 use crate::diagnostic::Span;
 
 /// One record.
@@ -14,6 +14,21 @@ pub struct Record {
     pub data: Data,
     /// Where it was written.
     pub span: Span,
+}
+
+impl Record {
+    /// Whether it is an NSEC3, or a signature of one: its owner is a hash, and no name of the zone (RFC 5155 7.2.8).
+    #[must_use]
+    pub fn is_hashed(&self) -> bool {
+        match &self.data {
+            Data::Plain { rtype, rdata } => match *rtype {
+                rtype::NSEC3 => true,
+                rtype::RRSIG => rdata.starts_with(&rtype::NSEC3.to_be_bytes()),
+                _ => false,
+            },
+            Data::Pool { .. } => false,
+        }
+    }
 }
 
 /// What a record holds.

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use hashbrown::HashTable;
 
-use super::{Index, NONE, NameKey, PoolUse, SET_HEAD, Zone, field};
+use super::{Index, NONE, NameKey, NodeId, PoolUse, SET_HEAD, Zone, field};
 use crate::zone::{Data, Name, Record, rtype};
 
 impl Zone {
@@ -17,10 +17,14 @@ impl Zone {
         let key = NameKey::new(apex.wire());
         let apex_labels = key.labels();
         drafts.add(&key, 0);
-        let nodes: Vec<u32> = records
-            .iter()
-            .map(|r| drafts.node_and_ancestors(&r.owner, apex_labels))
-            .collect();
+        let node = |r: &Record| match r.is_hashed() {
+            true => NONE,
+            false => drafts.node_and_ancestors(&r.owner, apex_labels),
+        };
+        let mut nodes: Vec<u32> = records.iter().map(node).collect();
+        for (node, record) in nodes.iter_mut().zip(records).filter(|(n, _)| **n == NONE) {
+            *node = drafts.hashed(&record.owner);
+        }
         let order = drafts.sort(records, &nodes, pools);
         drafts.link();
         drafts.write(apex, records, &order)
@@ -51,6 +55,8 @@ struct Drafts {
     index: HashTable<u32>,
     pools: Vec<PoolUse>,
     depth: usize,
+    /// How many at the end are owners of NSEC3 records.
+    hashed: usize,
 }
 
 impl Drafts {
@@ -79,9 +85,30 @@ impl Drafts {
     }
 
     fn add(&mut self, key: &NameKey, skip: usize) -> u32 {
-        let start = offset(self.names.len());
-        self.names.extend_from_slice(key.suffix(skip));
         let hash = key.hash(skip);
+        let node = self.push(key.suffix(skip), hash);
+        let list = &self.list;
+        self.index
+            .insert_unique(hash, node, |&n| list[n as usize].hash);
+        self.depth = self.depth.max(key.labels() - skip);
+        node
+    }
+
+    /// The owner of an NSEC3, all of whose records come together: not in the index, and nothing is above it.
+    fn hashed(&mut self, owner: &Name) -> u32 {
+        let lower = owner.to_lower();
+        match self.list.len().checked_sub(1).map(offset) {
+            Some(last) if self.hashed > 0 && self.name(last) == lower.wire() => last,
+            _ => {
+                self.hashed += 1;
+                self.push(lower.wire(), 0)
+            }
+        }
+    }
+
+    fn push(&mut self, name: &[u8], hash: u64) -> u32 {
+        let start = offset(self.names.len());
+        self.names.extend_from_slice(name);
         let node = offset(self.list.len());
         self.list.push(Draft {
             name: start..offset(self.names.len()),
@@ -92,11 +119,12 @@ impl Drafts {
             ns: false,
             records: 0..0,
         });
-        let list = &self.list;
-        self.index
-            .insert_unique(hash, node, |&n| list[n as usize].hash);
-        self.depth = self.depth.max(key.labels() - skip);
         node
+    }
+
+    /// How many are names.
+    fn count(&self) -> usize {
+        self.list.len() - self.hashed
     }
 
     fn sort(&mut self, records: &[Record], nodes: &[u32], pools: &HashMap<&str, u32>) -> Sorted {
@@ -132,7 +160,7 @@ impl Drafts {
     /// Finds for each name the cut above it and the wildcard below it. Ancestors come first: they were added first.
     fn link(&mut self) {
         let mut key = NameKey::default();
-        for node in 1..offset(self.list.len()) {
+        for node in 1..offset(self.count()) {
             key.set(self.name(node));
             let Some(parent) = self.find(key.hash(1), key.suffix(1)) else {
                 continue;
@@ -175,8 +203,8 @@ impl Drafts {
                 }
             }
         }
-        let mut index = Index::with_room(self.list.len());
-        for (draft, &at) in self.list.iter().zip(&places) {
+        let mut index = Index::with_room(self.count());
+        for (draft, &at) in self.list.iter().zip(&places).take(self.count()) {
             index.insert(draft.hash, at);
             for (field, node) in [(field::CUT, draft.cut), (field::WILDCARD, draft.wildcard)] {
                 if let Some(place) = places.get(node as usize) {
@@ -185,13 +213,16 @@ impl Drafts {
                 }
             }
         }
+        let names = self.count();
+        let first_hashed = places.get(names).copied().unwrap_or_default();
         Zone {
             apex: apex.clone(),
             apex_labels: apex.labels().count(),
             arena: arena.into(),
             index,
             pools: self.pools.into(),
-            names: self.list.len(),
+            names,
+            hashed: (NodeId(first_hashed), self.hashed),
             depth: self.depth,
             negative_ttl,
             void: records.is_empty(),

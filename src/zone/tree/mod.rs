@@ -8,7 +8,8 @@
 //!     set: type u16 | records u16 | TTL u32 | octets u32 | length u16, RDATA | length u16, RDATA | ...
 //! ```
 //! Names between the apex and an owner are nodes too (empty non-terminals, RFC 8020), so that the closest encloser of
-//! RFC 4592 3.3.1 is simply the first name found on the way up.
+//! RFC 4592 3.3.1 is simply the first name found on the way up. Behind them stand the owners of NSEC3 records, which are hashes and no
+//! names: the index does not know them.
 
 mod build;
 
@@ -25,6 +26,8 @@ pub struct Zone {
     pools: Box<[PoolUse]>,
     /// How many names there are.
     names: usize,
+    /// Where the owners of NSEC3 records begin, and how many they are.
+    hashed: (NodeId, usize),
     /// Labels of the deepest name: longer questions need no search below it.
     depth: usize,
     /// TTL of negative answers: the smaller of the SOA's TTL and its MINIMUM (RFC 2308 5).
@@ -248,6 +251,19 @@ impl Zone {
     /// All names, as their nodes; ancestors before what is below them.
     pub fn nodes(&self) -> impl Iterator<Item = NodeId> {
         std::iter::successors(Some(self.apex_node()), |at| Some(self.behind(*at))).take(self.names)
+    }
+
+    /// The owners of NSEC3 records, which no look-up finds.
+    pub fn hashed(&self) -> impl Iterator<Item = NodeId> {
+        let (first, count) = self.hashed;
+        std::iter::successors(Some(first), |at| Some(self.behind(*at))).take(count)
+    }
+
+    /// The signatures of a set, as RDATA.
+    pub fn signatures(&self, at: NodeId, rtype: u16) -> impl Iterator<Item = &[u8]> {
+        let all = self.rrset(at, rtype::RRSIG);
+        let all = all.into_iter().flat_map(|set| set.rdata());
+        all.filter(move |rdata| rdata.starts_with(&rtype.to_be_bytes()))
     }
 
     /// Where the next node begins.

@@ -6,7 +6,7 @@
 
 use std::cmp::Ordering;
 
-use crate::zone::folded;
+use crate::zone::{canonical, folded};
 
 /// One record, as it lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,31 +30,6 @@ impl Rr<'_> {
         let rdata = || folded(self.rtype, self.rdata).cmp(folded(other.rtype, other.rdata));
         names().then_with(types).then_with(rdata)
     }
-}
-
-/// Names by their labels from the right, in lower case.
-fn canonical(a: &[u8], b: &[u8]) -> Ordering {
-    if a.eq_ignore_ascii_case(b) {
-        return Ordering::Equal;
-    }
-    let labels = |name| {
-        let (mut starts, mut count) = ([0u8; 128], 0);
-        for label in crate::zone::labels(name) {
-            let at = label.as_ptr() as usize - <[u8]>::as_ptr(name) as usize;
-            starts[count] = u8::try_from(at).unwrap_or(u8::MAX);
-            count += 1;
-        }
-        (starts, count)
-    };
-    let ((of_a, in_a), (of_b, in_b)) = (labels(a), labels(b));
-    let label = |name: &[u8], at: u8| {
-        let at = usize::from(at);
-        name[at..at + usize::from(name[at - 1])].to_ascii_lowercase()
-    };
-    let pairs = of_a[..in_a].iter().rev().zip(of_b[..in_b].iter().rev());
-    let mut orders = pairs.map(|(x, y)| label(a, *x).cmp(&label(b, *y)));
-    let differ = orders.find(|order| order.is_ne());
-    differ.unwrap_or_else(|| in_a.cmp(&in_b))
 }
 
 /// Records, each once, in canonical order.

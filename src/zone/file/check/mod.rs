@@ -33,6 +33,7 @@ pub fn check(
         pool_names: pools.iter().copied().collect(),
     };
     zone.apex(&mut findings);
+    zone.hashing(&mut findings);
     zone.walk(&mut findings);
     // In the order of the files, whatever the order of the checks.
     findings
@@ -41,6 +42,9 @@ pub fn check(
     found.list.append(&mut findings.list);
     sorted.into_records()
 }
+
+/// Resolvers take none that have more.
+const MOST_ITERATIONS: u16 = 500;
 
 /// A type's number, and the place of pools after all types.
 fn rank(data: &Data) -> u32 {
@@ -108,6 +112,25 @@ impl Zone<'_> {
                 place,
                 format!("the zone {} has no NS at its own name", self.origin),
             );
+        }
+    }
+
+    /// What each denial costs us has a bound (RFC 9276 3.2).
+    fn hashing(&self, found: &mut Diagnostics) {
+        for record in self.sorted.group(&[]).unwrap_or_default() {
+            let Data::Plain { rtype, rdata } = &record.data else {
+                continue;
+            };
+            let iterations = rdata.get(2..4).and_then(|octets| octets.first_chunk());
+            let iterations = iterations.map_or(0, |octets| u16::from_be_bytes(*octets));
+            if *rtype == rtype::NSEC3PARAM && iterations > MOST_ITERATIONS {
+                let message = format!(
+                    "NSEC3 with {iterations} iterations: {MOST_ITERATIONS} is the most that is served"
+                );
+                found
+                    .error(record.span, message)
+                    .note("resolvers refuse it too; 0 is best (RFC 9276)");
+            }
         }
     }
 
@@ -256,7 +279,8 @@ fn beside_cname(group: &[Record], cname: &Record, found: &mut Diagnostics) {
 }
 
 fn below_dname(group: &[Record], dname: &Record, found: &mut Diagnostics) {
-    if let Some(record) = group.first() {
+    // An NSEC3 is the zone's own, wherever its hash stands.
+    if let Some(record) = group.iter().find(|r| !r.is_hashed()) {
         let message = "this name is below a DNAME: nobody would be given it";
         found
             .error(record.span, message)
