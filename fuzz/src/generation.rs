@@ -131,8 +131,9 @@ impl Generation {
         if let Some(cookies) = &self.snapshot.settings.cookies {
             cookies.tick(now);
         }
-        if let Some(signed) = &self.snapshot.signed {
-            signed.signing.tick(now);
+        let signed = self.snapshot.signed.as_ref();
+        if let Some(signing) = signed.and_then(|signed| signed.signing.as_ref()) {
+            signing.tick(now);
         }
     }
 

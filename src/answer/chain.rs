@@ -1,11 +1,11 @@
 //! From the name asked for along its aliases to records, a referral, or the proof that there is nothing.
 
 use super::client::Asker;
-use super::proof::{sign_static, types};
+use super::proof::{Absent, sign_static};
 use super::{Findings, Request, pool};
-use crate::dnssec::{Purpose, SignedZone, Types};
+use crate::dnssec::Purpose;
 use crate::health::Table;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Signatures, Snapshot};
 use crate::wire::{ExtendedError, Full, Place, Query, Section, Writer, rcode};
 use crate::zone::{Lookup, MAX_NAME, NameKey, NodeId, PoolUse, Rrset, Zone, is_below, rtype};
 
@@ -89,7 +89,7 @@ pub(super) struct Chain<'a, 'b> {
     pub(super) hosts: &'a mut NameKey,
     pub(super) given: &'a mut pool::Given,
     /// The signatures of the zone that is asked, where they are wanted.
-    pub(super) signing: Option<&'a SignedZone>,
+    pub(super) signing: Option<&'a Signatures>,
     pub(super) desk: &'a mut super::proof::Desk,
     pub(super) found: Findings,
 }
@@ -103,6 +103,13 @@ enum Step {
 impl<'a> Chain<'a, '_> {
     /// Answers; `key` is for the names on the way.
     pub(super) fn run(&mut self, key: &mut NameKey) {
+        self.walk(key);
+        if !self.desk.proofs.is_empty() {
+            self.show_late();
+        }
+    }
+
+    fn walk(&mut self, key: &mut NameKey) {
         self.trail.aliases = 0;
         key.set(self.query.qname);
         loop {
@@ -135,7 +142,7 @@ impl<'a> Chain<'a, '_> {
                 self.found.error = Some(ExtendedError::NOT_READY);
                 return;
             }
-            let signing = self.snapshot.signed(number);
+            let signing = self.snapshot.signatures(number);
             self.signing = signing.filter(|_| self.wants_signatures());
             match self.name(number, zone, key) {
                 Step::Done => return,
@@ -197,7 +204,7 @@ impl<'a> Chain<'a, '_> {
                         if !self.denies_compactly() {
                             self.found.rcode = rcode::NXDOMAIN;
                         }
-                        self.negative(zone, key, Types::none_such);
+                        self.negative(zone, key, Absent::Name(encloser));
                         Step::Done
                     }
                 }
@@ -215,14 +222,15 @@ impl<'a> Chain<'a, '_> {
             return self.pool(pool, zone, at, key);
         }
         if matches!(qtype, rtype::NSEC | rtype::RRSIG)
-            && let Some(signing) = self.snapshot.signed(number)
+            && let Some(by @ Signatures::Made(signing)) = self.snapshot.signatures(number)
         {
-            self.explicit(signing, zone, at, key);
+            self.explicit((by, signing), zone, at, key);
             return Step::Done;
         }
         // RFC 8482 4.1: one set is enough of an answer to ANY.
         let set = if qtype == rtype::ANY {
-            zone.rrsets(at).next()
+            let proves = |set: &Rrset<'_>| matches!(set.rtype, rtype::RRSIG | rtype::NSEC);
+            zone.rrsets(at).find(|set| !proves(set))
         } else {
             zone.rrset(at, qtype)
         };
@@ -346,10 +354,9 @@ impl<'a> Chain<'a, '_> {
         if !given {
             let mark = self.writer.mark();
             let written = self.writer.rrset(Section::Answer, owner, set, set.ttl);
-            let name = zone.name(at);
             let (signing, writer) = (self.signing, &mut *self.writer);
-            let sign =
-                |()| sign_static(signing, writer, Section::Answer, owner, name, set, set.ttl);
+            let (section, by) = (Section::Answer, (set, set.ttl));
+            let sign = |()| sign_static(signing, writer, section, owner, (zone, at), by);
             if written.and_then(sign).is_err() {
                 self.writer.back_to(mark);
                 self.found.truncated = true;
@@ -397,18 +404,12 @@ impl<'a> Chain<'a, '_> {
 
     /// There are no such records at a node that is there.
     fn nodata(&mut self, zone: &Zone, at: NodeId, key: &NameKey) {
-        let (snapshot, qtype) = (self.snapshot, self.query.qtype);
-        self.negative(zone, key, || {
-            let mut types = types(snapshot, zone, at);
-            // A pool may have none just now.
-            types.remove(qtype);
-            types
-        });
+        self.negative(zone, key, Absent::Type(at));
     }
 
-    /// RFC 2308 3: the SOA with the TTL of negative answers; where that is signed with the NSEC that says so: `types` are there, or none.
+    /// RFC 2308 3: the SOA with the TTL of negative answers; where that is signed with the proof.
     /// Where a pool has nobody left, that is not remembered longer than its least TTL.
-    fn negative(&mut self, zone: &Zone, key: &NameKey, types: impl FnOnce() -> Types) {
+    fn negative(&mut self, zone: &Zone, key: &NameKey, absent: Absent) {
         let least = self
             .found
             .pool
@@ -421,10 +422,7 @@ impl<'a> Chain<'a, '_> {
         let owner = Place::Name(zone.apex().wire());
         let mark = self.writer.mark();
         let written = self.soa(Section::Authority, Some(owner), zone, &soa, ttl);
-        let deny = |()| {
-            let ttls = (zone.negative_ttl(), ttl);
-            self.deny(Section::Authority, key.suffix(0), ttls, types)
-        };
+        let deny = |()| self.deny_absent(zone, key, absent, ttl);
         if written.and_then(deny).is_err() {
             self.writer.back_to(mark);
             self.found.truncated = true;
@@ -452,7 +450,8 @@ impl<'a> Chain<'a, '_> {
             self.writer.serial(serial);
             return self.sign_soa(section, owner, (apex, set), serial, ttl);
         }
-        sign_static(self.signing, self.writer, section, place, apex, set, ttl)
+        let at = (zone, zone.apex_node());
+        sign_static(self.signing, self.writer, section, place, at, (set, ttl))
     }
 
     /// RFC 1034 4.3.2 3b: who knows more, and where they are, if only we can say so.
@@ -470,7 +469,9 @@ impl<'a> Chain<'a, '_> {
             self.found.truncated = true;
             return;
         }
+        let mark = self.writer.mark();
         if self.sign_referral(zone, cut, owner).is_err() {
+            self.writer.back_to(mark);
             self.found.truncated = true;
             return;
         }
@@ -533,15 +534,9 @@ impl<'a> Chain<'a, '_> {
             }
             // That of a wildcard would need a proof.
             if zone.name(at) == self.hosts.suffix(0) {
-                let _ = sign_static(
-                    self.signing,
-                    self.writer,
-                    section,
-                    owner,
-                    zone.name(at),
-                    &set,
-                    set.ttl,
-                );
+                let by = self.signing;
+                let set = (&set, set.ttl);
+                let _ = sign_static(by, self.writer, section, owner, (zone, at), set);
             }
             true
         })

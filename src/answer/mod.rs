@@ -10,6 +10,7 @@ mod explain;
 mod pool;
 mod proof;
 mod signed;
+mod stored;
 mod whole;
 
 use std::net::IpAddr;

@@ -1,16 +1,30 @@
 //! The half of an answer that proves it: RRSIG records beside the sets that they cover, NSEC where there is nothing (RFC 4035 3.1, RFC 9824).
+//! Here they are made; [`super::stored`] takes them from a zone that is signed elsewhere.
 
 use super::chain::Chain;
+use super::stored::signatures;
 use crate::dnssec::{Covered, Key, Purpose, Signature, SignedZone, Types};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Signatures, Snapshot};
 use crate::wire::{Full, Mark, Place, Section, Writer};
 use crate::zone::version::with_serial;
 use crate::zone::{NameKey, NodeId, Rrset, Zone, rtype};
 
-/// Room for the addresses of an answer, in the order in which they are signed.
+/// Room to work in.
 #[derive(Debug, Default)]
 pub(super) struct Desk {
+    /// The addresses of an answer, in the order in which they are signed.
     addresses: Vec<[u8; 16]>,
+    /// What is to be shown of the chains of zones, by their numbers.
+    pub(super) proofs: Vec<(u32, NodeId)>,
+}
+
+/// What is not there.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Absent {
+    /// The type that is asked for, at the name or at the wildcard that stands for it.
+    Type(NodeId),
+    /// The name, below this one.
+    Name(NodeId),
 }
 
 impl<'a> Chain<'a, '_> {
@@ -19,20 +33,32 @@ impl<'a> Chain<'a, '_> {
         self.query.edns.is_some_and(|e| e.dnssec_ok)
     }
 
+    /// The signatures of the zone that is asked, if they are ours to make.
+    fn made(&self) -> Option<&'a SignedZone> {
+        match self.signing? {
+            Signatures::Made(signing) => Some(signing),
+            Signatures::Stored(_) => None,
+        }
+    }
+
     /// Whether a name that is not there is denied as one that is (RFC 9824 3.1), as the asker cannot tell by the response code.
     pub(super) fn denies_compactly(&self) -> bool {
         let edns = self.query.edns.filter(|e| e.dnssec_ok && !e.compact_ok);
-        self.signing.is_some() && edns.is_some()
+        self.made().is_some() && edns.is_some()
     }
 
     /// The signatures of a set of an answer that was just written at the name that is asked for, whose records they are or a wildcard's.
     pub(super) fn sign_set(
         &mut self,
-        signing: &SignedZone,
+        by: &Signatures,
         (zone, at): (&Zone, NodeId),
         set: &Rrset<'_>,
         key: &NameKey,
     ) -> Result<(), Full> {
+        let signing = match by {
+            Signatures::Made(signing) => signing,
+            Signatures::Stored(stored) => return self.stored_set(stored, (zone, at), set, key),
+        };
         let (section, name) = (Section::Answer, key.suffix(0));
         if zone.name(at) == name {
             let owner = self.trail.owner();
@@ -55,7 +81,7 @@ impl<'a> Chain<'a, '_> {
         most: u32,
         mark: &Mark,
     ) -> bool {
-        let Some(signing) = self.signing else {
+        let Some(signing) = self.made() else {
             return true;
         };
         let addresses = &mut self.desk.addresses;
@@ -89,7 +115,7 @@ impl<'a> Chain<'a, '_> {
         ttl: u32,
         target: &[u8],
     ) {
-        let Some(signing) = self.signing.filter(|_| !self.found.truncated) else {
+        let Some(signing) = self.made().filter(|_| !self.found.truncated) else {
             return;
         };
         let covered = Covered {
@@ -112,7 +138,7 @@ impl<'a> Chain<'a, '_> {
         serial: u32,
         ttl: u32,
     ) -> Result<(), Full> {
-        let (Some(signing), Some(rdata)) = (self.signing, soa.rdata().next()) else {
+        let (Some(signing), Some(rdata)) = (self.made(), soa.rdata().next()) else {
             return Ok(());
         };
         let rdata = with_serial(rdata, serial);
@@ -124,6 +150,33 @@ impl<'a> Chain<'a, '_> {
         // Strangers cannot make up serials.
         let signature = signing.of_records(Purpose::Pool, &covered, std::iter::once(&*rdata));
         self.put(section, owner, (&covered, ttl), signature)
+    }
+
+    /// The proof that what is asked for is not there, with a TTL of its own: which types are, or that the name is not.
+    pub(super) fn deny_absent(
+        &mut self,
+        zone: &Zone,
+        key: &NameKey,
+        absent: Absent,
+        ttl: u32,
+    ) -> Result<(), Full> {
+        let (snapshot, qtype, name) = (self.snapshot, self.query.qtype, key.suffix(0));
+        match self.signing {
+            None => Ok(()),
+            Some(Signatures::Stored(stored)) => self.stored_absence(stored, zone, absent, name),
+            Some(Signatures::Made(_)) => {
+                let ttls = (zone.negative_ttl(), ttl);
+                self.deny(Section::Authority, name, ttls, || match absent {
+                    Absent::Name(_) => Types::none_such(),
+                    Absent::Type(at) => {
+                        let mut types = types(snapshot, zone, at);
+                        // A pool may have none just now.
+                        types.remove(qtype);
+                        types
+                    }
+                })
+            }
+        }
     }
 
     /// The NSEC that says which types are at a name; its TTL, as it is signed and as it is given.
@@ -156,7 +209,7 @@ impl<'a> Chain<'a, '_> {
             self.writer
                 .record(section, owner, rtype::NSEC, ttl, write)?;
         }
-        let Some(signing) = self.signing.filter(|_| signature) else {
+        let Some(signing) = self.made().filter(|_| signature) else {
             return Ok(());
         };
         let covered = Covered {
@@ -175,24 +228,18 @@ impl<'a> Chain<'a, '_> {
         cut: NodeId,
         owner: Place<'_>,
     ) -> Result<(), Full> {
-        if self.signing.is_none() {
+        let Some(by) = self.signing else {
             return Ok(());
-        }
+        };
         let section = Section::Authority;
-        match zone.rrset(cut, rtype::DS) {
-            Some(ds) => {
+        match (zone.rrset(cut, rtype::DS), by) {
+            (Some(ds), _) => {
                 self.writer.rrset(section, owner, &ds, ds.ttl)?;
-                sign_static(
-                    self.signing,
-                    self.writer,
-                    section,
-                    owner,
-                    zone.name(cut),
-                    &ds,
-                    ds.ttl,
-                )
+                let by = self.signing;
+                sign_static(by, self.writer, section, owner, (zone, cut), (&ds, ds.ttl))
             }
-            None => {
+            (None, Signatures::Stored(stored)) => self.stored_referral(stored, zone, cut),
+            (None, Signatures::Made(_)) => {
                 let (snapshot, ttl) = (self.snapshot, zone.negative_ttl());
                 self.deny(section, zone.name(cut), (ttl, ttl), || {
                     types(snapshot, zone, cut)
@@ -202,15 +249,15 @@ impl<'a> Chain<'a, '_> {
     }
 
     /// Answers to who asks for NSEC or RRSIG by name: the NSEC there would be, and the signatures of one set (RFC 8482 4.1), or of that NSEC where
-    /// no set stands at the name. `signing` is the zone's, whether or not signatures are wanted.
+    /// no set stands at the name. `signing` is the zone's, and of `by`, whether or not signatures are wanted.
     pub(super) fn explicit(
         &mut self,
-        signing: &'a SignedZone,
+        (by, signing): (&'a Signatures, &SignedZone),
         zone: &Zone,
         at: NodeId,
         key: &NameKey,
     ) {
-        let wanted = self.signing.replace(signing).is_some();
+        let wanted = self.signing.replace(by).is_some();
         let by_name = self.query.qtype == rtype::RRSIG;
         let name = key.suffix(0);
         let mark = self.writer.mark();
@@ -240,7 +287,7 @@ impl<'a> Chain<'a, '_> {
         (covered, ttl): (&Covered<'_>, u32),
         signature: Option<Signature>,
     ) -> Result<(), Full> {
-        let (Some(signing), Some(signature)) = (self.signing, signature) else {
+        let (Some(signing), Some(signature)) = (self.made(), signature) else {
             self.found.busy = true;
             return Ok(());
         };
@@ -272,16 +319,18 @@ pub(super) fn types(snapshot: &Snapshot, zone: &Zone, at: NodeId) -> Types {
 /// The signatures of a set at its own name, if they are wanted.
 #[inline]
 pub(super) fn sign_static(
-    signing: Option<&SignedZone>,
+    signing: Option<&Signatures>,
     writer: &mut Writer<'_>,
     section: Section,
     owner: Place<'_>,
-    name: &[u8],
-    set: &Rrset<'_>,
-    ttl: u32,
+    (zone, at): (&Zone, NodeId),
+    set: (&Rrset<'_>, u32),
 ) -> Result<(), Full> {
     match signing {
-        Some(signing) => write_ready(signing, writer, section, owner, name, (set, ttl)),
+        Some(Signatures::Made(signing)) => {
+            write_ready(signing, writer, section, owner, zone.name(at), set)
+        }
+        Some(Signatures::Stored(_)) => signatures(writer, section, owner, (zone, at), set),
         None => Ok(()),
     }
 }

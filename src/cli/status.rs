@@ -12,6 +12,7 @@ use super::{Format, NO, Stop, ago, print, print_json};
 use crate::admin::{FamilyLine, Status};
 use crate::answer::Transport;
 use crate::clock::utc;
+use crate::control::ReceivedLine;
 use crate::health::Time;
 
 #[derive(Debug, Args)]
@@ -86,6 +87,18 @@ fn alarms(status: &Status) -> String {
     out
 }
 
+/// Of a zone with which nothing is wrong: until when the signatures of its primary hold.
+fn signed(zone: &ReceivedLine, now: u64) -> String {
+    let Some(until) = zone.signed_until else {
+        return "fine".into();
+    };
+    let at = utc(Time::from_secs(until));
+    match until > now {
+        true => format!("signed by its primary, until {at} UTC"),
+        false => format!("signed by its primary, but signatures have ended on {at} UTC"),
+    }
+}
+
 /// The zones that come from others.
 fn received(status: &Status) -> String {
     if status.received.is_empty() {
@@ -105,7 +118,7 @@ fn received(status: &Status) -> String {
             (None, true) => "SERVFAIL".into(),
             (None, false) => match zone.members {
                 Some(count) => format!("catalog of {}", super::plural(count, "zone")),
-                None => "fine".into(),
+                None => signed(zone, status.now),
             },
         };
         let times = [

@@ -193,6 +193,7 @@ fn generation(
         table: TableCell::new(Table::new(Vec::new())),
     };
     snapshot.table.publish(snapshot.judge(board.table(now)));
+    super::presigned::tell(parts, &snapshot, last, now);
     snapshot.built.1 = clock.now() - begun;
     Ok(Generation { snapshot, board })
 }

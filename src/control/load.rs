@@ -187,6 +187,9 @@ fn zones(
                 }
             }
         }
+        if zone.signed.is_none() {
+            super::presigned::check(&name, &records, found);
+        }
         forgetful(config, zone, &records, found);
         outlives(config, zone, &records, found);
         zones.push((name, records));

@@ -23,6 +23,7 @@ mod names;
 mod orders;
 mod plan;
 mod prepare;
+mod presigned;
 mod probed;
 mod querylog;
 mod ramp;

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::handle::Handle;
-use super::keyring::Keyring;
+use super::keyring::{Keyring, ZoneKeys};
 use super::load::Parts;
 use crate::clock::Clock;
-use crate::dnssec::{SignedZone, Signing};
+use crate::dnssec::{Presigned, SignedZone, Signing};
 use crate::health::Time;
-use crate::snapshot::{Signed, Snapshot};
+use crate::snapshot::{Signatures, Signed, Snapshot};
 use crate::zone::{NameKey, Zone};
 
 /// Time between ticks of the signer's clock: a new budget each.
@@ -17,42 +17,58 @@ const TICK: Duration = Duration::from_secs(1);
 /// Ticks between looks for signatures that are old and keys that may move on.
 const LOOK: u32 = 60;
 
-/// Signs the zones that are to be signed; none: no zone is.
+/// Signs the zones that are to be signed, and lays out those that are signed elsewhere; none: no zone is signed.
 pub(super) fn sign(
     parts: &Parts,
     zones: &[Zone],
     last: Option<&Snapshot>,
     now: Time,
 ) -> Option<Signed> {
+    let ours = ours(parts, last, now);
+    let all = zones
+        .iter()
+        .map(|zone| match (&ours, parts.keys.get(zone.apex())) {
+            (Some(ours), Some(keys)) => ours.sign(zone, keys).map(Signatures::Made),
+            _ => Presigned::of(zone).map(|stored| Signatures::Stored(Arc::new(stored))),
+        });
+    let zones: Box<[_]> = all.collect();
+    let signing = ours.map(|ours| ours.signing);
+    let any = signing.is_some() || zones.iter().any(Option::is_some);
+    any.then_some(Signed { signing, zones })
+}
+
+/// What the zones share that we sign.
+struct Ours<'l> {
+    signing: Arc<Signing>,
+    /// Signatures that still hold.
+    last: Option<&'l Snapshot>,
+}
+
+/// Of the zones that have keys here; none: no zone has.
+fn ours<'l>(parts: &Parts, last: Option<&'l Snapshot>, now: Time) -> Option<Ours<'l>> {
     if parts.keys.is_empty() {
         return None;
     }
     let settings = parts.config.dnssec.settings;
-    let before = last.and_then(|last| last.signed.as_ref());
-    let same = before.filter(|before| before.signing.settings() == settings);
-    let signing = same.map_or_else(
-        || Arc::new(Signing::new(settings, seconds(now))),
-        |before| Arc::clone(&before.signing),
-    );
-    let signed = |zone: &Zone| {
-        let keys = parts.keys.get(zone.apex())?;
-        let same = last.filter(|_| same.is_some());
-        let before = same.and_then(|last| {
+    let before = last.and_then(|last| last.signed.as_ref()?.signing.as_ref());
+    let same = before.filter(|before| before.settings() == settings);
+    let made = || Arc::new(Signing::new(settings, seconds(now)));
+    Some(Ours {
+        signing: same.map_or_else(made, Arc::clone),
+        last: last.filter(|_| same.is_some()),
+    })
+}
+
+impl Ours<'_> {
+    fn sign(&self, zone: &Zone, keys: &ZoneKeys) -> Option<Arc<SignedZone>> {
+        let before = self.last.and_then(|last| {
             let (number, known) = last.zones.find(&NameKey::new(zone.apex().wire()), false)?;
             last.signed(number).filter(|_| known.apex() == zone.apex())
         });
-        let zsk = keys.zsk()?;
-        let signing = Arc::clone(&signing);
-        Some(Arc::new(SignedZone::new(
-            zone,
-            keys.ksks(),
-            zsk,
-            signing,
-            before,
-        )))
-    };
-    let zones = zones.iter().map(signed).collect();
-    Some(Signed { signing, zones })
+        let (zsk, signing) = (keys.zsk()?, Arc::clone(&self.signing));
+        let signed = SignedZone::new(zone, keys.ksks(), zsk, signing, before);
+        Some(Arc::new(signed))
+    }
 }
 
 #[expect(
@@ -71,14 +87,15 @@ pub(super) async fn keep_signing(handle: Handle) {
         let current = handle.current().get();
         // The system's clock as it is now: it may have been set right since the start, and signatures are of the world's time.
         let now = seconds(Clock::start().now());
-        if let Some(signed) = &current.signed {
-            signed.signing.tick(now);
+        let signing = current.signed.as_ref().and_then(|s| s.signing.as_ref());
+        if let Some(signing) = signing {
+            signing.tick(now);
         }
         if let Some(cookies) = &current.settings.cookies {
             cookies.tick(now);
         }
         ticks = ticks.wrapping_add(1);
-        if ticks.is_multiple_of(LOOK) && current.signed.is_some() {
+        if ticks.is_multiple_of(LOOK) && signing.is_some() {
             let handle = handle.clone();
             let _ = tokio::task::spawn_blocking(move || look(&handle, &current)).await;
         }
@@ -91,7 +108,9 @@ fn look(handle: &Handle, current: &Snapshot) {
     let keyring = Keyring::at(&handle.basis().parts.config.dnssec.keys);
     let mut moved = false;
     for (zone, signed) in zones.iter().zip(all) {
-        let Some(signed) = signed else { continue };
+        let Some(Signatures::Made(signed)) = signed else {
+            continue;
+        };
         if signed.refresh(zone) {
             tracing::info!("zone {}: signed anew", zone.apex());
         }

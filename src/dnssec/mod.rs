@@ -5,13 +5,15 @@
 //!   what depends on who asks (a pool's addresses), on the name asked for (a wildcard's records, a denial)
 //!                       --(when first needed)--> `Signing`: a cache of fixed size, a budget for each second
 //! ```
-//! Denial is compact (RFC 9824): each name that is asked for and is not there has one NSEC record of its own.
+//! Denial is compact (RFC 9824): each name that is asked for and is not there has one NSEC record of its own. A zone that is signed
+//! elsewhere brings signatures and denial of its own, and is only laid out here ([`Presigned`]).
 
 mod bind;
 mod cache;
 mod canonical;
 mod denial;
 mod key;
+mod presigned;
 mod signature;
 mod signing;
 mod zone;
@@ -19,6 +21,7 @@ mod zone;
 pub use bind::read_bind;
 pub use denial::Types;
 pub use key::{Algorithm, BadKey, DnsKey, Key, Role};
+pub use presigned::Presigned;
 pub use signature::{Covered, Signature};
 pub use signing::{Purpose, Settings, Signing, random};
 pub use zone::SignedZone;

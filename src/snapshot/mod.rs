@@ -16,7 +16,7 @@ use arc_swap::ArcSwap;
 pub use asked::{Asked, Queue, Waiting};
 pub use secondaries::{Allow, Keys, Peer, Primaries, Secondaries, TransferCounts};
 
-use crate::dnssec::{SignedZone, Signing};
+use crate::dnssec::{Presigned, SignedZone, Signing};
 use crate::geo::{About, World};
 use crate::health::{Table, Time};
 use crate::metrics::{Counter, Peak};
@@ -98,11 +98,30 @@ impl Snapshot {
         pool.nodes.iter().any(named)
     }
 
-    /// The signatures of a zone, if it is signed.
+    /// Where the signatures of a zone come from, if it is signed.
     #[must_use]
     #[inline]
+    pub fn signatures(&self, zone: u32) -> Option<&Signatures> {
+        self.signed.as_ref()?.zones.get(zone as usize)?.as_ref()
+    }
+
+    /// The signatures of a zone that we sign.
+    #[must_use]
     pub fn signed(&self, zone: u32) -> Option<&SignedZone> {
-        self.signed.as_ref()?.zones.get(zone as usize)?.as_deref()
+        match self.signatures(zone)? {
+            Signatures::Made(signed) => Some(signed),
+            Signatures::Stored(_) => None,
+        }
+    }
+
+    /// What is laid out of a zone that is signed elsewhere.
+    #[must_use]
+    pub fn presigned(&self, apex: &Name) -> Option<&Presigned> {
+        let (number, zone) = self.zones.find(&NameKey::new(apex.wire()), false)?;
+        match self.signatures(number).filter(|_| zone.apex() == apex)? {
+            Signatures::Stored(stored) => Some(stored),
+            Signatures::Made(_) => None,
+        }
     }
 
     /// Whether a question from there, signed with this key, may be asked of a zone.
@@ -271,10 +290,19 @@ fn go_on<'l, N: std::hash::Hash + Eq, C: 'l>(
 /// The signatures of signed zones.
 #[derive(Clone, Debug)]
 pub struct Signed {
-    /// What they share.
-    pub signing: Arc<Signing>,
+    /// What those share that we sign; none: we sign none.
+    pub signing: Option<Arc<Signing>>,
     /// By the zones' numbers; none where a zone is not signed.
-    pub zones: Box<[Option<Arc<SignedZone>>]>,
+    pub zones: Box<[Option<Signatures>]>,
+}
+
+/// Where the signatures of a zone come from, and the proofs of what is not there.
+#[derive(Clone, Debug)]
+pub enum Signatures {
+    /// We make them.
+    Made(Arc<SignedZone>),
+    /// They stand in the zone, which is signed elsewhere.
+    Stored(Arc<Presigned>),
 }
 
 /// What one thread or group of threads gave.

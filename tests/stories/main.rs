@@ -49,6 +49,7 @@ mod mirrors;
 mod names;
 mod orders;
 mod pages;
+mod presigned;
 mod reload;
 mod resolver;
 mod rights;

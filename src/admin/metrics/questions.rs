@@ -55,7 +55,10 @@ pub(super) fn write(page: &mut Page<'_>, handle: &Handle) -> fmt::Result {
     messages(page, &transports, queue_drops(handle.listen()))?;
     zones_and_pools(page, &transports, &snapshot)?;
     transfers(page, &snapshot)?;
-    let signing = snapshot.signed.as_ref().map(|signed| &signed.signing);
+    let signing = snapshot
+        .signed
+        .as_ref()
+        .and_then(|signed| signed.signing.as_ref());
     let counts = signing.map_or([0, 0], |signing| [signing.total(), signing.refused()]);
     page.counters(
         "nearmost_answer_signatures",

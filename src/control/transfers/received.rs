@@ -84,6 +84,9 @@ pub struct ReceivedLine {
     pub next: u64,
     /// When it expires.
     pub expires: Option<u64>,
+    /// When the first of the signatures that it brings ends; none: it is not signed.
+    #[serde(default)]
+    pub signed_until: Option<u64>,
     /// Why the last try failed; none: it did not.
     pub error: Option<String>,
     /// The catalog that lists it; none: it stands in the files.
@@ -126,6 +129,7 @@ impl Theirs {
             checked: self.version.as_ref().map(|_| self.checked.as_secs()),
             next: self.next.as_secs(),
             expires: self.expires().map(|at| at.as_secs()),
+            signed_until: None,
             error: self.error.clone(),
             catalog: self.catalog.as_ref().map(ToString::to_string),
             members: None,
@@ -311,6 +315,7 @@ impl Handle {
     /// The zones of others.
     #[must_use]
     pub fn received(&self) -> Vec<ReceivedLine> {
+        let (snapshot, now) = (self.current().get(), self.now().as_secs());
         let mut lines = self.with_theirs(|all| {
             let mut members: HashMap<&Name, usize> = HashMap::new();
             for catalog in all.values().filter_map(|theirs| theirs.catalog.as_ref()) {
@@ -319,6 +324,7 @@ impl Handle {
             let own = |name: &Name| members.get(name).copied().unwrap_or(0);
             let lines = all.iter().map(|(name, theirs)| ReceivedLine {
                 members: theirs.is_catalog.then(|| own(name)),
+                signed_until: snapshot.presigned(name).map(|stored| stored.until(now)),
                 ..theirs.line(name)
             });
             lines.collect::<Vec<_>>()

@@ -2,7 +2,7 @@
 
 mod catalog;
 mod dig;
-mod peers;
+pub mod peers;
 mod primary;
 mod secondaries;
 mod signed;

@@ -143,6 +143,28 @@ pub fn knot_of(zones: &[(&str, &str)], catalog: Option<&str>, port: u16, seconda
     Files { port, list }
 }
 
+/// Knot as the primary of these zones, which it signs as these lines of a policy say; it tells a secondary there.
+pub fn knot_signing(zones: &[(&str, &str, &str)], port: u16, secondary: SocketAddr) -> Files {
+    let (mut policies, mut domains) = (String::new(), String::new());
+    let mut list = Vec::new();
+    for (name, zone, policy) in zones {
+        policies += &format!("- id: {name}\n  {policy}\n");
+        domains += &format!(
+            "- domain: {name}\n  file: {name}.zone\n  dnssec-signing: on\n  dnssec-policy: {name}\n"
+        );
+        list.push((format!("{name}.zone"), (*zone).to_owned()));
+    }
+    let configuration = format!(
+        "remote:\n- id: secondary\n  address: {}@{}\n  key: transfer.key\nacl:\n- id: out\n  address: 127.0.0.1\n  action: transfer\n- id: key\n  key: transfer.key\n  action: transfer\n\
+         policy:\n{policies}template:\n- id: default\n  storage: STORAGE\n  notify: secondary\n  acl: [out, key]\n  zonefile-sync: -1\n  \
+         zonefile-load: difference-no-serial\n  journal-content: all\nzone:\n{domains}",
+        secondary.ip(),
+        secondary.port()
+    );
+    list.push(("configuration".to_owned(), configuration));
+    Files { port, list }
+}
+
 impl Files {
     fn write(&self, folder: &Folder) {
         let path = folder.path("");
