@@ -58,6 +58,25 @@ fn with(lines: &str) -> Vec<String> {
 }
 
 #[test]
+fn nsec3_has_a_bound_and_stands_below_a_dname_too() {
+    let hash = "0p9mhaveqvm6t7vbl5lop2u3t2rp3tom";
+    let chain = format!("{hash} NSEC3 1 0 0 - {hash} NS SOA DNAME NSEC3PARAM\n");
+    let apex = |iterations: u16| {
+        let zone = GOOD
+            .replace("ns1 A 192.0.2.1\n", "")
+            .replace("NS ns1", "NS ns1.net.");
+        findings(&format!(
+            "{zone}@ DNAME net.\n@ NSEC3PARAM 1 0 {iterations} -\n{chain}"
+        ))
+    };
+    assert_eq!(apex(500), [""; 0]);
+    assert_eq!(
+        apex(501),
+        ["5 error: NSEC3 with 501 iterations: 500 is the most that is served"]
+    );
+}
+
+#[test]
 fn a_good_zone_is_good_and_sorted() {
     assert_eq!(with("").len(), 0);
     let (records, ..) = load(&format!(
