@@ -285,6 +285,31 @@ impl Findings {
         let set = |on: bool, bit: u16| if on { bit } else { 0 };
         set(self.authoritative, flag::AA) | set(self.truncated, flag::TC)
     }
+
+    /// What is told of it to whoever counts.
+    #[inline]
+    fn outcome(self) -> Outcome {
+        let Self {
+            rcode,
+            truncated,
+            none_left,
+            zone,
+            pool,
+            scope,
+            error,
+            ..
+        } = self;
+        Outcome {
+            rcode,
+            truncated,
+            none_left,
+            fail_open: none_left && error == Some(ExtendedError::FAIL_OPEN),
+            zone,
+            pool,
+            scope,
+            ..Outcome::default()
+        }
+    }
 }
 
 fn reply(
@@ -350,37 +375,24 @@ fn reply(
     if let Some(opt) = &mut opt {
         opt.scope = findings.scope;
         opt.error = findings.error;
-        // RFC 9824 5.1: where denial is compact, which our own signatures make it.
-        let asked = query.edns.is_some_and(|e| e.dnssec_ok && e.compact_ok);
-        let zone = findings.zone.filter(|_| asked);
-        opt.compact_ok = zone.is_some_and(|number| snapshot.signed(number).is_some());
+        opt.compact_ok = says_compact(snapshot, query, &findings);
         writer.opt(opt, findings.rcode);
     }
     let flags = echoed(query.header) | findings.flags();
     let len = writer.finish(query.header.id, flags, findings.rcode);
-    let Findings {
-        rcode,
-        truncated,
-        none_left,
-        zone,
-        pool,
-        scope,
-        error,
-        ..
-    } = findings;
     Outcome {
         len,
-        rcode,
-        truncated,
-        none_left,
-        fail_open: none_left && error == Some(ExtendedError::FAIL_OPEN),
         qtype: Some(query.qtype),
-        zone,
-        pool,
-        scope,
         known: cookie.is_some_and(|(_, known)| known),
-        limited: false,
+        ..findings.outcome()
     }
+}
+
+/// RFC 9824 5.1: where denial is compact, which our own signatures make it, the reply says that it was understood.
+fn says_compact(snapshot: &Snapshot, query: &Query<'_>, findings: &Findings) -> bool {
+    let asked = query.edns.is_some_and(|e| e.dnssec_ok && e.compact_ok);
+    let zone = findings.zone.filter(|_| asked);
+    zone.is_some_and(|number| snapshot.signed(number).is_some())
 }
 
 /// The cookie for who has shown its half of one; and whether it was ours that was shown.

@@ -442,7 +442,13 @@ fn what_is_not_there_is_denied_at_the_very_name() {
     let plain = signed.send("nope.example.org", 1, false, Transport::Udp);
     assert_eq!(plain.message.metadata.response_code, ResponseCode::NXDomain);
     assert!(plain.nsec().is_none());
-    // RFC 9824 5.1: who says that it knows is told by the response code too. 0x4000 is that flag.
+}
+
+/// RFC 9824 5.1: who says that it knows is told by the response code too.
+#[test]
+fn who_knows_compact_denial_is_told_by_the_response_code() {
+    let signed = Signed::csk("knows");
+    // 0x4000 is the flag that says it.
     let mut packet = query(
         7,
         &name("nope.example.org"),
