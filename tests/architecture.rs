@@ -100,6 +100,7 @@ const DOORS: [(&str, &[&str]); 27] = [
             "cli/watch.rs",
             "control/build.rs",
             "control/handed.rs",
+            "control/keep.rs",
             "control/rights.rs",
             "control/takeover.rs",
         ],

@@ -10,9 +10,10 @@ use super::table::table;
 use super::{Format, NO, Stop, ago, complain, config_path, print, print_json, verdict};
 use crate::clock::Clock;
 use crate::config;
-use crate::control::{KeyEntry, KeyState, Keyring, activate};
+use crate::control::{Changing, KeyEntry, KeyState, Keyring, activate};
 use crate::diagnostic::{Diagnostics, Sources};
 use crate::dnssec::{Algorithm, Key, Role, read_bind};
+use crate::health::Time;
 use crate::zone::Name;
 
 #[derive(Debug, Args)]
@@ -131,7 +132,7 @@ impl Folder {
     }
 
     fn list(&self, zones: &[Name]) -> Result<ExitCode, Stop> {
-        let now = Clock::start().now().as_secs();
+        let now = now().as_secs();
         let mut all = Vec::new();
         for zone in zones {
             all.push((zone, self.list_of(zone)?));
@@ -171,11 +172,6 @@ impl Folder {
     }
 
     fn make(&self, zone: &Name, algorithm: How, split: bool) -> Result<ExitCode, Stop> {
-        if !self.list_of(zone)?.is_empty() {
-            return Err(Stop::no(format!(
-                "zone {zone} has keys already: `nearmost keys roll {zone}` begins to replace one"
-            )));
-        }
         let roles: &[Role] = if split {
             &[Role::Ksk, Role::Zsk]
         } else {
@@ -185,15 +181,27 @@ impl Folder {
             How::EcdsaP256 => Algorithm::EcdsaP256,
             How::Ed25519 => Algorithm::Ed25519,
         };
+        let made = self.ring.change(zone, |keys| {
+            if !keys.list.is_empty() {
+                return Err(format!(
+                    "zone {zone} has keys already: `nearmost keys roll {zone}` begins to replace one"
+                ));
+            }
+            for &role in roles {
+                let made = Key::make(algorithm).map_err(|e| e.to_string())?;
+                keys.add((algorithm, role, KeyState::Active), &made, now())?;
+            }
+            Ok(keys.list.clone())
+        });
         let mut text = String::new();
-        for &role in roles {
-            let entry = self.add(zone, algorithm, role, KeyState::Active)?;
-            text += &format!(
-                "made key {} ({role}, {})\n",
-                entry.tag,
-                entry.algorithm,
-                role = entry.role
-            );
+        for KeyEntry {
+            tag,
+            role,
+            algorithm,
+            ..
+        } in made.map_err(Stop::no)?
+        {
+            text += &format!("made key {tag} ({role}, {algorithm})\n");
         }
         text += &format!(
             "\nWrite `signed = true` into [zone.\"{}\"] and reload. When answers are signed, give the parent zone:\n\n",
@@ -203,19 +211,6 @@ impl Folder {
             print(&text);
         }
         self.ds(zone)
-    }
-
-    fn add(
-        &self,
-        zone: &Name,
-        algorithm: Algorithm,
-        role: Role,
-        state: KeyState,
-    ) -> Result<KeyEntry, Stop> {
-        let made = Key::make(algorithm).map_err(|e| Stop::no(e.to_string()))?;
-        let now = Clock::start().now();
-        let added = self.ring.add(zone, (algorithm, role, state), &made, now);
-        added.map_err(Stop::no)
     }
 
     fn ds(&self, zone: &Name) -> Result<ExitCode, Stop> {
@@ -238,54 +233,33 @@ impl Folder {
     }
 
     fn roll(&self, zone: &Name, role: Option<Which>) -> Result<ExitCode, Stop> {
-        let list = self.list_of(zone)?;
         let wanted = role.map(|role| match role {
             Which::Csk => Role::Csk,
             Which::Ksk => Role::Ksk,
             Which::Zsk => Role::Zsk,
         });
-        let active = list.iter().filter(|key| key.state == KeyState::Active);
-        let of_role = |key: &&KeyEntry| wanted.is_none_or(|role| key.role == role.word());
-        let [old] = active.filter(of_role).collect::<Vec<_>>()[..] else {
-            return Err(Stop::no(format!(
-                "zone {zone} has not exactly one active key to replace: say which with --role, and see `nearmost keys`"
-            )));
-        };
-        let coming = |key: &&KeyEntry| {
-            key.role == old.role && matches!(key.state, KeyState::Published | KeyState::Ready)
-        };
-        if let Some(coming) = list.iter().find(coming) {
-            return Err(Stop::no(format!(
-                "key {} is about to replace key {} already",
-                coming.tag, old.tag
-            )));
-        }
-        let (algorithm, role) = (Algorithm::named(&old.algorithm), Role::named(&old.role));
-        let (Some(algorithm), Some(role)) = (algorithm, role) else {
-            return Err(Stop::no(format!("key {} is of no known kind", old.tag)));
-        };
-        let new = self.add(zone, algorithm, role, KeyState::Published)?;
+        let rolled = self.ring.change(zone, |keys| begin(keys, zone, wanted));
+        let (old, new) = rolled.map_err(Stop::no)?;
+        let (tag, next) = (new.tag, next(&new));
         self.done(
             &new,
-            &format!(
-                "key {} is published beside key {}\n{}\n",
-                new.tag,
-                old.tag,
-                next(&new)
-            ),
+            &format!("key {tag} is published beside key {old}\n{next}\n"),
         )
     }
 
     fn ds_seen(&self, zone: &Name) -> Result<ExitCode, Stop> {
-        let mut list = self.list_of(zone)?;
-        let ready = list.iter().find(|key| key.state == KeyState::Ready);
-        let Some(tag) = ready.map(|key| key.tag) else {
-            return Err(Stop::no(format!("no key of zone {zone} waits for its DS")));
-        };
-        activate(&mut list, tag, Clock::start().now().as_secs());
-        self.ring.write(zone, &list).map_err(Stop::no)?;
-        let new = list.iter().find(|key| key.tag == tag);
-        let new = new.cloned().ok_or_else(|| Stop::no("the key is gone"))?;
+        let seen = self.ring.change(zone, |keys| {
+            let list = &mut keys.list;
+            let ready = list.iter().find(|key| key.state == KeyState::Ready);
+            let mut new = ready
+                .cloned()
+                .ok_or_else(|| format!("no key of zone {zone} waits for its DS"))?;
+            activate(list, new.tag, now().as_secs());
+            new.state = KeyState::Active;
+            Ok(new)
+        });
+        let new = seen.map_err(Stop::no)?;
+        let tag = new.tag;
         self.done(&new, &format!("key {tag} signs from now on; the one before it stays published until its signatures are gone\n"))
     }
 
@@ -301,20 +275,17 @@ impl Folder {
         })?;
         let (algorithm, role, pkcs8) =
             read_bind(&private, &public).map_err(|e| wrong(e.to_string()))?;
-        let known = self.list_of(zone)?;
-        let alone = known.is_empty() && role == Role::Ksk;
-        let active = known
-            .iter()
-            .any(|key| key.state == KeyState::Active && key.role == role.word());
-        let state = if active {
-            KeyState::Published
-        } else {
-            KeyState::Active
-        };
-        let added = self
-            .ring
-            .add(zone, (algorithm, role, state), &pkcs8, Clock::start().now());
-        let added = added.map_err(Stop::no)?;
+        let taken = self.ring.change(zone, |keys| {
+            let alone = keys.list.is_empty() && role == Role::Ksk;
+            let active = |key: &KeyEntry| key.state == KeyState::Active && key.role == role.word();
+            let state = match keys.list.iter().any(active) {
+                true => KeyState::Published,
+                false => KeyState::Active,
+            };
+            let added = keys.add((algorithm, role, state), &pkcs8, now())?;
+            Ok((added, alone))
+        });
+        let (added, alone) = taken.map_err(Stop::no)?;
         let hint = match alone {
             true => "A key of these flags alone signs only the keys: take the other one too.\n",
             false => "",
@@ -336,6 +307,43 @@ impl Folder {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn now() -> Time {
+    Clock::start().now()
+}
+
+/// Publishes a key beside the one that it is to replace; the tag of that one, and the new key.
+fn begin(
+    keys: &mut Changing<'_>,
+    zone: &Name,
+    wanted: Option<Role>,
+) -> Result<(u16, KeyEntry), String> {
+    let active = keys.list.iter();
+    let active = active.filter(|key| key.state == KeyState::Active);
+    let of_role = |key: &&KeyEntry| wanted.is_none_or(|role| key.role == role.word());
+    let [old] = active.filter(of_role).collect::<Vec<_>>()[..] else {
+        return Err(format!(
+            "zone {zone} has not exactly one active key to replace: say which with --role, and see `nearmost keys`"
+        ));
+    };
+    let coming = |key: &&KeyEntry| {
+        key.role == old.role && matches!(key.state, KeyState::Published | KeyState::Ready)
+    };
+    if let Some(coming) = keys.list.iter().find(coming) {
+        let (coming, old) = (coming.tag, old.tag);
+        return Err(format!(
+            "key {coming} is about to replace key {old} already"
+        ));
+    }
+    let (algorithm, role) = (Algorithm::named(&old.algorithm), Role::named(&old.role));
+    let (Some(algorithm), Some(role)) = (algorithm, role) else {
+        return Err(format!("key {} is of no known kind", old.tag));
+    };
+    let old = old.tag;
+    let made = Key::make(algorithm).map_err(|e| e.to_string())?;
+    let new = keys.add((algorithm, role, KeyState::Published), &made, now())?;
+    Ok((old, new))
 }
 
 fn state(state: KeyState) -> &'static str {

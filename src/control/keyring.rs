@@ -9,9 +9,9 @@
 //! ```
 //! A key that a DS points at signs the keys from the beginning to the end; of those that sign the rest one is active.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -225,27 +225,79 @@ impl Keyring {
     pub fn add(
         &self,
         zone: &Name,
+        kind: (Algorithm, Role, KeyState),
+        pkcs8: &[u8],
+        now: Time,
+    ) -> Result<KeyEntry, String> {
+        self.change(zone, |keys| keys.add(kind, pkcs8, now))
+    }
+
+    /// Changes the list of a zone's keys, while nobody else does; the files of keys that are taken from it go with them.
+    ///
+    /// # Errors
+    /// In words: those of `change`, after which the list is what it was, or those of writing.
+    pub fn change<T>(
+        &self,
+        zone: &Name,
+        change: impl FnOnce(&mut Changing<'_>) -> Result<T, String>,
+    ) -> Result<T, String> {
+        let path = self.list_file(zone);
+        let in_folder = |e: io::Error| format!("{}: {e}", self.0.display());
+        let folder = keep::Folder::make(&self.0).map_err(in_folder)?;
+        folder.lock().map_err(in_folder)?;
+        let before = self.list(zone)?;
+        let mut keys = Changing {
+            list: before.clone(),
+            folder: &folder,
+            ring: self,
+            zone,
+        };
+        let done = change(&mut keys)?;
+        let list = keys.list;
+        if list == before {
+            return Ok(done);
+        }
+        let text = serde_json::to_vec_pretty(&list).map_err(|e| e.to_string())?;
+        put(&folder, &path, 0o666, &text)?;
+        let stays = |entry: &&KeyEntry| list.iter().all(|other| other.tag != entry.tag);
+        for gone in before.iter().filter(stays) {
+            let path = self.key_file(zone, gone.tag);
+            let name = path.file_name().unwrap_or_default();
+            let removed = folder.remove(name);
+            removed.map_err(|e| format!("{}: {e}", path.display()))?;
+        }
+        Ok(done)
+    }
+}
+
+/// The list of a zone's keys while it is changed.
+#[derive(Debug)]
+pub struct Changing<'f> {
+    /// As it was; what it is in the end is written.
+    pub list: Vec<KeyEntry>,
+    folder: &'f keep::Folder,
+    ring: &'f Keyring,
+    zone: &'f Name,
+}
+
+impl Changing<'_> {
+    /// Adds a key, given as PKCS#8.
+    ///
+    /// # Errors
+    /// In words.
+    pub fn add(
+        &mut self,
         (algorithm, role, state): (Algorithm, Role, KeyState),
         pkcs8: &[u8],
         now: Time,
     ) -> Result<KeyEntry, String> {
-        let mut list = self.list(zone)?;
         let key = Key::read(algorithm, role, pkcs8).map_err(|e| e.to_string())?;
         let tag = key.public.tag;
-        if list.iter().any(|entry| entry.tag == tag) {
+        if self.list.iter().any(|entry| entry.tag == tag) {
             return Err(format!("there is a key {tag} already"));
         }
-        let path = self.key_file(zone, tag);
-        let wrong = |e: io::Error| format!("{}: {e}", path.display());
-        self.make_folder()
-            .map_err(|e| format!("{}: {e}", self.0.display()))?;
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true).mode(0o600);
-        let mut file = options.open(&path).map_err(wrong)?;
-        file.write_all(pkcs8)
-            .and_then(|()| file.sync_all())
-            .and_then(|()| self.hand_over(&path))
-            .map_err(wrong)?;
+        let path = self.ring.key_file(self.zone, tag);
+        put(self.folder, &path, 0o600, pkcs8)?;
         let entry = KeyEntry {
             tag,
             algorithm: algorithm.word().into(),
@@ -253,75 +305,15 @@ impl Keyring {
             state,
             since: now.as_secs(),
         };
-        list.push(entry.clone());
-        self.write(zone, &list)?;
+        self.list.push(entry.clone());
         Ok(entry)
-    }
-
-    /// Replaces the list of a zone's keys.
-    ///
-    /// # Errors
-    /// In words.
-    pub fn write(&self, zone: &Name, list: &[KeyEntry]) -> Result<(), String> {
-        let path = self.list_file(zone);
-        let written = keep::write(&path, &list).and_then(|()| self.hand_over(&path));
-        written.map_err(|e| format!("{}: {e}", path.display()))
-    }
-
-    fn make_folder(&self) -> io::Result<()> {
-        if self.0.is_dir() {
-            return Ok(());
-        }
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.0)?;
-        // The server may be another user than who makes keys for it: it owns the folder above.
-        match self
-            .0
-            .parent()
-            .filter(|above| !above.as_os_str().is_empty())
-        {
-            Some(above) => give_to_owner_of(above, &self.0),
-            None => Ok(()),
-        }
-    }
-
-    /// Files that root makes belong to whom the folder does: the server.
-    fn hand_over(&self, path: &Path) -> io::Result<()> {
-        give_to_owner_of(&self.0, path)
-    }
-
-    /// Moves the keys of a zone on as far as time has; what was done, in words. `longest` is the longest TTL of the zone, seconds.
-    ///
-    /// # Errors
-    /// In words.
-    pub(super) fn advance(
-        &self,
-        zone: &Name,
-        now: Time,
-        longest: u32,
-    ) -> Result<Vec<String>, String> {
-        let mut list = self.list(zone)?;
-        let (done, gone) = advance(&mut list, now, longest);
-        if !done.is_empty() {
-            self.write(zone, &list)?;
-        }
-        for tag in gone {
-            let path = self.key_file(zone, tag);
-            fs::remove_file(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-        }
-        Ok(done)
     }
 }
 
-/// Only root can give files away, and only root needs to.
-fn give_to_owner_of(folder: &Path, path: &Path) -> io::Result<()> {
-    let (owner, own) = (fs::metadata(folder)?, fs::metadata(path)?);
-    if own.uid() != 0 || owner.uid() == own.uid() {
-        return Ok(());
-    }
-    std::os::unix::fs::chown(path, Some(owner.uid()), Some(owner.gid()))
+fn put(folder: &keep::Folder, path: &Path, mode: u32, octets: &[u8]) -> Result<(), String> {
+    let name = path.file_name().unwrap_or_default();
+    let put = folder.put(name, mode, octets);
+    put.map_err(|e| format!("{}: {e}", path.display()))
 }
 
 /// The zone's name as a file has it: without the final dot, and what separates folders written as in addresses of pages.
@@ -331,10 +323,10 @@ fn file_name(zone: &Name) -> String {
     name.unwrap_or("@").replace('%', "%25").replace('/', "%2F")
 }
 
-/// Moves keys on; what was done, in words, and the tags of those that are gone.
-fn advance(list: &mut Vec<KeyEntry>, now: Time, longest: u32) -> (Vec<String>, Vec<u16>) {
+/// Moves keys on as far as time has; what was done, in words. `longest` is the longest TTL of the zone, seconds.
+pub(super) fn advance(list: &mut Vec<KeyEntry>, now: Time, longest: u32) -> Vec<String> {
     let now = now.as_secs();
-    let (mut done, mut gone) = (Vec::new(), Vec::new());
+    let mut done = Vec::new();
     let past = |entry: &KeyEntry, after: u64| now >= entry.since + after + MARGIN;
     for entry in list.iter_mut() {
         if entry.state == KeyState::Published && past(entry, TTL.into()) {
@@ -353,11 +345,10 @@ fn advance(list: &mut Vec<KeyEntry>, now: Time, longest: u32) -> (Vec<String>, V
         let stays = entry.state != KeyState::Retired || !past(entry, after);
         if !stays {
             done.push(format!("key {} is gone", entry.tag));
-            gone.push(entry.tag);
         }
         stays
     });
-    (done, gone)
+    done
 }
 
 /// Makes a key the active one of its kind; those before it retire.
@@ -443,7 +434,30 @@ mod tests {
             states(&list),
             [(1, KeyState::Retired), (2, KeyState::Active)]
         );
-        let (done, gone) = advance(&mut list, year + day + Duration::from_secs(MARGIN), 300);
-        assert_eq!((done.len(), gone), (1, vec![1]));
+        advance(&mut list, year + day + Duration::from_secs(MARGIN), 300);
+        assert_eq!(states(&list), [(2, KeyState::Active)]);
+    }
+
+    #[test]
+    fn no_key_is_lost_where_many_add_some_at_once() {
+        let folder = format!("nearmost-keyring-{}", std::process::id());
+        let ring = Keyring::at(&std::env::temp_dir().join(folder).join("keys"));
+        let zone = Name::absolute("example.org").unwrap();
+        let kind = (Algorithm::Ed25519, Role::Zsk, KeyState::Published);
+        std::thread::scope(|threads| {
+            for _ in 0..8 {
+                threads.spawn(|| {
+                    for _ in 0..8 {
+                        let key = Key::make(Algorithm::Ed25519).unwrap();
+                        // Two keys of one tag are rare, and the second is refused.
+                        let _ = ring.add(&zone, kind, &key, Duration::ZERO);
+                    }
+                });
+            }
+        });
+        let (list, files) = (ring.list(&zone).unwrap(), fs::read_dir(&ring.0).unwrap());
+        assert!(list.len() > 60, "{} keys", list.len());
+        assert_eq!(files.count(), list.len() + 1);
+        fs::remove_dir_all(ring.0.parent().unwrap()).unwrap();
     }
 }

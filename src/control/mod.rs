@@ -57,7 +57,7 @@ pub use handed::Handed;
 pub use handle::Handle;
 pub use history::Entry;
 pub use hosts::{HostLine, known_addresses};
-pub use keyring::{KeyEntry, KeyState, Keyring, ZoneKeys, activate};
+pub use keyring::{Changing, KeyEntry, KeyState, Keyring, ZoneKeys, activate};
 pub use load::{Loaded, Parts, load, load_after, load_text};
 pub use moves::{CountryShare, Moves, NodeShare};
 pub use names::ZoneChange;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::handle::Handle;
-use super::keyring::{Keyring, ZoneKeys};
+use super::keyring::{Keyring, ZoneKeys, advance};
 use super::load::Parts;
 use crate::clock::Clock;
 use crate::dnssec::{Presigned, SignedZone, Signing};
@@ -114,7 +114,11 @@ fn look(handle: &Handle, current: &Snapshot) {
         if signed.refresh(zone) {
             tracing::info!("zone {}: signed anew", zone.apex());
         }
-        match keyring.advance(zone.apex(), handle.now(), longest_ttl(zone)) {
+        let (now, longest) = (handle.now(), longest_ttl(zone));
+        let done = keyring.change(zone.apex(), |keys| {
+            Ok(advance(&mut keys.list, now, longest))
+        });
+        match done {
             Ok(done) => {
                 moved |= !done.is_empty();
                 for what in done {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
@@ -73,6 +73,42 @@ fn serves(folder: &Folder, mut command: Command) -> Command {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     command
+}
+
+#[test]
+fn root_makes_keys_for_a_server_that_means_no_good() {
+    if !root() {
+        return;
+    }
+    let folder = folder(
+        "[zone.\"get.example.org\"]\nns = [\"ns.example.net\"]\npools = { \"@\" = \"p\" }\n\
+         [pool.p]\nnodes = [\"a\"]\n[node.a]\nip = [\"192.0.2.1\"]\n[dnssec]\nkeys = \"keys\"\n",
+    );
+    let (keys, secret) = (folder.path("keys"), folder.path("secret"));
+    fs::create_dir(&keys).unwrap();
+    folder.write("secret", "of root");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+    let list = "get.example.org.json";
+    symlink(&secret, keys.join("get.example.org.json.new")).unwrap();
+    chown(&keys, Some(NOBODY), Some(NOBODY)).unwrap();
+    let made = folder.run(&["keys", "new", "get.example.org"]);
+    assert_eq!(made.code, 0, "{made:?}");
+    assert_eq!(fs::read_to_string(&secret).unwrap(), "of root");
+    assert_eq!(fs::metadata(&secret).unwrap().uid(), 0);
+    let made = fs::read_dir(&keys).unwrap().map(|e| e.unwrap().path());
+    let made: Vec<_> = made.filter(|path| !path.is_symlink()).collect();
+    assert_eq!(made.len(), 2, "{made:?}");
+    for file in made {
+        assert_eq!(fs::metadata(&file).unwrap().uid(), NOBODY, "{file:?}");
+    }
+    // The list itself may be a link when it is changed.
+    fs::rename(keys.join(list), folder.path("list")).unwrap();
+    symlink(folder.path("list"), keys.join(list)).unwrap();
+    chown(folder.path("list"), Some(0), Some(0)).unwrap();
+    let rolled = folder.run(&["keys", "roll", "get.example.org"]);
+    assert_eq!(rolled.code, 0, "{rolled:?}");
+    assert_eq!(fs::metadata(folder.path("list")).unwrap().uid(), 0);
+    assert_eq!(fs::symlink_metadata(keys.join(list)).unwrap().uid(), NOBODY);
 }
 
 #[test]
