@@ -10,6 +10,7 @@ use tokio::runtime;
 use tokio::sync::{Notify, mpsc};
 
 use super::access::Access;
+use super::answered::Answered;
 use super::audience::{self, Audience};
 use super::expiry::{self, Expiries};
 use super::history::{Entry, History};
@@ -64,6 +65,8 @@ pub(super) struct Shared {
     pub(super) probing: runtime::Handle,
     /// Held by whoever writes states.
     pub(super) writing: Mutex<()>,
+    /// Since when keys are answered with.
+    pub(super) answered: Mutex<Answered>,
     /// The folder for orders and history.
     pub(super) state: Option<PathBuf>,
     /// What the process may do.

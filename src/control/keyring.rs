@@ -3,11 +3,8 @@
 //! ```text
 //!   keys/NAME.json      the list: tag, algorithm, role, state, since
 //!   keys/NAME+TAG.der   PKCS#8
-//!
-//!   published ---(its DNSKEY is known everywhere)---> ready ---(its DS is seen)---> active ---(another is)---> retired ---> gone
-//!             a ZSK becomes active at once where another becomes ready
 //! ```
-//! A key that a DS points at signs the keys from the beginning to the end; of those that sign the rest one is active.
+//! How they move on is told in `rollover`.
 
 use std::fs;
 use std::io;
@@ -15,63 +12,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use super::keep;
+use super::rollover::{KeyEntry, KeyState, TTL};
 use crate::diagnostic::Span;
 use crate::dnssec::{Algorithm, Key, Role};
 use crate::health::Time;
 use crate::zone::{Data, Name, Record, rtype};
-
-/// The TTL of DNSKEY, CDS and CDNSKEY, seconds.
-const TTL: u32 = 3600;
-/// Seconds on top of each TTL: caches and secondary servers are not exact.
-const MARGIN: u64 = 3600;
-/// Seconds that a DS may be in caches, whatever the parent gives it.
-const DS_TTL: u64 = 86_400;
-
-/// Where a key is on its way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum KeyState {
-    /// Its DNSKEY is given; who has asked before does not know it yet.
-    Published,
-    /// Its DNSKEY is known everywhere: its DS may be put into the parent.
-    Ready,
-    /// It is what signatures are checked by.
-    Active,
-    /// It makes no new signatures; its old ones are in caches.
-    Retired,
-}
-
-/// A key in the list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeyEntry {
-    /// Its number in records.
-    pub tag: u16,
-    /// The mnemonic of its algorithm, in lower case.
-    pub algorithm: String,
-    /// `csk`, `ksk` or `zsk`.
-    pub role: String,
-    /// Where it is on its way.
-    pub state: KeyState,
-    /// Since when, in seconds of Unix time.
-    pub since: u64,
-}
-
-impl KeyEntry {
-    fn role(&self) -> Option<Role> {
-        Role::named(&self.role)
-    }
-
-    fn signs_keys(&self) -> bool {
-        self.role().is_some_and(Role::signs_keys)
-    }
-
-    fn signs_data(&self) -> bool {
-        self.role().is_some_and(Role::signs_data)
-    }
-}
 
 /// The folder.
 #[derive(Clone, Debug)]
@@ -80,8 +26,8 @@ pub struct Keyring(PathBuf);
 /// The keys of a zone, ready to sign.
 #[derive(Debug)]
 pub struct ZoneKeys {
-    /// Each with its state; the first that is active and signs data signs them.
-    all: Vec<(Arc<Key>, KeyState)>,
+    /// Each with its entry; the first that is active and signs data signs them.
+    all: Vec<(Arc<Key>, KeyEntry)>,
 }
 
 impl ZoneKeys {
@@ -93,17 +39,22 @@ impl ZoneKeys {
 
     /// The one that signs the rest.
     pub(super) fn zsk(&self) -> Option<Arc<Key>> {
-        let signs = |key: &Key| key.role.signs_data();
-        let active =
-            |(key, state): &&(Arc<Key>, KeyState)| *state == KeyState::Active && signs(key);
-        self.all.iter().find(active).map(|(key, _)| Arc::clone(key))
+        let mut signers = self.all.iter().filter(|(key, _)| key.role.signs_data());
+        let active = signers.find(|(_, entry)| entry.state == KeyState::Active);
+        active.map(|(key, _)| Arc::clone(key))
+    }
+
+    /// The list that they are of.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &KeyEntry> {
+        self.all.iter().map(|(_, entry)| entry)
     }
 
     /// Whose DS belongs into the parent: that of a key that waits for it, else those that have it.
     #[must_use]
     pub fn wanted_ds(&self) -> Vec<&Key> {
         let of = |wanted: KeyState| {
-            let own = self.all.iter().filter(move |(_, state)| *state == wanted);
+            let own = self.all.iter();
+            let own = own.filter(move |(_, entry)| entry.state == wanted);
             let keys = own.map(|(key, _)| &**key);
             keys.filter(|key| key.role.signs_keys()).collect::<Vec<_>>()
         };
@@ -205,7 +156,7 @@ impl Keyring {
             if key.public.tag != entry.tag {
                 return Err(wrong(&format!("this is the key {}", key.public.tag)));
             }
-            all.push((Arc::new(key), entry.state));
+            all.push((Arc::new(key), entry));
         }
         let keys = ZoneKeys { all };
         if keys.all.is_empty() {
@@ -323,120 +274,11 @@ fn file_name(zone: &Name) -> String {
     name.unwrap_or("@").replace('%', "%25").replace('/', "%2F")
 }
 
-/// Moves keys on as far as time has; what was done, in words. `longest` is the longest TTL of the zone, seconds.
-pub(super) fn advance(list: &mut Vec<KeyEntry>, now: Time, longest: u32) -> Vec<String> {
-    let now = now.as_secs();
-    let mut done = Vec::new();
-    let past = |entry: &KeyEntry, after: u64| now >= entry.since + after + MARGIN;
-    for entry in list.iter_mut() {
-        if entry.state == KeyState::Published && past(entry, TTL.into()) {
-            (entry.state, entry.since) = (KeyState::Ready, now);
-            done.push(format!("key {} is known everywhere", entry.tag));
-        }
-    }
-    // What no DS points at need not wait for one.
-    let next = |e: &KeyEntry| e.state == KeyState::Ready && !e.signs_keys();
-    if let Some(tag) = list.iter().find(|e| next(e)).map(|e| e.tag) {
-        activate(list, tag, now);
-        done.push(format!("key {tag} signs from now on"));
-    }
-    list.retain(|entry| {
-        let after = if entry.signs_keys() { DS_TTL } else { 0 }.max(longest.into());
-        let stays = entry.state != KeyState::Retired || !past(entry, after);
-        if !stays {
-            done.push(format!("key {} is gone", entry.tag));
-        }
-        stays
-    });
-    done
-}
-
-/// Makes a key the active one of its kind; those before it retire.
-pub fn activate(list: &mut [KeyEntry], tag: u16, now: u64) {
-    let new = list.iter().find(|entry| entry.tag == tag).cloned();
-    let Some(new) = new else { return };
-    let replaced = |entry: &KeyEntry| {
-        entry.tag != tag
-            && (!entry.signs_keys() || new.signs_keys())
-            && (!entry.signs_data() || new.signs_data())
-    };
-    for entry in list {
-        if entry.tag == tag {
-            (entry.state, entry.since) = (KeyState::Active, now);
-        } else if entry.state == KeyState::Active && replaced(entry) {
-            (entry.state, entry.since) = (KeyState::Retired, now);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
-
-    fn entry(tag: u16, role: &str, state: KeyState, since: u64) -> KeyEntry {
-        KeyEntry {
-            tag,
-            algorithm: "ed25519".into(),
-            role: role.into(),
-            state,
-            since,
-        }
-    }
-
-    fn states(list: &[KeyEntry]) -> Vec<(u16, KeyState)> {
-        list.iter().map(|e| (e.tag, e.state)).collect()
-    }
-
-    #[test]
-    fn a_zsk_rolls_by_itself_and_never_leaves_the_zone_without_one() {
-        let (active, published) = (KeyState::Active, KeyState::Published);
-        let mut list = vec![
-            entry(1, "ksk", active, 0),
-            entry(2, "zsk", active, 0),
-            entry(3, "zsk", published, 1000),
-        ];
-        let mut seen = vec![states(&list)];
-        for minute in 0..60 * 24 {
-            let now = Duration::from_secs(1000 + 60 * minute);
-            advance(&mut list, now, 7200);
-            let signs = |e: &&KeyEntry| e.state == active && e.signs_data();
-            assert_eq!(list.iter().filter(signs).count(), 1, "{list:?}");
-            if seen.last() != Some(&states(&list)) {
-                seen.push(states(&list));
-                println!("{minute} {list:?}");
-            }
-        }
-        assert_eq!(
-            seen,
-            [
-                vec![(1, active), (2, active), (3, published)],
-                vec![(1, active), (2, KeyState::Retired), (3, active)],
-                vec![(1, active), (3, active)],
-            ]
-        );
-    }
-
-    #[test]
-    fn a_csk_waits_for_its_ds() {
-        let mut list = vec![
-            entry(1, "csk", KeyState::Active, 0),
-            entry(2, "csk", KeyState::Published, 0),
-        ];
-        let year = Duration::from_secs(365 * 86_400);
-        advance(&mut list, year, 300);
-        assert_eq!(states(&list), [(1, KeyState::Active), (2, KeyState::Ready)]);
-        activate(&mut list, 2, year.as_secs());
-        let day = Duration::from_secs(86_400);
-        advance(&mut list, year + day, 300);
-        assert_eq!(
-            states(&list),
-            [(1, KeyState::Retired), (2, KeyState::Active)]
-        );
-        advance(&mut list, year + day + Duration::from_secs(MARGIN), 300);
-        assert_eq!(states(&list), [(2, KeyState::Active)]);
-    }
 
     #[test]
     fn no_key_is_lost_where_many_add_some_at_once() {

@@ -1,6 +1,7 @@
 //! Keeps the running server true to its files: builds generations, runs probers, publishes what they find.
 
 mod access;
+mod answered;
 mod atlas;
 mod audience;
 mod audit;
@@ -31,6 +32,7 @@ mod reach;
 mod reload;
 mod replace;
 mod rights;
+mod rollover;
 mod run;
 mod settings;
 mod shares;
@@ -57,7 +59,7 @@ pub use handed::Handed;
 pub use handle::Handle;
 pub use history::Entry;
 pub use hosts::{HostLine, known_addresses};
-pub use keyring::{Changing, KeyEntry, KeyState, Keyring, ZoneKeys, activate};
+pub use keyring::{Changing, Keyring, ZoneKeys};
 pub use load::{Loaded, Parts, load, load_after, load_text};
 pub use moves::{CountryShare, Moves, NodeShare};
 pub use names::ZoneChange;
@@ -67,6 +69,7 @@ pub use probed::{Probed, UP_TO};
 pub use ramp::{Job, Ramps};
 pub use reach::{Landlock, Reach};
 pub use reload::{LastReload, NotReloaded, Reloaded};
+pub use rollover::{KeyEntry, KeyState, activate};
 pub use run::{Running, StartError, start};
 pub use sockets::Doors;
 pub use takeover::{Taken, process_of};

@@ -120,7 +120,6 @@ pub fn start(
     } = build(&parts, 1, clock.now()).map_err(|errors| StartError::Build(errors.join("\n")))?;
     let config = parts.config.clone();
     parts.let_go(hosts.is_empty());
-    let runtime = runtime("server", cores()).map_err(system)?;
     let counters = counters(&sockets);
     snapshot.count_given(counters.len());
     snapshot.log = querylog::queue(&config.querylog, counters.len());
@@ -151,6 +150,7 @@ pub fn start(
         last_reload: Mutex::default(),
         probing: probing.handle().clone(),
         writing: Mutex::default(),
+        answered: Mutex::default(),
         state: config.server.state.clone(),
         rights,
         retired: AtomicBool::new(false),
@@ -173,7 +173,7 @@ pub fn start(
         control: config.server.control.clone(),
         workers: Vec::new(),
         querylog: None,
-        runtime: Some(runtime),
+        runtime: Some(runtime("server", cores()).map_err(system)?),
         probing: Some(probing),
     };
     running.probe(swapped)?;

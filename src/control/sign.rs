@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::handle::Handle;
-use super::keyring::{Keyring, ZoneKeys, advance};
+use super::keyring::{Keyring, ZoneKeys};
 use super::load::Parts;
-use crate::clock::Clock;
+use super::rollover::advance;
+use crate::clock;
 use crate::dnssec::{Presigned, SignedZone, Signing};
 use crate::health::Time;
 use crate::snapshot::{Signatures, Signed, Snapshot};
@@ -81,12 +82,14 @@ pub(super) fn seconds(now: Time) -> u32 {
 
 /// Keeps the clocks of the signer and of cookies, signs anew what is old, and moves keys on, for ever.
 pub(super) async fn keep_signing(handle: Handle) {
+    handle.restore_keys(clock::wall());
     let mut ticks: u32 = 0;
     loop {
         tokio::time::sleep(TICK).await;
         let current = handle.current().get();
         // The system's clock as it is now: it may have been set right since the start, and signatures are of the world's time.
-        let now = seconds(Clock::start().now());
+        let wall = clock::wall();
+        let now = seconds(Duration::from_secs(wall));
         let signing = current.signed.as_ref().and_then(|s| s.signing.as_ref());
         if let Some(signing) = signing {
             signing.tick(now);
@@ -97,15 +100,22 @@ pub(super) async fn keep_signing(handle: Handle) {
         ticks = ticks.wrapping_add(1);
         if ticks.is_multiple_of(LOOK) && signing.is_some() {
             let handle = handle.clone();
-            let _ = tokio::task::spawn_blocking(move || look(&handle, &current)).await;
+            let _ = tokio::task::spawn_blocking(move || look(&handle, wall)).await;
         }
     }
 }
 
-fn look(handle: &Handle, current: &Snapshot) {
+/// `wall` is the system's clock, seconds.
+fn look(handle: &Handle, wall: u64) {
+    let (parts, current) = {
+        // Who holds it has what the current generation was built of.
+        let basis = handle.basis();
+        (Arc::clone(&basis.parts), handle.current().get())
+    };
+    handle.note_keys(&parts.keys, wall);
     let zones = current.zones.list();
     let all = current.signed.iter().flat_map(|s| s.zones.iter());
-    let keyring = Keyring::at(&handle.basis().parts.config.dnssec.keys);
+    let keyring = Keyring::at(&parts.config.dnssec.keys);
     let mut moved = false;
     for (zone, signed) in zones.iter().zip(all) {
         let Some(Signatures::Made(signed)) = signed else {
@@ -116,7 +126,8 @@ fn look(handle: &Handle, current: &Snapshot) {
         }
         let (now, longest) = (handle.now(), longest_ttl(zone));
         let done = keyring.change(zone.apex(), |keys| {
-            Ok(advance(&mut keys.list, now, longest))
+            let answered = |entry: &_| handle.answered(zone.apex(), entry, now);
+            Ok(advance(&mut keys.list, wall, longest, answered))
         });
         match done {
             Ok(done) => {

@@ -1,0 +1,238 @@
+//! How keys move on: where each is on its way, how long it stays there, and what comes next.
+//!
+//! ```text
+//!   published ---(its DNSKEY is known everywhere)---> ready ---(its DS is seen)---> active ---(another is)---> retired ---> gone
+//!             a ZSK becomes active at once where another becomes ready
+//! ```
+//! A key that a DS points at signs the keys from the beginning to the end; of those that sign the rest one is active.
+//!
+//! What caches know follows from what was answered, not from what is in a file: time counts from when this server first answered with a key in
+//! the state that it has (RFC 7583 3.2.1), and what was not read yet does not move.
+
+use serde::{Deserialize, Serialize};
+
+use crate::dnssec::Role;
+
+/// The TTL of DNSKEY, CDS and CDNSKEY, seconds.
+pub(super) const TTL: u32 = 3600;
+/// Seconds on top of each TTL: caches and secondary servers are not exact.
+const MARGIN: u64 = 3600;
+/// Seconds that a DS may be in caches, whatever the parent gives it.
+const DS_TTL: u64 = 86_400;
+
+/// Where a key is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyState {
+    /// Its DNSKEY is given; who has asked before does not know it yet.
+    Published,
+    /// Its DNSKEY is known everywhere: its DS may be put into the parent.
+    Ready,
+    /// It is what signatures are checked by.
+    Active,
+    /// It makes no new signatures; its old ones are in caches.
+    Retired,
+}
+
+/// A key in the list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyEntry {
+    /// Its number in records.
+    pub tag: u16,
+    /// The mnemonic of its algorithm, in lower case.
+    pub algorithm: String,
+    /// `csk`, `ksk` or `zsk`.
+    pub role: String,
+    /// Where it is on its way.
+    pub state: KeyState,
+    /// Since when, in seconds of Unix time.
+    pub since: u64,
+}
+
+impl KeyEntry {
+    pub(super) fn role(&self) -> Option<Role> {
+        Role::named(&self.role)
+    }
+
+    pub(super) fn signs_keys(&self) -> bool {
+        self.role().is_some_and(Role::signs_keys)
+    }
+
+    fn signs_data(&self) -> bool {
+        self.role().is_some_and(Role::signs_data)
+    }
+
+    /// Seconds that it is answered with in its state before it moves on by itself; none: it waits for somebody, or for nothing. `longest` is the
+    /// longest TTL of the zone, seconds.
+    pub(super) fn stay(&self, longest: u32) -> Option<u64> {
+        match self.state {
+            KeyState::Published => Some(u64::from(TTL) + MARGIN),
+            // What no DS points at need not wait for one.
+            KeyState::Ready => (!self.signs_keys()).then_some(u64::from(TTL) + MARGIN),
+            KeyState::Active => None,
+            KeyState::Retired => {
+                let ds = if self.signs_keys() { DS_TTL } else { 0 };
+                Some(ds.max(longest.into()) + MARGIN)
+            }
+        }
+    }
+}
+
+/// Moves keys on as far as time has; what was done, in words. `now` is by the system's clock, seconds. `answered`: how many seconds this server
+/// has answered with a key in its state; none: it does not.
+pub(super) fn advance(
+    list: &mut Vec<KeyEntry>,
+    now: u64,
+    longest: u32,
+    answered: impl Fn(&KeyEntry) -> Option<u64>,
+) -> Vec<String> {
+    // By the list too: a key may have left a state and come back, and clocks are set.
+    let is_over = |entry: &KeyEntry| {
+        let stay = entry.stay(longest)?;
+        let of_list = now.checked_sub(entry.since)?;
+        Some(answered(entry)?.min(of_list) >= stay)
+    };
+    let mut over: Vec<KeyEntry> = list.clone();
+    over.retain(|entry| is_over(entry) == Some(true));
+    let mut done = Vec::new();
+    for key in over {
+        let tag = key.tag;
+        done.push(match key.state {
+            KeyState::Retired => {
+                list.retain(|entry| entry.tag != tag);
+                format!("key {tag} is gone")
+            }
+            _ if key.signs_keys() => {
+                for entry in list.iter_mut().filter(|entry| entry.tag == tag) {
+                    (entry.state, entry.since) = (KeyState::Ready, now);
+                }
+                format!("key {tag} is known everywhere")
+            }
+            _ => {
+                activate(list, tag, now);
+                format!("key {tag} signs from now on")
+            }
+        });
+    }
+    done
+}
+
+/// Makes a key the active one of its kind; those before it retire.
+pub fn activate(list: &mut [KeyEntry], tag: u16, now: u64) {
+    let new = list.iter().find(|entry| entry.tag == tag).cloned();
+    let Some(new) = new else { return };
+    let replaced = |entry: &KeyEntry| {
+        entry.tag != tag
+            && (!entry.signs_keys() || new.signs_keys())
+            && (!entry.signs_data() || new.signs_data())
+    };
+    for entry in list {
+        if entry.tag == tag {
+            (entry.state, entry.since) = (KeyState::Active, now);
+        } else if entry.state == KeyState::Active && replaced(entry) {
+            (entry.state, entry.since) = (KeyState::Retired, now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: u64 = 3600;
+
+    fn entry(tag: u16, role: &str, state: KeyState, since: u64) -> KeyEntry {
+        KeyEntry {
+            tag,
+            algorithm: "ed25519".into(),
+            role: role.into(),
+            state,
+            since,
+        }
+    }
+
+    fn states(list: &[KeyEntry]) -> Vec<(u16, KeyState)> {
+        list.iter().map(|e| (e.tag, e.state)).collect()
+    }
+
+    /// Of a server that has taken each step at once.
+    fn advance_at(list: &mut Vec<KeyEntry>, now: u64, longest: u32) -> Vec<String> {
+        advance(list, now, longest, |entry| now.checked_sub(entry.since))
+    }
+
+    #[test]
+    fn a_zsk_rolls_by_itself_and_never_leaves_the_zone_without_one() {
+        let (active, published) = (KeyState::Active, KeyState::Published);
+        let mut list = vec![
+            entry(1, "ksk", active, 0),
+            entry(2, "zsk", active, 0),
+            entry(3, "zsk", published, 1000),
+        ];
+        let mut seen = vec![states(&list)];
+        for minute in 0..60 * 24 {
+            advance_at(&mut list, 1000 + 60 * minute, 7200);
+            let signs = |e: &&KeyEntry| e.state == active && e.signs_data();
+            assert_eq!(list.iter().filter(signs).count(), 1, "{list:?}");
+            if seen.last() != Some(&states(&list)) {
+                seen.push(states(&list));
+                println!("{minute} {list:?}");
+            }
+        }
+        assert_eq!(
+            seen,
+            [
+                vec![(1, active), (2, active), (3, published)],
+                vec![(1, active), (2, KeyState::Retired), (3, active)],
+                vec![(1, active), (3, active)],
+            ]
+        );
+    }
+
+    #[test]
+    fn a_csk_waits_for_its_ds() {
+        let mut list = vec![
+            entry(1, "csk", KeyState::Active, 0),
+            entry(2, "csk", KeyState::Published, 0),
+        ];
+        let (year, day) = (365 * 24 * HOUR, 24 * HOUR);
+        advance_at(&mut list, year, 300);
+        assert_eq!(states(&list), [(1, KeyState::Active), (2, KeyState::Ready)]);
+        activate(&mut list, 2, year);
+        advance_at(&mut list, year + day, 300);
+        assert_eq!(
+            states(&list),
+            [(1, KeyState::Retired), (2, KeyState::Active)]
+        );
+        advance_at(&mut list, year + day + MARGIN, 300);
+        assert_eq!(states(&list), [(2, KeyState::Active)]);
+    }
+
+    #[test]
+    fn what_was_not_answered_with_does_not_move() {
+        let (active, published) = (KeyState::Active, KeyState::Published);
+        let rolling = vec![
+            entry(1, "ksk", active, 0),
+            entry(2, "zsk", active, 0),
+            entry(3, "zsk", published, 0),
+        ];
+        let after = |now: u64, answered: Option<u64>| {
+            let mut list = rolling.clone();
+            advance(&mut list, now, 300, |_| answered);
+            states(&list)
+        };
+        // Nobody has reloaded for a day, or the key has come by then.
+        assert_eq!(after(24 * HOUR, None), states(&rolling));
+        assert_eq!(after(24 * HOUR, Some(2 * HOUR - 1)), states(&rolling));
+        // The system's clock was set back, or was behind when the key was made.
+        let mut early = rolling.clone();
+        early[2].since = 30 * HOUR;
+        advance(&mut early, 24 * HOUR, 300, |_| Some(9 * HOUR));
+        assert_eq!(states(&early), states(&rolling));
+        let moved = after(24 * HOUR, Some(2 * HOUR));
+        assert_eq!(
+            moved,
+            [(1, active), (2, KeyState::Retired), (3, active)],
+            "two hours after it was first answered with"
+        );
+    }
+}
