@@ -14,10 +14,10 @@ use std::sync::Arc;
 
 use super::keep;
 use super::rollover::{KeyEntry, KeyState, TTL};
-use crate::diagnostic::Span;
+use crate::diagnostic::{Diagnostics, Span};
 use crate::dnssec::{Algorithm, Key, Role};
 use crate::health::Time;
-use crate::zone::{Data, Name, Record, rtype};
+use crate::zone::{Data, Name, Record, RecordType, rtype};
 
 /// The folder.
 #[derive(Clone, Debug)]
@@ -66,8 +66,44 @@ impl ZoneKeys {
         }
     }
 
-    /// Their records at the top of a zone: DNSKEY, and CDS and CDNSKEY for a parent that looks at these (RFC 7344).
-    pub(super) fn records(&self, apex: &Name, span: Span) -> Vec<Record> {
+    /// Puts their records at the top of a zone, beside what its file has there.
+    pub(super) fn join(
+        &self,
+        apex: &Name,
+        span: Span,
+        records: &mut Vec<Record>,
+        found: &mut Diagnostics,
+    ) {
+        let own = self.records(apex, span);
+        let of = |record: &Record| match &record.data {
+            Data::Plain { rtype, rdata } if record.owner == *apex => Some((*rtype, rdata.clone())),
+            Data::Plain { .. } | Data::Pool { .. } => None,
+        };
+        let known: Vec<_> = own.iter().map(of).collect();
+        records.retain(|record| {
+            let of = of(record);
+            of.is_none() || !known.contains(&of)
+        });
+        for record in records.iter_mut() {
+            match of(record) {
+                // A set has one TTL (RFC 2181 5.2), and the steps of keys count on this one.
+                Some((rtype::DNSKEY, _)) => record.ttl = TTL,
+                Some((rtype @ (rtype::CDS | rtype::CDNSKEY), _)) => {
+                    let message = format!(
+                        "zone \"{apex}\" is signed here, and its {} records are made of its keys",
+                        RecordType(rtype)
+                    );
+                    let error = found.error(record.span, message);
+                    error.note("take it out of the file: see `nearmost keys`");
+                }
+                _ => {}
+            }
+        }
+        records.extend(own);
+    }
+
+    /// Their records: DNSKEY, and CDS and CDNSKEY for a parent that looks at these (RFC 7344).
+    fn records(&self, apex: &Name, span: Span) -> Vec<Record> {
         let record = |rtype: u16, rdata: &[u8]| Record {
             owner: apex.clone(),
             ttl: TTL,
@@ -280,10 +316,55 @@ mod tests {
 
     use super::*;
 
+    fn folder(test: &str) -> PathBuf {
+        let name = format!("nearmost-keyring-{}-{test}", std::process::id());
+        std::env::temp_dir().join(name)
+    }
+
+    #[test]
+    fn a_set_of_keys_has_one_ttl_and_each_key_once() {
+        let folder = folder("join");
+        let ring = Keyring::at(&folder);
+        let zone = Name::absolute("example.org").unwrap();
+        let kind = (Algorithm::Ed25519, Role::Csk, KeyState::Active);
+        let key = Key::make(Algorithm::Ed25519).unwrap();
+        ring.add(&zone, kind, &key, Duration::ZERO).unwrap();
+        let keys = ring.keys(&zone).unwrap();
+        let span = Span::new(0, 0, 0);
+        let record = |owner: &str, rtype: u16, rdata: &[u8]| Record {
+            owner: Name::absolute(owner).unwrap(),
+            ttl: 86_400,
+            data: Data::Plain {
+                rtype,
+                rdata: rdata.into(),
+            },
+            span,
+        };
+        let own = keys.all[0].0.public.rdata.clone();
+        let mut records = vec![
+            record("example.org", rtype::DNSKEY, &own),
+            record("example.org", rtype::DNSKEY, &[1, 1, 3, 13, 9]),
+            record("x.example.org", rtype::DNSKEY, &own),
+            record("example.org", rtype::CDS, &[0, 1, 13, 2, 9]),
+        ];
+        let mut found = Diagnostics::default();
+        keys.join(&zone, span, &mut records, &mut found);
+        assert_eq!(found.errors(), 1, "the CDS");
+        let of = |owner: &str, wanted: u16| {
+            let owner = Name::absolute(owner).unwrap();
+            let at = records.iter().filter(|r| r.owner == owner);
+            let of = |r: &&Record| matches!(&r.data, Data::Plain { rtype, .. } if *rtype == wanted);
+            at.filter(of).map(|r| r.ttl).collect::<Vec<_>>()
+        };
+        assert_eq!(of("example.org", rtype::DNSKEY), [TTL, TTL]);
+        assert_eq!(of("x.example.org", rtype::DNSKEY), [86_400]);
+        assert_eq!(of("example.org", rtype::CDNSKEY), [TTL]);
+        fs::remove_dir_all(folder).unwrap();
+    }
+
     #[test]
     fn no_key_is_lost_where_many_add_some_at_once() {
-        let folder = format!("nearmost-keyring-{}", std::process::id());
-        let ring = Keyring::at(&std::env::temp_dir().join(folder).join("keys"));
+        let ring = Keyring::at(&folder("lost").join("keys"));
         let zone = Name::absolute("example.org").unwrap();
         let kind = (Algorithm::Ed25519, Role::Zsk, KeyState::Published);
         std::thread::scope(|threads| {

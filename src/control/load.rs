@@ -177,7 +177,7 @@ fn zones(
             match keyring.keys(&name) {
                 Ok(own) => {
                     signed_already(&name, &records, found);
-                    records.extend(own.records(&name, span));
+                    own.join(&name, span, &mut records, found);
                     keys.insert(name.clone(), Arc::new(own));
                 }
                 Err(why) => {
