@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use serde::{Deserialize, Serialize};
 
 use crate::snapshot::Snapshot;
-use crate::zone::{Name, Zone};
+use crate::zone::{Name, NodeId, Zone, rtype};
 
 /// A zone that differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +27,9 @@ pub struct ZoneChange {
     pub changed: usize,
     /// Some of them, with `+`, `-` or `~` before.
     pub names: Vec<String>,
+    /// Nothing but the records of its keys differs.
+    #[serde(skip)]
+    pub(super) keys_only: bool,
 }
 
 /// So many names of a zone are told.
@@ -89,6 +92,13 @@ fn change(before: Of<'_>, after: Of<'_>) -> Option<ZoneChange> {
         _ if added + removed + changed == 0 => return None,
         _ => "changed",
     };
+    let is_key = |rtype| matches!(rtype, rtype::DNSKEY | rtype::CDS | rtype::CDNSKEY);
+    let top = |of: Of<'_>, wanted: &dyn Fn(u16) -> bool| {
+        of.and_then(|of| hash(of, of.1.apex_node(), wanted))
+    };
+    let same_top = |wanted: &dyn Fn(u16) -> bool| top(before, wanted) == top(after, wanted);
+    let only_top = added + removed == 0 && changed == 1 && !same_top(&|_| true);
+    let keys_only = only_top && same_top(&|rtype| !is_key(rtype));
     let (_, zone) = after.or(before)?;
     Some(ZoneChange {
         zone: zone.apex().to_string(),
@@ -99,28 +109,35 @@ fn change(before: Of<'_>, after: Of<'_>) -> Option<ZoneChange> {
         removed,
         changed,
         names: told,
+        keys_only,
     })
 }
 
 /// The names of a zone that have something, each with a hash of what it has.
-fn names<'a>((snapshot, zone): (&'a Snapshot, &'a Zone)) -> HashMap<&'a [u8], u64> {
-    let mut names = HashMap::with_capacity(zone.len());
-    for at in zone.nodes() {
-        let mut hash = DefaultHasher::new();
-        let mut any = false;
-        for set in zone.rrsets(at) {
-            any = true;
-            (set.rtype, set.ttl).hash(&mut hash);
-            set.rdata().for_each(|rdata| rdata.hash(&mut hash));
-        }
-        if let Some(used) = zone.pool(at) {
-            any = true;
-            let pool = snapshot.pools.get(used.pool as usize);
-            (pool.map(|p| &p.name), used.max_ttl, used.min_ttl).hash(&mut hash);
-        }
-        if any {
-            names.insert(zone.name(at), hash.finish());
-        }
+fn names<'a>(of: (&'a Snapshot, &'a Zone)) -> HashMap<&'a [u8], u64> {
+    let (_, zone) = of;
+    let all = zone.nodes();
+    all.filter_map(|at| Some((zone.name(at), hash(of, at, |_| true)?)))
+        .collect()
+}
+
+/// A hash of what a name has, of the types that are wanted; none: it has nothing.
+fn hash(
+    (snapshot, zone): (&Snapshot, &Zone),
+    at: NodeId,
+    wanted: impl Fn(u16) -> bool,
+) -> Option<u64> {
+    let mut hash = DefaultHasher::new();
+    let mut any = false;
+    for set in zone.rrsets(at).filter(|set| wanted(set.rtype)) {
+        any = true;
+        (set.rtype, set.ttl).hash(&mut hash);
+        set.rdata().for_each(|rdata| rdata.hash(&mut hash));
     }
-    names
+    if let Some(used) = zone.pool(at) {
+        any = true;
+        let pool = snapshot.pools.get(used.pool as usize);
+        (pool.map(|p| &p.name), used.max_ttl, used.min_ttl).hash(&mut hash);
+    }
+    any.then(|| hash.finish())
 }

@@ -276,7 +276,12 @@ impl Handle {
             let mut of = of.filter(|z| matches!(z.source, ZoneSource::File(_)));
             of.any(|z| z.name.to_string() == zone.zone)
         };
+        // Keys have no part in the file's serial.
+        let by_keys = |z: &&ZoneChange| {
+            z.keys_only && parts.keys.keys().any(|zone| zone.to_string() == z.zone)
+        };
         let hidden = zones.iter().filter(|z| z.is_hidden()).filter(in_file);
+        let hidden = hidden.filter(|z| !by_keys(z));
         let hidden = hidden.map(|z| {
             let serial = z.to_serial.unwrap_or_default();
             format!(
