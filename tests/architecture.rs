@@ -45,7 +45,7 @@ const DOORS: [(&str, &[&str]); 27] = [
     ("clap_complete", &["cli/completions.rs"]),
     ("clap_mangen", &["cli/man.rs"]),
     ("unicode_width", &["cli/table.rs"]),
-    ("data_encoding", &["dnssec/bind.rs"]),
+    ("data_encoding", &["dnssec/bind.rs", "dnssec/key.rs"]),
     (
         "hashbrown",
         &[

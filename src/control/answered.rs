@@ -153,7 +153,7 @@ mod tests {
             let answered = |entry: &KeyEntry| self.answered.seconds(&self.zone, entry, now);
             let wall = BEGIN + minute * 60;
             let moved = self.ring.change(&self.zone, |keys| {
-                Ok(advance(&mut keys.list, wall, 300, answered))
+                Ok(advance(&mut keys.list.keys, wall, 300, answered))
             });
             moved.unwrap()
         }

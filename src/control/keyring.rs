@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::keep;
-use super::rollover::{KeyEntry, KeyState, TTL};
+use super::rollover::{KeyEntry, KeyList, KeyState, TTL};
 use crate::diagnostic::{Diagnostics, Span};
-use crate::dnssec::{Algorithm, Key, Role};
+use crate::dnssec::{Algorithm, Digest, Key, Role};
 use crate::health::Time;
 use crate::zone::{Data, Name, Record, RecordType, rtype};
 
@@ -28,7 +28,15 @@ pub struct Keyring(PathBuf);
 pub struct ZoneKeys {
     /// Each with its entry; the first that is active and signs data signs them.
     all: Vec<(Arc<Key>, KeyEntry)>,
+    /// The parent is asked to take the DS away.
+    unsigning: bool,
 }
+
+/// What asks a parent to take the DS away, as CDS and as CDNSKEY (RFC 8078 4).
+const DELETE: [(u16, &[u8]); 2] = [
+    (rtype::CDS, &[0, 0, 0, 0, 0]),
+    (rtype::CDNSKEY, &[0, 0, 3, 0, 0]),
+];
 
 impl ZoneKeys {
     /// Those that sign the keys.
@@ -118,8 +126,13 @@ impl ZoneKeys {
         let mut records: Vec<Record> = keys
             .map(|(key, _)| record(rtype::DNSKEY, &key.public.rdata))
             .collect();
+        if self.unsigning {
+            records.extend(DELETE.map(|(rtype, rdata)| record(rtype, rdata)));
+            return records;
+        }
         for key in self.wanted_ds() {
-            records.push(record(rtype::CDS, &key.public.ds(lower.wire())));
+            let ds = key.public.ds(lower.wire(), Digest::Sha256);
+            records.push(record(rtype::CDS, &ds));
             records.push(record(rtype::CDNSKEY, &key.public.rdata));
         }
         records
@@ -146,7 +159,8 @@ impl Keyring {
     /// The files of a zone's keys, the list first.
     pub(super) fn files(&self, zone: &Name) -> Vec<PathBuf> {
         let list = self.list(zone).unwrap_or_default();
-        let keys = list.iter().map(|entry| self.key_file(zone, entry.tag));
+        let keys = list.keys.iter();
+        let keys = keys.map(|entry| self.key_file(zone, entry.tag));
         std::iter::once(self.list_file(zone)).chain(keys).collect()
     }
 
@@ -154,12 +168,12 @@ impl Keyring {
     ///
     /// # Errors
     /// In words.
-    pub fn list(&self, zone: &Name) -> Result<Vec<KeyEntry>, String> {
+    pub fn list(&self, zone: &Name) -> Result<KeyList, String> {
         let path = self.list_file(zone);
         let wrong = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
         match fs::read(&path) {
             Ok(octets) => serde_json::from_slice(&octets).map_err(|e| wrong(&e)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(KeyList::default()),
             Err(error) => Err(wrong(&error)),
         }
     }
@@ -169,8 +183,9 @@ impl Keyring {
     /// # Errors
     /// In words: no keys, none that signs, a file that is not there, is no such key, or can be read by others.
     pub fn keys(&self, zone: &Name) -> Result<ZoneKeys, String> {
+        let KeyList { keys, unsigning } = self.list(zone)?;
         let mut all = Vec::new();
-        for entry in self.list(zone)? {
+        for entry in keys {
             let path = self.key_file(zone, entry.tag);
             let wrong = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
             let (Some(algorithm), Some(role)) = (Algorithm::named(&entry.algorithm), entry.role())
@@ -194,7 +209,8 @@ impl Keyring {
             }
             all.push((Arc::new(key), entry));
         }
-        let keys = ZoneKeys { all };
+        let unsigning = unsigning.is_some();
+        let keys = ZoneKeys { all, unsigning };
         if keys.all.is_empty() {
             return Err(format!("there are no keys in {}", self.0.display()));
         }
@@ -246,8 +262,8 @@ impl Keyring {
         }
         let text = serde_json::to_vec_pretty(&list).map_err(|e| e.to_string())?;
         put(&folder, &path, 0o666, &text)?;
-        let stays = |entry: &&KeyEntry| list.iter().all(|other| other.tag != entry.tag);
-        for gone in before.iter().filter(stays) {
+        let is_gone = |entry: &&KeyEntry| list.keys.iter().all(|other| other.tag != entry.tag);
+        for gone in before.keys.iter().filter(is_gone) {
             let path = self.key_file(zone, gone.tag);
             let name = path.file_name().unwrap_or_default();
             let removed = folder.remove(name);
@@ -261,7 +277,7 @@ impl Keyring {
 #[derive(Debug)]
 pub struct Changing<'f> {
     /// As it was; what it is in the end is written.
-    pub list: Vec<KeyEntry>,
+    pub list: KeyList,
     folder: &'f keep::Folder,
     ring: &'f Keyring,
     zone: &'f Name,
@@ -280,8 +296,18 @@ impl Changing<'_> {
     ) -> Result<KeyEntry, String> {
         let key = Key::read(algorithm, role, pkcs8).map_err(|e| e.to_string())?;
         let tag = key.public.tag;
-        if self.list.iter().any(|entry| entry.tag == tag) {
+        let known = &mut self.list.keys;
+        if known.iter().any(|entry| entry.tag == tag) {
             return Err(format!("there is a key {tag} already"));
+        }
+        // RFC 6840 5.11: all data would have to be signed by both.
+        if let Some(other) = known.iter().find(|e| e.algorithm != algorithm.word()) {
+            return Err(format!(
+                "key {} of the zone is {}, and this one is {}: keys of two algorithms at once are not supported",
+                other.tag,
+                other.algorithm,
+                algorithm.word()
+            ));
         }
         let path = self.ring.key_file(self.zone, tag);
         put(self.folder, &path, 0o600, pkcs8)?;
@@ -291,8 +317,9 @@ impl Changing<'_> {
             role: role.word().into(),
             state,
             since: now.as_secs(),
+            ds_ttl: None,
         };
-        self.list.push(entry.clone());
+        known.push(entry.clone());
         Ok(entry)
     }
 }
@@ -359,6 +386,21 @@ mod tests {
         assert_eq!(of("example.org", rtype::DNSKEY), [TTL, TTL]);
         assert_eq!(of("x.example.org", rtype::DNSKEY), [86_400]);
         assert_eq!(of("example.org", rtype::CDNSKEY), [TTL]);
+        // On its way to be unsigned.
+        let leave = |keys: &mut Changing<'_>| {
+            keys.list.unsigning = Some(1);
+            Ok(())
+        };
+        ring.change(&zone, leave).unwrap();
+        let records = ring.keys(&zone).unwrap().records(&zone, span);
+        let rdata = |record: &Record| match &record.data {
+            Data::Plain { rtype, rdata } => (*rtype, rdata.to_vec()),
+            Data::Pool { .. } => panic!("a pool"),
+        };
+        let all: Vec<(u16, Vec<u8>)> = records.iter().map(rdata).collect();
+        let gone = DELETE.map(|(rtype, rdata)| (rtype, rdata.to_vec()));
+        assert_eq!(all[0].0, rtype::DNSKEY);
+        assert_eq!(all[1..], gone);
         fs::remove_dir_all(folder).unwrap();
     }
 
@@ -379,6 +421,7 @@ mod tests {
             }
         });
         let (list, files) = (ring.list(&zone).unwrap(), fs::read_dir(&ring.0).unwrap());
+        let list = list.keys;
         assert!(list.len() > 60, "{} keys", list.len());
         assert_eq!(files.count(), list.len() + 1);
         fs::remove_dir_all(ring.0.parent().unwrap()).unwrap();

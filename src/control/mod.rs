@@ -69,7 +69,7 @@ pub use probed::{Probed, UP_TO};
 pub use ramp::{Job, Ramps};
 pub use reach::{Landlock, Reach};
 pub use reload::{LastReload, NotReloaded, Reloaded};
-pub use rollover::{KeyEntry, KeyState, activate};
+pub use rollover::{KeyEntry, KeyList, KeyState, activate, remove};
 pub use run::{Running, StartError, start};
 pub use sockets::Doors;
 pub use takeover::{Taken, process_of};

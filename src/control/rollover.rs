@@ -17,7 +17,7 @@ use crate::dnssec::Role;
 pub(super) const TTL: u32 = 3600;
 /// Seconds on top of each TTL: caches and secondary servers are not exact.
 const MARGIN: u64 = 3600;
-/// Seconds that a DS may be in caches, whatever the parent gives it.
+/// Seconds that a DS may be in caches, where nobody has said what the parent gives it.
 const DS_TTL: u64 = 86_400;
 
 /// Where a key is on its way.
@@ -47,6 +47,44 @@ pub struct KeyEntry {
     pub state: KeyState,
     /// Since when, in seconds of Unix time.
     pub since: u64,
+    /// The TTL of its DS at the parent, seconds, if it is retired and somebody has said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ds_ttl: Option<u64>,
+}
+
+/// The keys of a zone, the oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Written")]
+pub struct KeyList {
+    /// Each of them.
+    pub keys: Vec<KeyEntry>,
+    /// Since when the parent is asked to take the DS away, in seconds of Unix time; none: it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unsigning: Option<u64>,
+}
+
+/// A list as files have it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    List {
+        keys: Vec<KeyEntry>,
+        unsigning: Option<u64>,
+    },
+    /// As it was written when it was of keys alone.
+    Keys(Vec<KeyEntry>),
+}
+
+impl From<Written> for KeyList {
+    fn from(written: Written) -> Self {
+        match written {
+            Written::List { keys, unsigning } => Self { keys, unsigning },
+            Written::Keys(keys) => Self {
+                keys,
+                unsigning: None,
+            },
+        }
+    }
 }
 
 impl KeyEntry {
@@ -71,7 +109,8 @@ impl KeyEntry {
             KeyState::Ready => (!self.signs_keys()).then_some(u64::from(TTL) + MARGIN),
             KeyState::Active => None,
             KeyState::Retired => {
-                let ds = if self.signs_keys() { DS_TTL } else { 0 };
+                let ds = self.ds_ttl.unwrap_or(DS_TTL);
+                let ds = if self.signs_keys() { ds } else { 0 };
                 Some(ds.max(longest.into()) + MARGIN)
             }
         }
@@ -109,7 +148,7 @@ pub(super) fn advance(
                 format!("key {tag} is known everywhere")
             }
             _ => {
-                activate(list, tag, now);
+                activate(list, tag, now, None);
                 format!("key {tag} signs from now on")
             }
         });
@@ -117,8 +156,8 @@ pub(super) fn advance(
     done
 }
 
-/// Makes a key the active one of its kind; those before it retire.
-pub fn activate(list: &mut [KeyEntry], tag: u16, now: u64) {
+/// Makes a key the active one of its kind; those before it retire, for as long as their DS lives at the parent.
+pub fn activate(list: &mut [KeyEntry], tag: u16, now: u64, ds_ttl: Option<u64>) {
     let new = list.iter().find(|entry| entry.tag == tag).cloned();
     let Some(new) = new else { return };
     let replaced = |entry: &KeyEntry| {
@@ -129,10 +168,57 @@ pub fn activate(list: &mut [KeyEntry], tag: u16, now: u64) {
     for entry in list {
         if entry.tag == tag {
             (entry.state, entry.since) = (KeyState::Active, now);
+            entry.ds_ttl = None;
         } else if entry.state == KeyState::Active && replaced(entry) {
             (entry.state, entry.since) = (KeyState::Retired, now);
+            entry.ds_ttl = ds_ttl;
         }
     }
+}
+
+/// Takes a key away at once. One that is needed goes only with `anyway`, for a key that others have: another of its kind does from now on what
+/// it did.
+///
+/// # Errors
+/// In words, and nothing is changed.
+pub fn remove(list: &mut Vec<KeyEntry>, tag: u16, anyway: bool, now: u64) -> Result<(), String> {
+    let found = list.iter().find(|entry| entry.tag == tag);
+    let key = found.ok_or_else(|| format!("there is no key {tag}"))?;
+    let needed = match key.state {
+        KeyState::Published => None,
+        KeyState::Ready if !key.signs_keys() => None,
+        KeyState::Ready => Some("the parent may have its DS, or take it from the CDS record"),
+        KeyState::Active => Some("it signs the zone"),
+        KeyState::Retired => Some("its signatures are in caches, and it goes by itself"),
+    };
+    if let Some(why) = needed.filter(|_| !anyway) {
+        return Err(format!(
+            "key {tag} stays: {why}. If others have it, --anyway takes it away at once, and validators may find the zone bogus until caches have forgotten it"
+        ));
+    }
+    let mut left: Vec<KeyEntry> = list.iter().filter(|e| e.tag != tag).cloned().collect();
+    let steps = [KeyState::Ready, KeyState::Published, KeyState::Retired];
+    let heirs = steps.into_iter().flat_map(|state| {
+        let of_kind = left.iter().filter(|e| e.role == key.role);
+        of_kind.filter(move |e| e.state == state)
+    });
+    let heir = heirs.map(|entry| entry.tag).next();
+    if let Some(heir) = heir.filter(|_| !signs(&left)) {
+        activate(&mut left, heir, now, None);
+    }
+    if !signs(&left) {
+        return Err(format!(
+            "key {tag} stays: no key would sign the zone. Make the one that takes its place first, with `nearmost keys roll`"
+        ));
+    }
+    *list = left;
+    Ok(())
+}
+
+/// Whether all of a zone is signed by active keys.
+fn signs(list: &[KeyEntry]) -> bool {
+    let active = || list.iter().filter(|e| e.state == KeyState::Active);
+    active().any(KeyEntry::signs_keys) && active().any(KeyEntry::signs_data)
 }
 
 #[cfg(test)]
@@ -148,6 +234,7 @@ mod tests {
             role: role.into(),
             state,
             since,
+            ds_ttl: None,
         }
     }
 
@@ -197,7 +284,8 @@ mod tests {
         let (year, day) = (365 * 24 * HOUR, 24 * HOUR);
         advance_at(&mut list, year, 300);
         assert_eq!(states(&list), [(1, KeyState::Active), (2, KeyState::Ready)]);
-        activate(&mut list, 2, year);
+        let mut slow = list.clone();
+        activate(&mut list, 2, year, None);
         advance_at(&mut list, year + day, 300);
         assert_eq!(
             states(&list),
@@ -205,6 +293,12 @@ mod tests {
         );
         advance_at(&mut list, year + day + MARGIN, 300);
         assert_eq!(states(&list), [(2, KeyState::Active)]);
+        // A DS that lives for a week at the parent.
+        activate(&mut slow, 2, year, Some(7 * day));
+        advance_at(&mut slow, year + 7 * day, 300);
+        assert_eq!(slow.len(), 2, "the old key stays");
+        advance_at(&mut slow, year + 7 * day + MARGIN, 300);
+        assert_eq!(states(&slow), [(2, KeyState::Active)]);
     }
 
     #[test]
@@ -234,5 +328,53 @@ mod tests {
             [(1, active), (2, KeyState::Retired), (3, active)],
             "two hours after it was first answered with"
         );
+    }
+
+    #[test]
+    fn what_is_needed_stays_unless_another_takes_its_place() {
+        let csk = |tag, state| entry(tag, "csk", state, 0);
+        let (active, published) = (KeyState::Active, KeyState::Published);
+        let mut rolling = vec![csk(1, active), csk(2, published)];
+        // A roll that is called off.
+        let mut list = rolling.clone();
+        remove(&mut list, 2, false, 9).unwrap();
+        assert_eq!(states(&list), [(1, active)]);
+        remove(&mut list, 1, true, 9).unwrap_err();
+        remove(&mut list, 7, true, 9).unwrap_err();
+        assert_eq!(states(&list), [(1, active)]);
+        // A key that others have.
+        remove(&mut rolling, 1, false, 9).unwrap_err();
+        remove(&mut rolling, 1, true, 9).unwrap();
+        assert_eq!(states(&rolling), [(2, active)]);
+        // One whose DS may be at the parent, and one that is in caches.
+        for state in [KeyState::Ready, KeyState::Retired] {
+            let mut list = vec![csk(1, active), csk(2, state)];
+            remove(&mut list, 2, false, 9).unwrap_err();
+            remove(&mut list, 2, true, 9).unwrap();
+            assert_eq!(states(&list), [(1, active)]);
+        }
+        // A ZSK does not stand in for a KSK.
+        let mut split = vec![
+            entry(1, "ksk", active, 0),
+            entry(2, "zsk", active, 0),
+            entry(3, "zsk", published, 0),
+        ];
+        remove(&mut split, 1, true, 9).unwrap_err();
+        remove(&mut split, 2, true, 9).unwrap();
+        assert_eq!(states(&split), [(1, active), (3, active)]);
+    }
+
+    #[test]
+    fn lists_of_keys_alone_are_read() {
+        let key = r#"{"tag":1,"algorithm":"ed25519","role":"csk","state":"active","since":5}"#;
+        let alone: KeyList = serde_json::from_str(&format!("[{key}]")).unwrap();
+        assert_eq!(alone.keys, [entry(1, "csk", KeyState::Active, 5)]);
+        assert_eq!(alone.unsigning, None);
+        let leaving = KeyList {
+            unsigning: Some(7),
+            ..alone
+        };
+        let text = serde_json::to_string(&leaving).unwrap();
+        assert_eq!(serde_json::from_str::<KeyList>(&text).unwrap(), leaving);
     }
 }

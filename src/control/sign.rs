@@ -127,7 +127,7 @@ fn look(handle: &Handle, wall: u64) {
         let (now, longest) = (handle.now(), longest_ttl(zone));
         let done = keyring.change(zone.apex(), |keys| {
             let answered = |entry: &_| handle.answered(zone.apex(), entry, now);
-            Ok(advance(&mut keys.list, wall, longest, answered))
+            Ok(advance(&mut keys.list.keys, wall, longest, answered))
         });
         match done {
             Ok(done) => {

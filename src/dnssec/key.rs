@@ -3,6 +3,7 @@
 use std::fmt;
 
 use aws_lc_rs::digest;
+use data_encoding::BASE64;
 use hickory_proto::dnssec::crypto::{EcdsaSigningKey, Ed25519SigningKey};
 use hickory_proto::dnssec::{self, PublicKey, SigningKey, TBS};
 use rustls::pki_types::PrivatePkcs8KeyDer;
@@ -94,6 +95,15 @@ impl Role {
     }
 }
 
+/// How a DS hashes its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Digest {
+    /// As all parents take it (RFC 4509).
+    Sha256,
+    /// RFC 6605 2.
+    Sha384,
+}
+
 /// The public half, as a DNSKEY record has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DnsKey {
@@ -117,22 +127,33 @@ impl DnsKey {
         Self { rdata, tag }
     }
 
-    /// RDATA of the DS that points at it from the parent, with SHA-256 (RFC 4509). `apex` is the zone's name in wire form and lower case.
+    /// RDATA of the DS that points at it from the parent. `apex` is the zone's name in wire form and lower case.
     #[must_use]
-    pub fn ds(&self, apex: &[u8]) -> Vec<u8> {
-        let hashed = digest::digest(&digest::SHA256, &[apex, &self.rdata].concat());
+    pub fn ds(&self, apex: &[u8], digest: Digest) -> Vec<u8> {
+        let (number, how) = match digest {
+            Digest::Sha256 => (2, &digest::SHA256),
+            Digest::Sha384 => (4, &digest::SHA384),
+        };
+        let hashed = digest::digest(how, &[apex, &self.rdata].concat());
         let [t0, t1] = self.tag.to_be_bytes();
-        [&[t0, t1, self.rdata[3], 2], hashed.as_ref()].concat()
+        [&[t0, t1, self.rdata[3], number], hashed.as_ref()].concat()
     }
-}
 
-impl DnsKey {
     /// As [`Self::ds`], as people and registrars write it.
     #[must_use]
-    pub fn ds_text(&self, apex: &[u8]) -> String {
-        let ds = self.ds(apex);
+    pub fn ds_text(&self, apex: &[u8], digest: Digest) -> String {
+        let ds = self.ds(apex, digest);
         let digest: String = ds[4..].iter().map(|o| format!("{o:02X}")).collect();
         format!("{} {} {} {digest}", self.tag, ds[2], ds[3])
+    }
+
+    /// The record itself, as people and registrars write it.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let [f0, f1, protocol, algorithm] = [0, 1, 2, 3].map(|at| self.rdata[at]);
+        let flags = u16::from_be_bytes([f0, f1]);
+        let key = BASE64.encode(&self.rdata[4..]);
+        format!("{flags} {protocol} {algorithm} {key}")
     }
 }
 

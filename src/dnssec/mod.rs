@@ -18,9 +18,9 @@ mod signature;
 mod signing;
 mod zone;
 
-pub use bind::read_bind;
+pub use bind::{BindKey, bind_role};
 pub use denial::Types;
-pub use key::{Algorithm, BadKey, DnsKey, Key, Role};
+pub use key::{Algorithm, BadKey, Digest, DnsKey, Key, Role};
 pub use presigned::Presigned;
 pub use signature::{Covered, Signature};
 pub use signing::{Purpose, Settings, Signing, random};
