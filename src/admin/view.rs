@@ -8,7 +8,7 @@ use hickory_proto::op::Message;
 use serde::{Deserialize, Serialize};
 
 use crate::answer::{self, AsnPart, Explanation, Transport};
-use crate::control::{Handle, HostLine, LastReload, OrderLine, ReceivedLine, cities};
+use crate::control::{Handle, HostLine, KeyLine, LastReload, OrderLine, ReceivedLine, cities};
 use crate::geo::{World, nearest_city};
 use crate::health::{self, Board, Check, Damped, Frozen, Seen, State, Time};
 use crate::metrics::Questions;
@@ -61,6 +61,9 @@ pub struct Status {
     pub hosts: Vec<HostLine>,
     /// The zones that come from other name servers.
     pub received: Vec<ReceivedLine>,
+    /// The keys of the zones that are signed.
+    #[serde(default)]
+    pub keys: Vec<KeyLine>,
     /// What was counted since the start, by name; response codes as `rcode NOERROR`.
     pub counters: BTreeMap<String, u64>,
 }
@@ -181,6 +184,7 @@ impl Status {
             landlock: handle.rights().landlock.words().to_owned(),
             databases: handle.databases(),
             received: handle.received(),
+            keys: handle.key_lines(),
             zones: snapshot.zones.list().iter().enumerate().map(zone).collect(),
             pools: snapshot
                 .pools

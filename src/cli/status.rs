@@ -80,6 +80,12 @@ fn alarms(status: &Status) -> String {
             }
         }
     }
+    for key in status.keys.iter().filter(|key| key.waits_for_ds) {
+        let (zone, key) = (&key.zone, key.key);
+        out += &format!(
+            "waits for DS   zone {zone}, key {key}: `nearmost keys ds {zone}` is for the parent, then `nearmost keys ds-seen {zone}`\n"
+        );
+    }
     for zone in &status.received {
         let lines = zone.problems.iter();
         lines.for_each(|why| out += &format!("not taken      catalog {}: {why}\n", zone.zone));

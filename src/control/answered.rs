@@ -16,14 +16,39 @@ use super::keep;
 use super::keyring::ZoneKeys;
 use super::load::AllKeys;
 use super::rollover::{KeyEntry, KeyState};
+use super::sign::longest_ttl;
+use crate::clock;
 use crate::health::Time;
-use crate::zone::Name;
+use crate::zone::{Name, Zone};
 
 const FILE: &str = "keys_answered.json";
 
 /// By zone and tag: the state, and since when by the clock of the process, which is never set.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Answered(HashMap<(Name, u16), (KeyState, Time)>);
+type Since = HashMap<(Name, u16), (KeyState, Time)>;
+
+/// The keys that are answered with.
+#[derive(Debug, Default)]
+pub(super) struct Answered {
+    since: Since,
+    keys: AllKeys,
+}
+
+/// A key of a zone, as it is answered with.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct KeyLine {
+    /// The zone.
+    pub zone: String,
+    /// The key's number.
+    pub key: u16,
+    /// `csk`, `ksk` or `zsk`.
+    pub role: String,
+    /// Where it is on its way.
+    pub state: KeyState,
+    /// Seconds until it moves on by itself; none: it waits for somebody, or for nothing.
+    pub left: Option<u64>,
+    /// Its DS is to be put into the parent.
+    pub waits_for_ds: bool,
+}
 
 /// A line of the file.
 #[derive(Debug, Serialize, Deserialize)]
@@ -44,7 +69,10 @@ impl Answered {
             let age = Duration::from_secs(wall.saturating_sub(line.since));
             Some(((zone, line.key), (line.state, now.saturating_sub(age))))
         });
-        Self(known.collect())
+        Self {
+            since: known.collect(),
+            keys: AllKeys::new(),
+        }
     }
 
     /// Takes down what is answered with from now on; whether anything is new.
@@ -52,21 +80,25 @@ impl Answered {
         let of_zone = |(zone, keys): (&Name, &Arc<ZoneKeys>)| {
             let of_key = |entry: &KeyEntry| {
                 let at = (zone.clone(), entry.tag);
-                let known = self.0.get(&at).filter(|(state, _)| *state == entry.state);
+                let known = self
+                    .since
+                    .get(&at)
+                    .filter(|(state, _)| *state == entry.state);
                 let since = known.map_or(now, |(_, since)| *since);
                 (at, (entry.state, since))
             };
             keys.entries().map(of_key).collect::<Vec<_>>()
         };
-        let next = Self(keys.iter().flat_map(of_zone).collect());
-        let is_new = *self != next;
-        *self = next;
+        let since: Since = keys.iter().flat_map(of_zone).collect();
+        let is_new = self.since != since;
+        self.since = since;
+        self.keys.clone_from(keys);
         is_new
     }
 
     /// Seconds that a key is answered with in its state; none: it is not.
     pub(super) fn seconds(&self, zone: &Name, entry: &KeyEntry, now: Time) -> Option<u64> {
-        let (state, since) = self.0.get(&(zone.clone(), entry.tag))?;
+        let (state, since) = self.since.get(&(zone.clone(), entry.tag))?;
         (*state == entry.state).then(|| now.saturating_sub(*since).as_secs())
     }
 
@@ -78,7 +110,7 @@ impl Answered {
             state: *state,
             since: wall.saturating_sub(now.saturating_sub(*since).as_secs()),
         };
-        let mut lines: Vec<Line> = self.0.iter().map(line).collect();
+        let mut lines: Vec<Line> = self.since.iter().map(line).collect();
         lines.sort_by(|a, b| (&a.zone, a.key).cmp(&(&b.zone, b.key)));
         keep::write(&folder.join(FILE), &lines)
     }
@@ -93,6 +125,39 @@ impl Handle {
     /// Takes up what the process before has known of its keys.
     pub(super) fn restore_keys(&self, wall: u64) {
         *self.lock_answered() = Answered::restore(self.state(), self.now(), wall);
+        let parts = Arc::clone(&self.basis().parts);
+        self.note_keys(&parts.keys, wall);
+    }
+
+    /// The keys of the zones that are signed.
+    #[must_use]
+    pub fn key_lines(&self) -> Vec<KeyLine> {
+        let (snapshot, now, wall) = (self.current().get(), self.now(), clock::wall());
+        let zones = snapshot.zones.list().iter();
+        let answered = self.lock_answered();
+        let of_zone = |zone: &Zone| {
+            let keys = answered.keys.get(zone.apex())?;
+            let of_key = |entry: &KeyEntry| {
+                // All of the zone is looked at only where it matters.
+                let longest = match entry.state {
+                    KeyState::Retired => longest_ttl(zone),
+                    KeyState::Published | KeyState::Ready | KeyState::Active => 0,
+                };
+                let past = answered.seconds(zone.apex(), entry, now).unwrap_or(0);
+                let past = past.min(wall.saturating_sub(entry.since));
+                let stay = entry.stay(longest);
+                KeyLine {
+                    zone: zone.apex().to_string(),
+                    key: entry.tag,
+                    role: entry.role.clone(),
+                    state: entry.state,
+                    left: stay.map(|stay| stay.saturating_sub(past)),
+                    waits_for_ds: entry.state == KeyState::Ready && entry.signs_keys(),
+                }
+            };
+            Some(keys.entries().map(of_key).collect::<Vec<_>>())
+        };
+        zones.filter_map(of_zone).flatten().collect()
     }
 
     /// Takes down that it answers with these keys. `wall` is the system's clock, seconds.

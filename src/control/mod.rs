@@ -51,6 +51,7 @@ mod watch;
 mod whatif;
 
 pub use access::Access;
+pub use answered::KeyLine;
 pub use atlas::Atlas;
 pub use audience::Audience;
 pub use audit::Audit;

@@ -25,6 +25,7 @@ use super::names::{ZoneChange, zone_changes};
 use super::reach::Reach;
 use super::transfers::{fill, owners};
 use super::watch::Files;
+use crate::clock;
 use crate::config::{Difference, ZoneSource, differences};
 use crate::health::Board;
 use crate::policy::Node;
@@ -236,6 +237,7 @@ impl Handle {
         self.take_hosts(named);
         self.take_theirs(theirs);
         self.set_access(&parts);
+        self.note_keys(&parts.keys, clock::wall());
         basis.parts = Arc::new(parts);
         Ok(done)
     }

@@ -144,7 +144,8 @@ fn look(handle: &Handle, wall: u64) {
     }
 }
 
-fn longest_ttl(zone: &Zone) -> u32 {
+/// Seconds.
+pub(super) fn longest_ttl(zone: &Zone) -> u32 {
     let sets = zone
         .nodes()
         .flat_map(|at| zone.rrsets(at).map(|set| set.ttl));

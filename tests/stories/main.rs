@@ -41,6 +41,7 @@ mod faults;
 mod freeze;
 mod import;
 mod init;
+mod keys;
 mod landlock;
 mod load;
 mod logs;

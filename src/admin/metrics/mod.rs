@@ -3,6 +3,7 @@
 //! Everything is gathered when somebody asks: answers only count, each worker for itself.
 
 mod checks;
+mod keys;
 mod page;
 mod process;
 mod questions;
@@ -69,6 +70,7 @@ impl Collector for Everything {
         let mut page = Page(encoder);
         questions::write(&mut page, &self.0)?;
         received::write(&mut page, &self.0)?;
+        keys::write(&mut page, &self.0)?;
         checks::write(&mut page, &self.0)?;
         server::write(&mut page, &self.0, &self.1)?;
         process::write(&mut page, &self.0)

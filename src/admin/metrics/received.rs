@@ -76,6 +76,6 @@ pub(super) fn write(page: &mut Page<'_>, handle: &Handle) -> fmt::Result {
     clippy::cast_precision_loss,
     reason = "fewer than 2^53, seconds as zones"
 )]
-fn float(number: u64) -> f64 {
+pub(super) fn float(number: u64) -> f64 {
     number as f64
 }
