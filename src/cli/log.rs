@@ -4,7 +4,6 @@ use std::fmt;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 
-use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::Writer;
@@ -37,14 +36,9 @@ pub(super) fn log(format: Option<LogFormat>, levels: &LogLevels) {
     };
 }
 
-/// What other crates have to say is their own business, unless it is a warning.
+/// Other crates say nothing: they warn, line by line, of what strangers and nodes send. What matters of it we say.
 fn targets(levels: &LogLevels) -> Targets {
-    let ours = Targets::new()
-        .with_default(levels.usual.min(LevelFilter::WARN))
-        // It warns of what strangers send.
-        .with_target("hickory_server", levels.usual.min(LevelFilter::ERROR))
-        .with_target("hickory_net", levels.usual.min(LevelFilter::ERROR))
-        .with_target("nearmost", levels.usual);
+    let ours = Targets::new().with_target("nearmost", levels.usual);
     let modules = levels.modules.iter();
     ours.with_targets(modules.map(|(module, level)| (format!("nearmost::{module}"), *level)))
 }

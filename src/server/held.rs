@@ -1,4 +1,4 @@
-//! What a connection with many questions at one time holds for its client (HTTPS, QUIC): octets of questions that are not whole yet, and of replies that were
+//! What a connection with many questions at one time holds for its client (HTTPS, QUIC): octets of questions that are not answered yet, and of replies that were
 //! not taken yet. Each question has bounds of its own, but there may be a hundred of them: these are the bounds of all together.
 
 use std::io::{self, IoSlice};
@@ -13,9 +13,9 @@ use tokio::sync::Notify;
 use super::connections::Activity;
 use crate::answer::LONGEST;
 
-/// Octets of questions that are not whole: two of the longest.
+/// Octets of questions that are not answered: two of the longest.
 const QUESTIONS: usize = 2 * (2 + LONGEST);
-/// Octets of replies beyond which no question is read until some are taken; what is being answered may follow.
+/// Octets of replies beyond which no question is read or answered until some are taken; one that a thread is at may follow.
 const REPLIES: usize = 64 << 10;
 
 /// What a connection holds.
@@ -37,7 +37,7 @@ impl Held {
         })
     }
 
-    /// Waits until the client has taken enough for another question to be read.
+    /// Waits until the client has taken enough for another question to be read, or for one that is whole to be answered.
     pub(super) async fn room(&self) {
         loop {
             let taken = self.taken.notified();
@@ -90,21 +90,15 @@ impl Question<'_> {
         true
     }
 
-    /// It is whole.
-    pub(super) fn end(mut self) -> Vec<u8> {
-        self.free();
-        std::mem::take(&mut self.octets)
-    }
-
-    fn free(&self) {
-        let len = self.octets.len();
-        self.held.questions.fetch_sub(len, Ordering::SeqCst);
+    pub(super) fn octets(&self) -> &[u8] {
+        &self.octets
     }
 }
 
 impl Drop for Question<'_> {
     fn drop(&mut self) {
-        self.free();
+        let len = self.octets.len();
+        self.held.questions.fetch_sub(len, Ordering::SeqCst);
     }
 }
 
@@ -242,7 +236,8 @@ mod tests {
         let (mut first, mut second) = (held.question(), held.question());
         assert!(first.push(&half) && second.push(&half));
         assert!(!second.push(&[7]) && !held.question().push(&[7]));
-        assert_eq!(first.end(), half);
+        assert_eq!(first.octets(), half);
+        drop(first);
         let mut third = held.question();
         assert!(third.push(&half) && !third.push(&[7]));
         drop((second, third));

@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::server::TlsStream;
 
 use super::connections::Activity;
-use super::held::{Held, Watched};
+use super::held::{Held, Question, Watched};
 use super::service::Service;
 use crate::answer::LONGEST;
 use crate::wire::freshness;
@@ -154,10 +154,13 @@ impl Talk {
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let open = Open::of(self);
         self.held.room().await;
-        match self.message(request).await {
-            Ok(message) => self.reply(&message, open.number),
-            Err(status) => plain(status),
-        }
+        let message = match self.message(request).await {
+            Ok(message) => message,
+            Err(status) => return plain(status),
+        };
+        // Others may have been answered while it came.
+        self.held.room().await;
+        self.reply(message.octets(), open.number)
     }
 
     fn reply(&self, message: &[u8], number: u64) -> Response<Full<Bytes>> {
@@ -188,14 +191,19 @@ impl Talk {
     }
 
     /// The message in a request. What is sent is read also where it is refused: to stop listening is an error to some clients.
-    async fn message(&self, request: Request<Incoming>) -> Result<Bytes, StatusCode> {
+    async fn message(&self, request: Request<Incoming>) -> Result<Question<'_>, StatusCode> {
         let (head, body) = request.into_parts();
         let asked = asked(&head);
         let body = self.body(body).await;
-        asked?.map_or(body, Ok)
+        let Some(asked) = asked? else { return body };
+        let mut message = self.held.question();
+        match message.push(&asked) {
+            true => Ok(message),
+            false => Err(StatusCode::PAYLOAD_TOO_LARGE),
+        }
     }
 
-    async fn body(&self, mut body: Incoming) -> Result<Bytes, StatusCode> {
+    async fn body(&self, mut body: Incoming) -> Result<Question<'_>, StatusCode> {
         if body.size_hint().lower() > (LONGEST + FAREWELL) as u64 {
             return Err(StatusCode::PAYLOAD_TOO_LARGE);
         }
@@ -213,7 +221,7 @@ impl Talk {
                 }
             }
             match came {
-                ..=LONGEST => Ok(message.end().into()),
+                ..=LONGEST => Ok(message),
                 _ => Err(StatusCode::PAYLOAD_TOO_LARGE),
             }
         };
@@ -223,7 +231,7 @@ impl Talk {
 }
 
 /// The message that a request's head has; none: it comes behind it.
-fn asked(head: &Parts) -> Result<Option<Bytes>, StatusCode> {
+fn asked(head: &Parts) -> Result<Option<Vec<u8>>, StatusCode> {
     if head.uri.path() != PATH {
         return Err(StatusCode::NOT_FOUND);
     }
@@ -232,7 +240,7 @@ fn asked(head: &Parts) -> Result<Option<Bytes>, StatusCode> {
             let mut parts = head.uri.query().unwrap_or_default().split('&');
             let coded = parts.find_map(|part| part.strip_prefix("dns="));
             let message = coded.and_then(decoded).ok_or(StatusCode::BAD_REQUEST)?;
-            Ok(Some(message.into()))
+            Ok(Some(message))
         }
         Method::POST => {
             let kind = head.headers.get(CONTENT_TYPE);

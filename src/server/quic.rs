@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::connections::Activity;
-use super::held::Held;
+use super::held::{Held, Question};
 use super::service::Service;
 use super::tcp::{HANDSHAKE, Limits};
 use super::tls::Shown;
@@ -78,6 +78,7 @@ pub fn listen(
                     return;
                 }
             }
+            tracing::error!("the socket of questions over QUIC has failed: it is read no more");
         };
         tokio::select! {
             _ = stop => {}
@@ -220,8 +221,8 @@ async fn answer(
         let _ = send.reset(PROTOCOL_ERROR);
         Err(Breach)
     };
-    let all = match timeout(limits.message, read(&mut receive, held)).await {
-        Ok(Ok(all)) => all,
+    let question = match timeout(limits.message, read(&mut receive, held)).await {
+        Ok(Ok(question)) => question,
         Ok(Err(Unread::TooLong)) => return breach(&mut send),
         Ok(Err(Unread::TooMany)) => {
             let _ = send.reset(EXCESSIVE_LOAD);
@@ -233,9 +234,15 @@ async fn answer(
             return Ok(());
         }
     };
-    let Some(message) = message(&all) else {
+    let Some(message) = message(question.octets()) else {
         return breach(&mut send);
     };
+    // Others may have been answered while it came.
+    if timeout(limits.write, held.room()).await.is_err() {
+        service.counters.send_errors.count();
+        let _ = send.reset(REQUEST_CANCELLED);
+        return Ok(());
+    }
     let framed = service.turn(|turn| {
         let (reply, _) = turn.answer(from.ip().to_canonical(), message, draw)?;
         let length = u16::try_from(reply.len()).ok()?;
@@ -249,6 +256,7 @@ async fn answer(
     if framed.len() <= 2 {
         return breach(&mut send);
     }
+    drop(question);
     let framed = held.reply(framed);
     let written = {
         let mut write = pin!(send.write_all(framed.as_ref()));
@@ -284,7 +292,7 @@ enum Unread {
 }
 
 /// All of a stream.
-async fn read(receive: &mut RecvStream, held: &Held) -> Result<Vec<u8>, Unread> {
+async fn read<'h>(receive: &mut RecvStream, held: &'h Held) -> Result<Question<'h>, Unread> {
     held.room().await;
     let (mut all, mut came) = (held.question(), 0);
     let most = STREAM as usize;
@@ -301,7 +309,7 @@ async fn read(receive: &mut RecvStream, held: &Held) -> Result<Vec<u8>, Unread> 
             return Err(Unread::TooMany);
         }
     }
-    Ok(all.end())
+    Ok(all)
 }
 
 /// The one message of a stream; none where the client breaks the rules: a length that is not the message's, an ID, a word on idle

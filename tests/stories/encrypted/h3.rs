@@ -90,6 +90,7 @@ fn over_http_3_the_answers_are_those_of_tcp() {
 fn what_is_the_librarys_own_way_is_known_and_fills_no_log() {
     let world = World::of(252, 1);
     let all = Encrypted::start(&world, "");
+    let said = all.server.log.text().len();
     let good = Question::a("get.example.org").to_vec();
     // What it cannot read it answers itself, without the question.
     let cut = good[..20].to_vec();
@@ -118,7 +119,7 @@ fn what_is_the_librarys_own_way_is_known_and_fills_no_log() {
     let log = all.server.log.text();
     let words = ["WARN", "request", "query", "hickory"];
     let loud = |line: &&str| words.iter().any(|word| line.contains(word));
-    assert_eq!(log.lines().find(loud), None);
+    assert_eq!(log[said..].lines().find(loud), None);
 }
 
 #[test]

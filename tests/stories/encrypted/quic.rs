@@ -1,14 +1,16 @@
 //! DNS over QUIC: our own client, which can also break the rules.
 
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
 
 use hickory_proto::rr::RecordType;
-use quinn::{Connection, ConnectionError, Endpoint};
+use quinn::{Connection, ConnectionError, Endpoint, TransportConfig};
 
 use super::client::{NAME, Trust, option, with_options};
 use super::{Encrypted, KEEPALIVE, PADDING, certify};
 use crate::common::certificates::Authority;
-use crate::program::PATIENCE;
+use crate::crowd::memory;
+use crate::program::{PATIENCE, eventually};
 use crate::question::{Question, Reply};
 use crate::upgrade::Successors;
 use crate::world::{FRA, World, wait};
@@ -119,6 +121,7 @@ fn over_quic_the_answers_are_those_of_tcp() {
 fn who_breaks_the_rules_of_quic_is_let_go_alone() {
     let world = World::of(242, 1);
     let all = Encrypted::start(&world, "");
+    let said = all.server.log.text();
     let question = Question::a("get.example.org");
     let good = nameless(question.to_vec());
     let mut named = good.clone();
@@ -157,6 +160,62 @@ fn who_breaks_the_rules_of_quic_is_let_go_alone() {
             Reply::of(&good, &ask(&other, &good).await).one(),
             world.ip(0)
         );
+    });
+    assert_eq!(all.server.log.text(), said);
+}
+
+#[test]
+fn over_quic_who_asks_and_does_not_read_is_held_little() {
+    let world = World::of(246, 1);
+    let all = Encrypted::start(&world, "");
+    let (trust, large) = (
+        all.trust(),
+        Question::new("huge.large.example", RecordType::TXT),
+    );
+    let large = framed(&nameless(large.to_vec()));
+    let good = nameless(Question::a("get.example.org").to_vec());
+    let (most, last) = large.split_at(large.len() - 1);
+    let mut transport = TransportConfig::default();
+    transport.receive_window(1000u32.into());
+    let mut config = trust.quic(b"doq");
+    config.transport_config(Arc::new(transport));
+    wait(async {
+        let connection = connect(&trust, all.doq, b"doq").await.unwrap();
+        assert!(!ask(&connection, &good).await.is_empty());
+        let before = memory(all.server.pid());
+        let mut deaf = Vec::new();
+        for _ in 0..10 {
+            let endpoint = Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+            let connecting = endpoint.connect_with(config.clone(), all.doq, NAME);
+            let bad = connecting.unwrap().await.unwrap();
+            let mut streams = Vec::new();
+            for _ in 0..100 {
+                let (mut send, receive) = bad.open_bi().await.unwrap();
+                send.write_all(most).await.unwrap();
+                streams.push((send, receive));
+            }
+            deaf.push((endpoint, bad, streams));
+        }
+        for (_, _, streams) in &mut deaf {
+            for (send, _) in streams {
+                let _ = send.write_all(last).await;
+                let _ = send.finish();
+            }
+        }
+        let asked = |count: u64| {
+            let metrics = all.server.json(&["status"]);
+            metrics["counters"]["received"].as_u64() > Some(count)
+        };
+        eventually("of each connection at least one is answered", || {
+            asked(deaf.len() as u64).then_some(())
+        });
+        for _ in 0..5 {
+            assert!(!ask(&connection, &good).await.is_empty());
+        }
+        let grown = memory(all.server.pid()).saturating_sub(before);
+        println!("{grown} KiB more for {} connections", deaf.len());
+        // All replies of all of them are 57 MB.
+        assert!(grown < 16 << 10, "{grown} KiB more");
     });
 }
 
