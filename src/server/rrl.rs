@@ -1,6 +1,6 @@
 //! Response rate limiting: replies by UDP to one network are bounded, as a question's sender can be made up, and what is sent to it is an attack then.
 //!
-//! What counts together is a network (/24, /56), a zone, and the kind of reply. Each has a bucket: a number of fixed size in a table of fixed
+//! What counts together is a network (/24, /56), a zone, and the kind of reply: who asks for other names or other types each time is held to no more. Each has a bucket: a number of fixed size in a table of fixed
 //! size, the time at which it would be empty again (GCRA, ITU-T I.371). Who is over the rate gets nothing, but for one in `slip` that is told to come by
 //! TCP: a resolver that is attacked beside us can go on, and what it is sent is no longer than what was asked.
 
@@ -14,6 +14,7 @@ use hashbrown::DefaultHashBuilder;
 use crate::answer::Outcome;
 use crate::snapshot::RateLimit;
 use crate::wire::{HEADER, flag, rcode};
+use crate::zone::rtype;
 
 /// Buckets: 2 MB. Two million replies a second to as many networks would fill it in an eighth of a second; what is pushed out begins anew.
 const BUCKETS: usize = 1 << 18;
@@ -49,19 +50,24 @@ impl Limiter {
         &self,
         limit: &RateLimit,
         source: IpAddr,
-        outcome: &Outcome,
+        (outcome, reply): (&Outcome, &[u8]),
         now: u64,
         draw: u64,
     ) -> Verdict {
         // A sender with a cookie of ours is who it says.
-        if outcome.len == 0 || outcome.known || self.takes(limit.rate, source, outcome, now) {
+        if outcome.len == 0 || outcome.known {
             return Verdict::Send;
         }
-        over(limit, source, draw)
+        // ANCOUNT.
+        let empty = reply.get(6..8).is_none_or(|count| count == [0, 0]);
+        match self.takes(limit.rate, (network(source), class(outcome, empty)), now) {
+            true => Verdict::Send,
+            false => over(limit, source, draw),
+        }
     }
 
-    fn takes(&self, rate: u32, source: IpAddr, outcome: &Outcome, now: u64) -> bool {
-        let hash = self.hash.hash_one((network(source), class(outcome)));
+    fn takes(&self, rate: u32, together: (u64, u64), now: u64) -> bool {
+        let hash = self.hash.hash_one(together);
         let owner = hash >> TIME_BITS;
         #[expect(
             clippy::cast_possible_truncation,
@@ -132,14 +138,17 @@ fn network(source: IpAddr) -> u64 {
     }
 }
 
-/// What counts together of one network: errors; what is not there, by zone; and what is, by zone and type.
-fn class(outcome: &Outcome) -> u64 {
-    let zone = outcome.zone.map_or(0, |zone| u64::from(zone) + 1) << 16;
-    match outcome.rcode {
-        rcode::NOERROR => zone | u64::from(outcome.qtype.unwrap_or(0)) << 48,
-        rcode::NXDOMAIN => zone | 1,
-        _ => 2,
-    }
+/// What counts together of one network: errors; by zone what is not there, whether by name or by type, as a signed zone says both with the same code; and by zone
+/// what is: addresses of each family, and all else, as an alias and a wildcard are there for any type.
+fn class(outcome: &Outcome, empty: bool) -> u64 {
+    let kind = match (outcome.rcode, outcome.qtype) {
+        (rcode::NOERROR | rcode::NXDOMAIN, _) if empty => 1,
+        (rcode::NOERROR | rcode::NXDOMAIN, Some(rtype::A)) => 2,
+        (rcode::NOERROR | rcode::NXDOMAIN, Some(rtype::AAAA)) => 3,
+        (rcode::NOERROR | rcode::NXDOMAIN, _) => 4,
+        _ => return 0,
+    };
+    outcome.zone.map_or(0, |zone| u64::from(zone) + 1) << 3 | kind
 }
 
 #[cfg(test)]
@@ -157,6 +166,13 @@ mod tests {
         }
     }
 
+    /// With an answer, or without.
+    fn reply(code: u16) -> [u8; HEADER] {
+        let mut reply = [0; HEADER];
+        reply[7] = u8::from(code == 0);
+        reply
+    }
+
     fn limit(rate: u32, slip: u32) -> RateLimit {
         RateLimit {
             rate,
@@ -170,7 +186,8 @@ mod tests {
         let limit = limit(1000, 0);
         let source = ip.parse().expect("an address");
         let times = (0..rate).map(|n| second * 1_000_000 + n * 1_000_000 / rate);
-        let verdicts = times.map(|now| limiter.judge(&limit, source, &outcome(code), now, 0));
+        let replied = (&outcome(code), &reply(code)[..]);
+        let verdicts = times.map(|now| limiter.judge(&limit, source, replied, now, 0));
         verdicts.filter(|v| *v == Verdict::Send).count() as u64
     }
 
@@ -201,13 +218,33 @@ mod tests {
     }
 
     #[test]
+    fn other_types_and_names_count_together() {
+        let of = |qtype, rcode, empty| {
+            let qtype = Some(qtype);
+            let outcome = Outcome {
+                qtype,
+                ..outcome(rcode)
+            };
+            class(&outcome, empty)
+        };
+        let all = |rcode, empty| {
+            let classes = (0..=u16::MAX).map(|qtype| of(qtype, rcode, empty));
+            classes.collect::<std::collections::BTreeSet<_>>()
+        };
+        assert_eq!(all(rcode::NOERROR, false).len(), 3);
+        assert_eq!(all(rcode::NOERROR, true).len(), 1);
+        assert_eq!(all(rcode::NOERROR, true), all(rcode::NXDOMAIN, true));
+        assert_eq!(all(rcode::REFUSED, true), all(rcode::SERVFAIL, true));
+    }
+
+    #[test]
     fn one_in_slip_is_told_to_come_by_tcp() {
         let limiter = Limiter::default();
         let (limit, mut draw) = (limit(1, 16), 1u64);
         let verdicts = (0..100_000).map(|_| {
             draw = draw.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
             let source = "192.0.2.1".parse().expect("an address");
-            limiter.judge(&limit, source, &outcome(0), 1000, draw)
+            limiter.judge(&limit, source, (&outcome(0), &reply(0)), 1000, draw)
         });
         let slips = verdicts.filter(|v| *v == Verdict::Slip).count();
         assert!((5500..7000).contains(&slips), "{slips}");
@@ -220,7 +257,7 @@ mod tests {
         let limit = limit(1000, 0);
         for n in 0..1_000_000u32 {
             let source = std::net::Ipv4Addr::from(n << 8 | 1).into();
-            limiter.judge(&limit, source, &outcome(0), 999_999, 0);
+            limiter.judge(&limit, source, (&outcome(0), &reply(0)), 999_999, 0);
         }
         let again = sent(&limiter, "192.0.2.1", 50_000, 1, 0);
         assert!(again <= 2100, "{again}: at worst it begins anew");

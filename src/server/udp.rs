@@ -185,7 +185,8 @@ impl Worker {
             match &snapshot.settings.rrl {
                 None => outcome,
                 Some(limit) => {
-                    let verdict = limiter.judge(limit, request.source, &outcome, now, request.draw);
+                    let verdict =
+                        limiter.judge(limit, request.source, (&outcome, reply), now, request.draw);
                     limited(outcome, verdict, request.packet, reply)
                 }
             }
