@@ -122,7 +122,7 @@ impl Batch {
         &self.packets[i][..len]
     }
 
-    /// One of those that came; none where it has no address to reply to.
+    /// One of those that came; none where there is nobody to reply to.
     #[inline]
     pub(super) fn datagram(&mut self, i: usize) -> Option<Datagram<'_>> {
         let source = source(&self.peers[i])?;
@@ -145,7 +145,8 @@ impl Batch {
         head.msg_namelen = came.msg_namelen;
         head.msg_iov = &raw mut self.parts_out[i];
         head.msg_iovlen = 1;
-        // What says which address was asked says from which to reply.
+        // What says which address was asked says from which to reply; the way there is the routing table's to know.
+        forget_interface(&mut self.controls[i], came.msg_controllen);
         head.msg_controllen = came.msg_controllen;
         head.msg_control = if came.msg_controllen == 0 {
             ptr::null_mut()
@@ -177,7 +178,36 @@ impl Batch {
     }
 }
 
+/// The control of a datagram without the interface where it came in, which would be the one where the reply goes out: that need not lead to its sender. Only
+/// addresses that mean nothing without it keep it.
+fn forget_interface(control: &mut Control, len: usize) {
+    if len < size_of::<libc::cmsghdr>() {
+        return;
+    }
+    // SAFETY: the system wrote so many octets here, and they are aligned for this: a header, which says what lies behind it. It is plain numbers.
+    let head = unsafe { &*control.0.as_ptr().cast::<libc::cmsghdr>() };
+    // SAFETY: a plain calculation.
+    let data = unsafe { libc::CMSG_LEN(0) } as usize;
+    // The index stands first with IPv4, and behind the address with IPv6.
+    let at = match (head.cmsg_level, head.cmsg_type) {
+        (libc::IPPROTO_IP, libc::IP_PKTINFO) => data,
+        (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => match control.0[data..] {
+            [0xfe, 0x80..=0xbf, ..] => return,
+            _ => data + size_of::<libc::in6_addr>(),
+        },
+        _ => return,
+    };
+    control.0[at..at + size_of::<libc::c_int>()].fill(0);
+}
+
+/// Services that answer whatever comes (echo, daytime, chargen, time), and no port at all: two servers could talk for ever, and no resolver asks from there.
+const NOBODY: [u16; 5] = [0, 7, 13, 19, 37];
+
 fn source(peer: &libc::sockaddr_in6) -> Option<IpAddr> {
+    // It stands at the same place in both families.
+    if NOBODY.contains(&u16::from_be(peer.sin6_port)) {
+        return None;
+    }
     match i32::from(peer.sin6_family) {
         libc::AF_INET6 => Some(Ipv6Addr::from(peer.sin6_addr.s6_addr).into()),
         libc::AF_INET => {
@@ -192,4 +222,28 @@ fn source(peer: &libc::sockaddr_in6) -> Option<IpAddr> {
 /// Lengths here are small constants.
 fn length<T: TryFrom<usize> + Default>(len: usize) -> T {
     T::try_from(len).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_that_answer_everything_are_nobody() {
+        let of = |port: u16| {
+            source(&libc::sockaddr_in6 {
+                sin6_family: u16::try_from(libc::AF_INET6).unwrap(),
+                sin6_port: port.to_be(),
+                sin6_flowinfo: 0,
+                sin6_addr: libc::in6_addr { s6_addr: [1; 16] },
+                sin6_scope_id: 0,
+            })
+        };
+        for port in [0, 7, 13, 19, 37] {
+            assert_eq!(of(port), None, "{port}");
+        }
+        for port in [1, 53, 1024, u16::MAX] {
+            assert_eq!(of(port), Some(Ipv6Addr::from([1; 16]).into()), "{port}");
+        }
+    }
 }
