@@ -266,9 +266,14 @@ const WIDTH: usize = 160;
 
 fn excerpt(out: &mut String, span: Span, sources: &Sources, paint: &str, off: &str) {
     let (number, column, line) = sources.line_of(span);
+    let hidden = hidden_from(sources.text(span.file), number);
     let text: Vec<char> = String::from_utf8_lossy(line)
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
+        .char_indices()
+        .map(|(at, c)| match hidden {
+            Some(from) if at >= from && !c.is_whitespace() => '*',
+            _ if c.is_control() => ' ',
+            _ => c,
+        })
         .collect();
     let from = if column > WIDTH - 40 { column - 40 } else { 0 };
     let shown: String = text.iter().skip(from).take(WIDTH).collect();
@@ -290,6 +295,36 @@ fn excerpt(out: &mut String, span: Span, sources: &Sources, paint: &str, off: &s
         " ".repeat(column - 1 - from),
         "^".repeat(carets)
     );
+}
+
+/// From which octet on line `number` of a configuration is not shown, as a secret may stand there. What is wrong may be the key or the table itself, so in tables
+/// that have secrets no value is shown.
+fn hidden_from(text: &[u8], number: usize) -> Option<usize> {
+    let (mut table, mut list, mut from) = (false, false, None);
+    for line in text.split(|&b| b == b'\n').take(number) {
+        let line = String::from_utf8_lossy(line).to_ascii_lowercase();
+        from = None;
+        if list {
+            // The values of a list, one a line, until it ends.
+            from = Some(0);
+            list = !line.contains(']');
+        } else if line.trim_start().starts_with('[') {
+            let name = line.trim_start_matches(['[', ' ', '\t']);
+            table = name.starts_with("key") || name.starts_with("cookies");
+        } else if let Some(at) = line.find('=') {
+            let (key, value) = line.split_at(at);
+            let key = key.trim();
+            let of = table || key.starts_with("key.") || key.starts_with("cookies.");
+            let named = key.contains("secret") || value.contains('{') && value.contains("secret");
+            if (of || named) && !["algorithm", "secret_file", "give"].contains(&key) {
+                from = Some(at + 1);
+                list = value.contains('[') && !value.contains(']');
+            }
+        } else if table {
+            from = Some(0);
+        }
+    }
+    from
 }
 
 /// The known word nearest to `word`, if it is near enough to be a slip: at most a third of its letters differ.
@@ -322,6 +357,32 @@ mod tests {
             text,
             "a.toml:2:1: error: unknown key \"probee\"\n 2 | probee = 2\n   | ^^^^^^\n  = did you mean \"probe\"?\n"
         );
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let text = b"x = \"seen\"\n[key.a]\nsecret = \"S1\nsecrte = \"S2\"\nS3\n[pool.b]\nx = \"seen\"\n[cookies]\nsecrets = [\n  \"S4==\",\n  S5\n]\n\
+            [zone.c]\nfrom = { secret = \"S6\" }\ncookies.secrets = [\"S7\"]\nx = \"seen\"\n";
+        let mut sources = Sources::default();
+        let file = sources.add("a.toml", *text);
+        let mut found = Diagnostics::default();
+        for at in 0..text.len() {
+            if at == 0 || text[at - 1] == b'\n' {
+                found.error(Span::new(file, at, at + 1), "no");
+            }
+        }
+        let shown = found.render(&sources, false);
+        assert!(!shown.contains('S'), "{shown}");
+        assert_eq!(shown.matches("seen").count(), 3, "{shown}");
+        for key in [
+            "secret = *",
+            "secrte = *",
+            "[key.a]",
+            "[cookies]",
+            "from = * ",
+        ] {
+            assert!(shown.contains(key), "{key}: {shown}");
+        }
     }
 
     #[test]

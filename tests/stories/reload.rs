@@ -312,3 +312,29 @@ fn what_if_says_who_would_move_and_changes_nothing() {
         (server.given(FRA) == world.ip(0)).then_some(())
     });
 }
+
+#[test]
+fn a_slip_in_a_secret_is_told_without_it() {
+    let world = World::of(162, 1);
+    let config = world.config("");
+    let server = Server::start(&config);
+    let secret = "e5e973e5a6b2a43f48e7dc849e37bfcf";
+    for slip in [
+        format!("[cookies]\nsecrets = [\"{secret}]\n"),
+        format!("[cookies]\nsecrts = [\"{secret}\"]\n"),
+        format!("[key.a]\nsecret = \"{secret}!\"\n"),
+    ] {
+        server
+            .folder
+            .write("nearmost.toml", &format!("{config}\n{slip}"));
+        let checked = server.run(&["check"]);
+        let reloaded = server.run(&["reload"]);
+        assert_ne!(checked.code, 0, "{checked:?}");
+        assert_ne!(reloaded.code, 0, "{reloaded:?}");
+        let last = server.json(&["status"])["last_reload"].to_string();
+        assert!(last.contains("secre") || last.contains("secr"), "{last}");
+        for said in [&checked.err, &reloaded.err, &last, &server.log.text()] {
+            assert!(!said.contains(&secret[..8]), "{said}");
+        }
+    }
+}
