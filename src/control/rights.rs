@@ -5,7 +5,7 @@
 use std::ffi::CString;
 use std::fs;
 use std::io;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{PermissionsExt, lchown};
 use std::path::Path;
 
 use nix::unistd::{Gid, Group, Uid, User, geteuid, getgrouplist, setgroups, setresgid, setresuid};
@@ -31,6 +31,9 @@ impl Target {
     /// The user of the configuration, if we are root; none: we stay who we are.
     pub(super) fn of(server: &Server) -> Result<Option<Self>, String> {
         let Some(name) = &server.user else {
+            if geteuid().is_root() {
+                tracing::warn!("it stays root, as `user` of [server] names nobody else");
+            }
             return Ok(None);
         };
         let user = user(name).map_err(|e| format!("[server] user: {e}"))?;
@@ -60,7 +63,8 @@ impl Target {
             return Ok(());
         }
         let made = fs::create_dir_all(folder)
-            .and_then(|()| chown(folder, Some(self.uid.as_raw()), Some(self.gid.as_raw())));
+            // A link that the user puts in its place is not followed.
+            .and_then(|()| lchown(folder, Some(self.uid.as_raw()), Some(self.gid.as_raw())));
         made.map_err(|e| format!("{}: {e}", folder.display()))
     }
 

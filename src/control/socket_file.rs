@@ -2,12 +2,13 @@
 
 use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt, chown};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::Gid;
+use rustix::fs::{AtFlags, Mode, OFlags, Uid, chownat};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::rights::{Target, group};
@@ -76,18 +77,37 @@ pub(super) fn make(
     socket.set_permissions(Permissions::from_mode(0o600))?;
     let socket = Socket::from(OwnedFd::from(socket));
     socket.bind(&SockAddr::unix(path)?)?;
-    if owner.is_some() || group.is_some() {
-        chown(path, owner, group.map(Gid::as_raw))?;
-    }
-    fs::set_permissions(path, Permissions::from_mode(admin.mode))?;
+    give(path, admin.mode, owner, group)?;
     Ok(OwnedFd::from(socket).into())
 }
 
 /// Gives a control socket that was handed on the mode and the group that the configuration has now, as far as it is ours.
 pub(super) fn dress(path: &Path, admin: &Admin) -> io::Result<()> {
-    fs::set_permissions(path, Permissions::from_mode(admin.mode))?;
-    match &admin.group {
-        Some(name) => chown(path, None, Some(group(name)?.as_raw())),
-        None => Ok(()),
+    let group = admin.group.as_deref().map(group).transpose()?;
+    give(path, admin.mode, None, group)
+}
+
+/// Gives the socket's file what it does not have yet of this. Its folder may be of a user who is not us: no link that comes in its place is followed.
+fn give(path: &Path, mode: u32, owner: Option<u32>, group: Option<Gid>) -> io::Result<()> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    let about = file.metadata()?;
+    if !about.file_type().is_socket() {
+        return Err(io::Error::other("another file has come in its place"));
     }
+    let owner = owner.filter(|owner| *owner != about.uid());
+    let group = group.map(Gid::as_raw).filter(|id| *id != about.gid());
+    if owner.is_some() || group.is_some() {
+        let (owner, group) = (
+            owner.map(Uid::from_raw),
+            group.map(rustix::fs::Gid::from_raw),
+        );
+        chownat(&file, "", owner, group, AtFlags::EMPTY_PATH)?;
+    }
+    if about.mode() & 0o7777 == mode {
+        return Ok(());
+    }
+    // A descriptor that only names a file can change its mode by this name alone.
+    let name = format!("/proc/self/fd/{}", file.as_raw_fd());
+    fs::set_permissions(name, Permissions::from_mode(mode))
 }
