@@ -99,9 +99,11 @@ const DOORS: [(&str, &[&str]); 27] = [
         &[
             "cli/watch.rs",
             "control/build.rs",
+            "control/descriptors.rs",
             "control/handed.rs",
             "control/keep.rs",
             "control/rights.rs",
+            "control/socket_file.rs",
             "control/takeover.rs",
         ],
     ),

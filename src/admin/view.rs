@@ -45,6 +45,9 @@ pub struct Status {
     pub user: String,
     /// Whether Landlock keeps files from it that are not named in the configuration.
     pub landlock: String,
+    /// Whether system calls that it has no use for are refused to it.
+    #[serde(default)]
+    pub seccomp: String,
     /// GeoIP databases in words.
     pub databases: Vec<String>,
     /// The zones.
@@ -182,6 +185,12 @@ impl Status {
             encrypted: handle.encrypted().iter().map(Listener::of).collect(),
             user: handle.rights().user.clone(),
             landlock: handle.rights().landlock.words().to_owned(),
+            seccomp: if handle.rights().calls {
+                "on"
+            } else {
+                "not available"
+            }
+            .to_owned(),
             databases: handle.databases(),
             received: handle.received(),
             keys: handle.key_lines(),

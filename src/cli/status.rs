@@ -171,7 +171,11 @@ fn text(status: &Status) -> String {
         "off" => String::new(),
         words => format!(", Landlock: {words}"),
     };
-    out += &format!("runs as        {}{landlock}\n", status.user);
+    let seccomp = &status.seccomp;
+    out += &format!(
+        "runs as        {}, seccomp: {seccomp}{landlock}\n",
+        status.user
+    );
     status
         .databases
         .iter()

@@ -1,14 +1,17 @@
 //! System calls that a name server has no use for are refused to it, and to the commands of its exec probes (seccomp(2)): who comes into the
 //! process by an error in it cannot trace others, mount, load modules, set the clock, or get at the parts of the kernel that most errors are found in.
 
+use std::collections::BTreeMap;
 use std::env::consts::ARCH;
 
 use nix::libc;
-use nix::sched::{CloneFlags, unshare};
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, apply_filter,
+};
 
 /// What is refused. All else is allowed: what libraries call is not ours to foresee.
-const REFUSED: [libc::c_long; 46] = [
+const REFUSED: [libc::c_long; 47] = [
     // Other processes.
     libc::SYS_ptrace,
     libc::SYS_process_vm_readv,
@@ -31,7 +34,7 @@ const REFUSED: [libc::c_long; 46] = [
     libc::SYS_quotactl,
     libc::SYS_swapon,
     libc::SYS_swapoff,
-    // Namespaces.
+    // Namespaces; `clone` below.
     libc::SYS_unshare,
     libc::SYS_setns,
     // The kernel itself.
@@ -45,6 +48,7 @@ const REFUSED: [libc::c_long; 46] = [
     libc::SYS_finit_module,
     libc::SYS_delete_module,
     libc::SYS_kexec_load,
+    libc::SYS_kexec_file_load,
     libc::SYS_reboot,
     libc::SYS_syslog,
     libc::SYS_acct,
@@ -63,27 +67,49 @@ const REFUSED: [libc::c_long; 46] = [
     libc::SYS_vhangup,
 ];
 
-/// Refuses them from now on, to the threads and processes too that this one starts.
+/// What `clone` is refused with: it makes threads and processes, but no namespaces.
+const NAMESPACES: [libc::c_int; 7] = [
+    libc::CLONE_NEWNS,
+    libc::CLONE_NEWCGROUP,
+    libc::CLONE_NEWUTS,
+    libc::CLONE_NEWIPC,
+    libc::CLONE_NEWUSER,
+    libc::CLONE_NEWPID,
+    libc::CLONE_NEWNET,
+];
+
+type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+
+/// Refuses them from now on, to the threads and processes too that this one starts. Filters are never taken away, they add up: once is enough.
 ///
 /// # Errors
 /// In words: the kernel has no such filters, or filters forbid it.
 pub(super) fn refuse() -> Result<(), String> {
-    if is_refused() {
-        return Ok(());
-    }
+    let mut rules: Rules = REFUSED.map(|call| (call, Vec::new())).into();
+    let flags = NAMESPACES.map(|flag| with_flag(flag.unsigned_abs().into()));
+    let flags = flags.into_iter().collect::<Result<_, _>>();
+    rules.insert(libc::SYS_clone, flags.map_err(|e| e.to_string())?);
+    lay(rules, libc::EPERM)?;
+    // A filter cannot look behind pointers: who is told that there is no such call makes threads by `clone`.
+    lay([(libc::SYS_clone3, Vec::new())].into(), libc::ENOSYS)
+}
+
+/// Met where the first argument has this bit.
+fn with_flag(bit: u64) -> seccompiler::Result<SeccompRule> {
+    let masked = SeccompCmpOp::MaskedEq(bit);
+    let condition = SeccompCondition::new(0, SeccompCmpArgLen::Qword, masked, bit);
+    let rule = condition.and_then(|condition| SeccompRule::new(vec![condition]));
+    rule.map_err(Into::into)
+}
+
+fn lay(rules: Rules, error: libc::c_int) -> Result<(), String> {
     let arch = ARCH
         .try_into()
         .map_err(|_| format!("nothing is known of {ARCH}"))?;
-    let rules = REFUSED.map(|call| (call, Vec::new())).into_iter();
-    let denied = SeccompAction::Errno(libc::EPERM.unsigned_abs());
-    let filter = SeccompFilter::new(rules.collect(), SeccompAction::Allow, denied, arch);
+    let refused = SeccompAction::Errno(error.unsigned_abs());
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, refused, arch);
     let program = filter
         .and_then(BpfProgram::try_from)
         .map_err(|e| e.to_string())?;
     apply_filter(&program).map_err(|e| e.to_string())
-}
-
-/// Whether the process before us has laid that on us: filters are never taken away, they add up. Asked by a call that changes nothing.
-fn is_refused() -> bool {
-    unshare(CloneFlags::empty()).is_err()
 }

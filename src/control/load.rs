@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::atlas::Atlas;
 use super::audience::Audience;
+use super::exposed;
 use super::keyring::{Keyring, ZoneKeys};
 use super::reach::Reach;
 use super::tls;
@@ -83,6 +84,9 @@ pub fn load_after(path: &Path, extras: &[Extra], last: Option<&Atlas>) -> Loaded
     let config = config::read_with(path, extras, sources, found);
     if let Some(config) = config {
         finish(&mut loaded, config, last);
+    }
+    if let Some(parts) = &loaded.parts {
+        exposed::look(path, &parts.config, &mut loaded.found);
     }
     loaded.files.add(path, &loaded.sources);
     if let Some(parts) = &mut loaded.parts {

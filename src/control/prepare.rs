@@ -1,6 +1,7 @@
 //! From files that were read to a process that may answer: what needs rights is done, then the rights are given up.
 //!
 //! ```text
+//!   open files   as many as connections need
 //!   sockets      bound, or taken from whoever has bound them
 //!   folders      of state and control, made for the user; nobody else may write in those of state and keys
 //!   the user     is entered, capabilities are let go
@@ -13,13 +14,14 @@ use std::fs;
 use std::path::Path;
 
 use super::calls;
+use super::descriptors;
 use super::handed::Handed;
 use super::load::Parts;
 use super::reach::{Landlock, Reach};
 use super::rights::{self, Target};
 use super::run::StartError;
 use super::sockets::All;
-use super::takeover::{Own, Taken};
+use super::takeover::{Held, Own, Taken};
 
 /// A process that has what it needs, and no more.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ pub struct Prepared {
     pub(super) sockets: All,
     pub(super) own: Own,
     pub(super) rights: Rights,
+    /// Connections of clients that there may be at one time.
+    pub(super) connections: usize,
 }
 
 /// What the process may do.
@@ -36,6 +40,8 @@ pub struct Rights {
     pub user: String,
     /// Whether files that were not named are out of its reach.
     pub landlock: Landlock,
+    /// Whether system calls that it has no use for are refused to it.
+    pub calls: bool,
 }
 
 /// Opens what the configuration at `path` asks for, as far as it was not handed on, and gives up the rights that this takes. To be called
@@ -69,6 +75,7 @@ pub fn prepare(
     let keys = config.dnssec.keys.as_path();
     let mut own = server.state.as_deref().into_iter().chain([keys]);
     own.try_for_each(rights::is_ours).map_err(system)?;
+    let connections = descriptors::room_for(config.limits.tcp_connections);
     let sockets = All::open(config, handed, target.as_ref())?;
     if let Some(target) = &target {
         target.enter().map_err(system)?;
@@ -81,11 +88,21 @@ pub fn prepare(
     if let Err(error) = rights::let_go() {
         tracing::warn!("rights of root that were given to us cannot be let go of: {error}");
     }
-    if let Err(error) = calls::refuse() {
-        tracing::warn!("system calls that are not needed stay allowed: {error}");
+    let mut calls = taken.is_some_and(|taken| taken.held.calls);
+    if !calls {
+        match calls::refuse() {
+            Ok(()) => calls = true,
+            Err(error) => {
+                tracing::warn!("system calls that are not needed stay allowed: {error}");
+            }
+        }
     }
     let landlock = hold(path, parts, taken)?;
-    let mut own = Own::new(&sockets.doors.control, sockets.managed, landlock.clone())
+    let held = Held {
+        landlock: landlock.clone(),
+        calls,
+    };
+    let mut own = Own::new(&sockets.doors.control, sockets.managed, held)
         .map_err(|e| system(e.to_string()))?;
     sockets
         .add_to(&mut own)
@@ -94,14 +111,19 @@ pub fn prepare(
     Ok(Prepared {
         sockets,
         own,
-        rights: Rights { user, landlock },
+        rights: Rights {
+            user,
+            landlock,
+            calls,
+        },
+        connections,
     })
 }
 
 fn hold(path: &Path, parts: &Parts, taken: Option<&Taken>) -> Result<Landlock, StartError> {
-    // What held for the process before holds for this one, whatever it wants: a kernel lays no more than 16 of them over each other.
-    if let Some(taken) = taken.filter(|taken| taken.landlock.reach().is_some()) {
-        return Ok(taken.landlock.clone());
+    // What held for the process that has started us holds for this one, whatever it wants: a kernel lays no more than 16 of them over each other.
+    if let Some(taken) = taken.filter(|taken| taken.held.landlock.reach().is_some()) {
+        return Ok(taken.held.landlock.clone());
     }
     if !parts.config.server.landlock {
         return Ok(Landlock::Off);

@@ -190,7 +190,12 @@ impl Handle {
     fn read_again(&self, dry_run: bool, who: &str) -> Result<Reloaded, NotReloaded> {
         let started = self.now();
         let mut basis = self.basis();
-        self.in_reach(&Reach::beside(self.config()))?;
+        if let Err(out) = self.in_reach(&Reach::beside(self.config())) {
+            if !dry_run {
+                basis.files = basis.files.again();
+            }
+            return Err(out);
+        }
         let Loaded {
             sources,
             found,

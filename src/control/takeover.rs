@@ -52,6 +52,9 @@ struct Offer {
     managed: bool,
     /// Whether that process has restricted itself, and with it all that it starts.
     landlock: Landlock,
+    /// The same of system calls.
+    #[serde(default)]
+    calls: bool,
 }
 
 /// What others may take of a server that runs.
@@ -60,17 +63,26 @@ pub(super) struct Own {
     sockets: Vec<Bound>,
     control: OwnedFd,
     managed: bool,
-    landlock: Landlock,
+    held: Held,
+}
+
+/// What a process is held to, and with it all that it starts.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Held {
+    /// Files.
+    pub(super) landlock: Landlock,
+    /// System calls.
+    pub(super) calls: bool,
 }
 
 impl Own {
     /// So far with the control socket alone.
-    pub(super) fn new(control: &impl AsFd, managed: bool, landlock: Landlock) -> io::Result<Self> {
+    pub(super) fn new(control: &impl AsFd, managed: bool, held: Held) -> io::Result<Self> {
         Ok(Self {
             sockets: Vec::new(),
             control: control.as_fd().try_clone_to_owned()?,
             managed,
-            landlock,
+            held,
         })
     }
 
@@ -119,7 +131,8 @@ impl Own {
             pid: std::process::id(),
             sockets: self.sockets.iter().map(|s| (s.address, s.kind)).collect(),
             managed: self.managed,
-            landlock: self.landlock.clone(),
+            landlock: self.held.landlock.clone(),
+            calls: self.held.calls,
         };
         let words = serde_json::to_vec(&offer)?;
         let length = u32::try_from(words.len()).map_err(io::Error::other)?;
@@ -156,8 +169,8 @@ pub struct Taken {
     stream: UnixStream,
     /// Its process.
     pid: u32,
-    /// Whether it has restricted itself.
-    pub(super) landlock: Landlock,
+    /// What we are held to already, as it has started us; nothing if somebody else has.
+    pub(super) held: Held,
 }
 
 impl Taken {
@@ -183,10 +196,15 @@ impl Taken {
             socket,
         });
         let handed = Handed::by_process(sockets.collect(), control, offer.managed);
+        let held = Held {
+            landlock: offer.landlock,
+            calls: offer.calls,
+        };
+        let ours = process_of(&stream) == Some(std::os::unix::process::parent_id());
         let taken = Self {
             stream,
             pid: offer.pid,
-            landlock: offer.landlock,
+            held: if ours { held } else { Held::default() },
         };
         Ok((taken, handed))
     }

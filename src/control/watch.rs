@@ -63,7 +63,7 @@ impl Files {
     }
 
     /// The same files as they are now.
-    fn again(&self) -> Self {
+    pub(super) fn again(&self) -> Self {
         Self(
             self.0
                 .keys()

@@ -13,7 +13,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::connections::{Activity, Connections, Room};
@@ -85,6 +85,8 @@ const KERNEL_BUFFER: usize = 128 * 1024;
 const GRACE: Duration = Duration::from_millis(50);
 /// For a TLS handshake.
 pub(super) const HANDSHAKE: Duration = Duration::from_secs(5);
+/// That it cannot is told no more often than this.
+const AGAIN: Duration = Duration::from_secs(60);
 /// Rest after the system could not give a connection.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -153,7 +155,7 @@ pub async fn serve(
         doors.extend(own.map(|listener| (listener, Arc::clone(&service))));
     }
     let mut stop = pin!(stop);
-    let mut short = false;
+    let mut told: Option<Instant> = None;
     for turn in 0.. {
         tokio::select! {
             biased;
@@ -174,7 +176,6 @@ pub async fn serve(
             }
             (accepted, service) = accept(&doors, turn) => match accepted {
                 Ok((stream, peer)) => {
-                    short = false;
                     // Without it replies are only later.
                     let _: io::Result<()> = stream.set_nodelay(true);
                     let own = Arc::clone(service);
@@ -183,7 +184,9 @@ pub async fn serve(
                 }
                 Err(error) if of_one_connection(&error) => tokio::task::yield_now().await,
                 Err(error) => {
-                    if !std::mem::replace(&mut short, true) {
+                    // Between two that are not, others are: that is no end of it.
+                    if told.is_none_or(|at| at.elapsed() >= AGAIN) {
+                        told = Some(Instant::now());
                         tracing::warn!(%error, "TCP connections cannot be accepted");
                     }
                     make_room(service, &mut connections).await;

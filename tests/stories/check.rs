@@ -1,6 +1,7 @@
 //! `check`, and all that is said of a bad configuration or command line.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use crate::program::{Folder, ours};
 use crate::world::World;
@@ -40,6 +41,26 @@ fn what_check_shows_is_good_and_shows_the_same() {
     let again = folder.run(&["-c", "shown.toml", "check", "--show"]);
     assert_eq!(again.code, 0, "{again:?}");
     assert_eq!(again.out, shown.out);
+}
+
+#[test]
+fn secrets_that_everybody_can_read_are_warned_of() {
+    let world = World::of(51, 1);
+    let secret = "[key.a]\nsecret_file = \"key\"\n[cookies]\nsecrets = [\"e5e973e5a6b2a43f48e7dc849e37bfcf\"]\n";
+    let folder = Folder::with(&format!("{}\n{secret}", world.config("")));
+    folder.write("key", "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2U=\n");
+    for (mode, warned) in [(0o644, true), (0o640, false)] {
+        for file in ["key", "nearmost.toml"] {
+            let mode = fs::Permissions::from_mode(mode);
+            fs::set_permissions(folder.path(file), mode).unwrap();
+        }
+        let checked = folder.run(&["check"]);
+        assert_eq!(checked.code, 0, "{checked:?}");
+        for file in ["key", "nearmost.toml"] {
+            let words = format!("{file} has secrets, and everybody can read it (mode 644)");
+            assert_eq!(checked.err.contains(&words), warned, "{checked:?}");
+        }
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::Arc;
 
 use crate::metrics::scrape_at;
-use crate::program::{Folder, Server, eventually, ours};
+use crate::program::{Folder, Lines, Server, eventually, ours, terminate, wait};
 use crate::upgrade::Successors;
 use crate::world::{FRA, World};
 
@@ -14,8 +14,8 @@ fn only_what_was_named_is_in_reach() {
     let elsewhere = Folder::new();
     elsewhere.write("secret", "others'");
     let secret = elsewhere.path("secret").display().to_string();
-    // In service while its own file can be read and somebody else's cannot.
-    let command = format!("cat nearmost.toml && ! cat {secret}");
+    // In service while its own file can be read and somebody else's cannot; it counts its runs.
+    let command = format!("echo >> state/runs; cat nearmost.toml && ! cat {secret}");
     let config = |landlock: bool| {
         format!(
             "{}\n[probe.reach]\nkind = \"exec\"\ncommand = [\"/bin/sh\", \"-c\", \"{command}\"]\nevery = \"1s\"\ntimeout = \"500ms\"\n\
@@ -104,5 +104,34 @@ fn only_what_was_named_is_in_reach() {
     let (_, text) = scrape_at(&control, "*/*");
     assert!(text.contains("process_resident_memory_bytes"), "{text}");
     assert_eq!(server.given(FRA), world.ip(0));
+
+    // A link that leads elsewhere is told of once, and not at each look.
+    elsewhere.write("far.toml", "at = \"SYD\"\nip = [\"127.159.0.8\"]\n");
+    let link = server.folder.path("nodes/far.toml");
+    std::os::unix::fs::symlink(elsewhere.path("far.toml"), &link).unwrap();
+    let refused = || {
+        let history = server.json(&["history"]).to_string();
+        history.matches("\"not reloaded\"").count()
+    };
+    let before = refused();
+    eventually("it is told", || (refused() > before).then_some(()));
+    // A look is a second, as a run is, and it takes two to see that nothing changes any more.
+    let runs = || fs::read(server.folder.path("state/runs")).unwrap().len();
+    let from = runs();
+    eventually("some more looks", || (runs() >= from + 5).then_some(()));
+    assert_eq!(refused(), before + 1);
+    fs::remove_file(link).unwrap();
+    assert_eq!(server.run(&["reload"]).code, 0);
+
+    // One that somebody else has started is held by itself.
+    let mut command = server.folder.command(&["serve", "--take-over"]);
+    let mut by_hand = command.spawn().unwrap();
+    let log = Lines::of(by_hand.stderr.take().unwrap());
+    log.wait(&["answering on"]);
+    assert_eq!(server.json(&["status"])["pid"], by_hand.id());
+    assert_eq!(server.json(&["status"])["landlock"], landlock);
+    assert!(!state(&server).contains("\"down\""), "{}", state(&server));
+    terminate(&by_hand);
+    assert_eq!(wait(&mut by_hand), Some(0));
     drop(successors);
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use crate::program::{Folder, Server, ours, skip};
+use crate::program::{Folder, Server, other, ours, skip};
 use crate::upgrade::Successors;
 use crate::world::{FRA, World, server_on};
 
@@ -138,7 +138,9 @@ fn root_binds_the_sockets_and_nobody_answers() {
     assert_eq!(owned("run/control.sock"), (NOBODY, NOBODY, 0o660));
     let status = server.run(&["status"]);
     assert!(
-        status.out.contains("\nruns as        nobody\n"),
+        status
+            .out
+            .contains("\nruns as        nobody, seccomp: on\n"),
         "{status:?}"
     );
     assert_eq!(server.run(&["drain", "fra", "--why", "disk"]).code, 0);
@@ -240,6 +242,61 @@ fn whoever_is_not_root_lets_go_of_what_it_has_of_root() {
         ["0000000000000000"]
     );
     assert_eq!(server.given(FRA), world.ip(0));
+}
+
+/// Forks into a namespace of its own, then asks for what filters cannot look into: both are refused, each in its way.
+const CALLS: &str = "
+import ctypes, os, platform
+libc = ctypes.CDLL(None, use_errno=True)
+def call(number, *arguments):
+    if libc.syscall(number, *arguments) == 0:
+        os._exit(1)
+    return ctypes.get_errno()
+clone = {'x86_64': 56}.get(platform.machine(), 220)
+for flag in [0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000]:
+    assert call(clone, flag | 17, 0, 0, 0, 0) == 1, hex(flag)
+assert call(435, 0, 0) == 38
+";
+
+/// As some containers do: refuses `unshare`, then becomes a program.
+const REFUSES_UNSHARE: &str = "
+import ctypes, os, platform, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+unshare = {'x86_64': 272}.get(platform.machine(), 97)
+steps = [(0x20, 0, 0, 0), (0x15, 0, 1, unshare), (6, 0, 0, 0x50001), (6, 0, 0, 0x7fff0000)]
+steps = ctypes.create_string_buffer(b''.join(struct.pack('HBBI', *step) for step in steps))
+program = ctypes.create_string_buffer(struct.pack('HP', 4, ctypes.addressof(steps)))
+assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, program) == 0
+os.execv(sys.argv[1], sys.argv[1:])
+";
+
+#[test]
+fn filters_of_others_are_not_taken_for_ours() {
+    let Some(python) = other("python3") else {
+        return;
+    };
+    let world = World::of(161, 1);
+    let folder = Folder::with(&format!(
+        "{}\n[probe.calls]\nkind = \"exec\"\ncommand = [\"{}\", \"calls.py\"]\n",
+        world
+            .config("probes = [\"web\", \"calls\"]")
+            .replacen("probes = [\"web\"]\n", "", 1),
+        python.display()
+    ));
+    folder.write("calls.py", CALLS);
+    let folder = Arc::new(folder);
+    let program = folder.command(&[]).get_program().to_owned();
+    let mut command = Command::new("python3");
+    command
+        .args(["-c", REFUSES_UNSHARE])
+        .arg(program)
+        .arg("serve");
+    let server = Server::start_as(&folder, &mut serves(&folder, command));
+    let health = server.json(&["health", "fra"]).to_string();
+    assert!(!health.contains("\"down\""), "{health}");
+    assert_eq!(threads(server.pid(), "Seccomp_filters"), ["3"]);
+    let status = server.run(&["status"]);
+    assert!(status.out.contains(", seccomp: on"), "{status:?}");
 }
 
 #[test]

@@ -1,15 +1,17 @@
 //! UDP and TCP: truncation as dig meets it, pipelines, and a server that listens on every address.
 
 use std::collections::HashMap;
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use hickory_proto::rr::RecordType;
 
-use crate::program::{Folder, Server, dig, other};
+use crate::program::{Folder, Ran, Server, dig, eventually, other};
 use crate::question::{Question, Reply, receive, send};
-use crate::world::{FRA, NYC, World, server, server_on};
+use crate::world::{FRA, NYC, World, server, server_on, zone};
 
 /// `big` fits no datagram, `medium` fits one of 1232 octets and not one of 512, `huge` nearly fills a TCP message.
 fn server_with_large_answers() -> Server {
@@ -113,4 +115,115 @@ fn the_address_that_was_asked_answers() {
             assert!(!ran.err.contains("unexpected source"), "{ran:?}");
         }
     }
+}
+
+/// Connects many times as long as a shell lets a server have few files open.
+fn crowd(server: &Server) {
+    let mut open = Vec::new();
+    for _ in 0..400 {
+        // Who is let go for another may find out here.
+        if let Ok(mut stream) = TcpStream::connect(server.address) {
+            let _ = stream.set_nonblocking(true);
+            let _ = stream.write_all(&[0, 40]);
+            open.push(stream);
+        }
+        if open.len() > 150 {
+            open.drain(..50);
+        }
+    }
+}
+
+#[test]
+fn with_few_files_it_goes_on_and_says_so_once() {
+    let world = World::of(82, 1);
+    let start = |limit: &str| {
+        let folder = Arc::new(Folder::with(&world.config("")));
+        let program = folder.command(&[]).get_program().to_owned();
+        let mut command = Command::new("sh");
+        let script = format!("ulimit {limit} && exec \"$0\" serve");
+        command.args(["-c", &script]).arg(program);
+        command.current_dir(folder.path(""));
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        Server::start_as(&folder, &mut command)
+    };
+    let few = start("-n 90");
+    few.log
+        .wait(&["45 connections at most, not 1000", "90 files open"]);
+    (0..5).for_each(|_| crowd(&few));
+    assert_eq!(few.given(FRA), world.ip(0));
+    let text = few.log.text();
+    assert!(!text.contains("cannot be accepted"), "{text}");
+    // Here half is too much.
+    let none = start("-n 40");
+    let mut waves = 0;
+    eventually("some waves, and some that are not accepted", || {
+        crowd(&none);
+        waves += 1;
+        let told = none.log.text().contains("cannot be accepted");
+        (told && waves >= 5).then_some(())
+    });
+    assert_eq!(none.given(FRA), world.ip(0));
+    let text = none.log.text();
+    assert_eq!(text.matches("cannot be accepted").count(), 1, "{text}");
+
+    // Where it may, it takes more itself.
+    let soft = start("-Sn 90");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", soft.pid())).unwrap();
+    let files = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let files: Vec<&str> = files.unwrap().split_whitespace().collect();
+    assert!(files[3].parse::<u64>().unwrap() >= 1000, "{files:?}");
+    assert!(!soft.log.text().contains("files open"));
+}
+
+/// Two ways lead to a client: what it asks comes by one, what it is told goes by the other, as the routing tables of both say, and no interface answers for another. dig asks again until the server answers.
+const TWO_WAYS: &str = "
+ip link set lo up || exit 1
+unshare -n sleep 60 > /dev/null 2>&1 & client=$!
+trap 'kill $client' EXIT
+turn=0
+until test $(readlink /proc/$client/ns/net) != $(readlink /proc/$$/ns/net); do
+  turn=$((turn+1)); test $turn -lt 100000 || exit 1
+done
+there=\"nsenter -t $client -n\"
+alone='for all in all default; do echo 0 > /proc/sys/net/ipv4/conf/$all/rp_filter; echo 1 > /proc/sys/net/ipv4/conf/$all/arp_ignore; echo 2 > /proc/sys/net/ipv4/conf/$all/arp_announce; done'
+sh -c \"$alone\" && $there sh -c \"$alone\" || exit 1
+for way in 0 1; do
+  ip link add a$way type veth peer name b$way netns $client && ip link set a$way up && $there ip link set b$way up || exit 1
+  ip addr add 10.0.$way.1/24 dev a$way && ip addr add 2001:db8:$way::1/64 dev a$way nodad || exit 1
+  $there ip addr add 10.0.$way.2/24 dev b$way && $there ip addr add 2001:db8:$way::2/64 dev b$way nodad || exit 1
+done
+\"$0\" serve & server=$!
+turn=0
+for ask in '-b 10.0.1.2 @10.0.0.1' '-b 2001:db8:1::2 @2001:db8:0::1' '-b 10.0.0.2 @10.0.0.1'; do
+  until $there dig $ask +time=1 +tries=1 +short get.example.org; do
+    turn=$((turn+1)); test $turn -lt 12 || break
+  done
+done
+kill $server
+";
+
+#[test]
+fn a_reply_takes_the_way_that_the_routing_table_knows() {
+    let programs = ["unshare", "nsenter", "ip", "dig"].map(other);
+    if programs.contains(&None) {
+        return;
+    }
+    let alone = Command::new("unshare").args(["-rn", "true"]).status();
+    if !alone.is_ok_and(|ran| ran.success()) {
+        return eprintln!("skipped: nobody may have a network of their own here");
+    }
+    let config =
+        server_on("0.0.0.0:53").replacen("\"0.0.0.0:53\"", "\"0.0.0.0:53\", \"[::]:53\"", 1);
+    let folder = Folder::with(&format!(
+        "{config}{}[pool.site]\n[node.fra]\nat = \"FRA\"\nip = [\"192.0.2.1\"]\n",
+        zone()
+    ));
+    let program = folder.command(&[]).get_program().to_owned();
+    let mut script = Command::new("unshare");
+    script.args(["-rn", "sh", "-c", TWO_WAYS]).arg(program);
+    let ran = Ran::of(script.current_dir(folder.path("")));
+    let answers = ran.out.lines().filter(|line| *line == "192.0.2.1");
+    assert_eq!(answers.count(), 3, "{ran:?}");
 }
