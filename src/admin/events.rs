@@ -11,12 +11,12 @@ use std::time::Duration;
 use axum::body::Bytes;
 use http_body_util::channel::{Channel, Sender};
 use serde::Serialize;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, watch};
 
 use super::regions;
 use super::rows::rows;
 use super::view::{FrozenLine, PoolLine, warnings};
-use crate::control::{Entry, Handle};
+use crate::control::{Access, Entry, Handle};
 use crate::snapshot::Snapshot;
 use crate::zone::Name;
 
@@ -107,7 +107,7 @@ impl Feed {
     /// What one more page is told, without end; none: there are too many.
     pub(super) async fn stream(&self) -> Option<Channel<Bytes, Infallible>> {
         let permit = Arc::clone(&self.0.streams).try_acquire_owned().ok()?;
-        let feed = self.clone();
+        let (feed, access) = (self.clone(), self.0.handle.access_changes());
         let begin = move || {
             feed.told(|told, handle| {
                 let (now, asked) = clock(handle);
@@ -123,7 +123,7 @@ impl Feed {
         };
         let (first, news) = tokio::task::spawn_blocking(begin).await.ok()?;
         let (sender, body) = Channel::new(1);
-        tokio::spawn(forward(permit, first, news, sender));
+        tokio::spawn(forward(permit, first, (news, access), sender));
         Some(body)
     }
 
@@ -138,20 +138,26 @@ impl Feed {
     }
 }
 
-/// Passes messages on to a page until it is gone or too far behind; what it holds counts it among those open.
+/// Passes messages on to a page until it is gone or too far behind, or others may ask: who still may asks again. What it holds counts it among those open.
 async fn forward(
     _open: OwnedSemaphorePermit,
     first: Bytes,
-    mut news: broadcast::Receiver<Bytes>,
+    (mut news, mut access): (broadcast::Receiver<Bytes>, watch::Receiver<Access>),
     mut page: Sender<Bytes>,
 ) {
     let mut next = first;
     loop {
-        let taken = tokio::time::timeout(PATIENCE, page.send_data(next)).await;
-        let (Ok(Ok(())), Ok(news)) = (taken, news.recv().await) else {
+        let Ok(Ok(())) = tokio::time::timeout(PATIENCE, page.send_data(next)).await else {
             return;
         };
-        next = news;
+        next = tokio::select! {
+            biased;
+            _ = access.changed() => return,
+            news = news.recv() => match news {
+                Ok(news) => news,
+                Err(_) => return,
+            },
+        };
     }
 }
 

@@ -1,8 +1,10 @@
 //! The connections of the admin API: how many, and how long they may take.
 
+use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::net as unix;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,15 +16,14 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 use super::guard::Peer;
 use super::room::Room;
-use crate::control::Handle;
-use crate::server::tls::Identity;
+use crate::control::{Access, Handle};
 
 /// Connections of the control socket at one time; TCP has room of its own, so that strangers keep no operator out. More wait.
 const CONNECTIONS: usize = 64;
@@ -59,7 +60,7 @@ pub(super) async fn serve_control(listener: UnixListener, handle: Handle, router
         match accepted {
             Ok((stream, _)) => {
                 let peer = Peer::Local(user(&stream));
-                let talk = talk(stream, peer, router.clone());
+                let talk = talk(stream, peer, router.clone(), pending());
                 tokio::spawn(async move {
                     talk.await;
                     drop(permit);
@@ -92,9 +93,9 @@ pub(super) async fn serve_tcp(listener: TcpListener, handle: Handle, router: Rou
                     tracing::debug!("admin: too many connections from {address}");
                     continue;
                 };
-                let (identity, router) = (handle.access().identity, router.clone());
+                let (access, router) = (handle.access_changes(), router.clone());
                 tokio::spawn(async move {
-                    let _ = greet(stream, address, identity, router).await;
+                    let _ = greet(stream, address, access, router).await;
                     drop(seat);
                 });
             }
@@ -111,26 +112,34 @@ async fn failed(error: &io::Error) {
 async fn greet(
     stream: TcpStream,
     address: SocketAddr,
-    identity: Option<Identity>,
+    mut access: watch::Receiver<Access>,
     router: Router,
 ) -> io::Result<()> {
     // Who takes nothing of what is sent, or is gone, is told by the system.
     SockRef::from(&stream).set_tcp_user_timeout(Some(TAKEN))?;
     stream.set_nodelay(true)?;
+    let identity = access.borrow_and_update().identity.clone();
+    // What was shown in the handshake may count no more: who still may ask connects again.
+    let changed = async move { drop(access.changed().await) };
     let Some(identity) = identity else {
         let plain = true;
-        talk(stream, Peer::Remote { address, plain }, router).await;
+        talk(stream, Peer::Remote { address, plain }, router, changed).await;
         return Ok(());
     };
     let acceptor = TlsAcceptor::from(identity.config());
     let stream = timeout(HEAD, acceptor.accept(stream)).await??;
     let plain = false;
-    talk(stream, Peer::Remote { address, plain }, router).await;
+    talk(stream, Peer::Remote { address, plain }, router, changed).await;
     Ok(())
 }
 
-/// Answers all requests of a connection.
-async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin, peer: Peer, router: Router) {
+/// Answers all requests of a connection, until `end` those that come.
+async fn talk(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    peer: Peer,
+    router: Router,
+    end: impl Future<Output = ()>,
+) {
     let answer = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(peer);
         router.clone().oneshot(request)
@@ -141,6 +150,13 @@ async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin, peer: Peer, router: R
         .max_buf_size(HEAD_OCTETS)
         .max_headers(HEAD_LINES)
         .serve_connection(TokioIo::new(stream), answer);
-    // Whoever is at the other end knows how it has ended.
-    let _ = connection.await;
+    let mut connection = pin!(connection);
+    tokio::select! {
+        // Whoever is at the other end knows how it has ended.
+        _ = connection.as_mut() => {}
+        () = end => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+    }
 }

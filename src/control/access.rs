@@ -1,7 +1,9 @@
 //! Who may ask over TCP, and who we are there and where questions come encrypted. All change with a reload, so who needs them asks for them anew:
 //! for each connection and for each request.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
+
+use tokio::sync::watch;
 
 use super::handle::Handle;
 use super::load::Parts;
@@ -24,20 +26,38 @@ impl Access {
             identity: parts.identity.clone(),
         }
     }
+
+    /// Whether the same may ask.
+    fn admits_as(&self, other: &Self) -> bool {
+        let same = match (&self.identity, &other.identity) {
+            (Some(own), Some(theirs)) => own.admits_as(theirs),
+            (own, theirs) => own.is_none() && theirs.is_none(),
+        };
+        same && self.tokens == other.tokens
+    }
 }
 
 impl Handle {
     /// As it is now.
     #[must_use]
     pub fn access(&self) -> Access {
-        let access = self.0.access.lock();
-        access.unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.access.borrow().clone()
+    }
+
+    /// Tells when others may ask from now on: what was granted before may not be granted any more.
+    #[must_use]
+    pub fn access_changes(&self) -> watch::Receiver<Access> {
+        self.0.access.subscribe()
     }
 
     /// From now on as these parts say.
     pub(super) fn set_access(&self, parts: &Parts) {
         let access = Access::of(parts);
-        *self.0.access.lock().unwrap_or_else(PoisonError::into_inner) = access;
+        self.0.access.send_if_modified(|before| {
+            let differs = !before.admits_as(&access);
+            *before = access;
+            differs
+        });
         if let (Some(shown), Some(identity)) = (&self.0.shown, &parts.shown) {
             shown.show(identity);
         }

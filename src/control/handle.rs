@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 
 use super::access::Access;
 use super::answered::Answered;
@@ -58,7 +58,7 @@ pub(super) struct Shared {
     /// Held by whoever builds a generation.
     pub(super) basis: Mutex<Basis>,
     pub(super) last_reload: Mutex<Option<LastReload>>,
-    pub(super) access: Mutex<Access>,
+    pub(super) access: watch::Sender<Access>,
     /// Whom those see who ask encrypted.
     pub(super) shown: Option<Arc<Shown>>,
     /// The runtime of probes and of names.

@@ -145,7 +145,7 @@ pub fn start(
         swaps,
         hosts: Mutex::new(hosts),
         other_hosts: Notify::new(),
-        access: Mutex::new(Access::of(&parts)),
+        access: watch::Sender::new(Access::of(&parts)),
         shown: parts.shown.as_ref().map(|i| Arc::new(Shown::new(i))),
         basis: Mutex::new(Basis::new(parts)),
         last_reload: Mutex::default(),

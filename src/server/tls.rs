@@ -46,6 +46,8 @@ pub struct Identity {
     config: Arc<ServerConfig>,
     /// Its certificate.
     shown: CertificateDer<'static>,
+    /// Who vouches for clients; none: they show nothing.
+    client_ca: Vec<CertificateDer<'static>>,
 }
 
 /// By what is shown.
@@ -72,13 +74,15 @@ impl Identity {
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider));
         let builder = builder.with_safe_default_protocol_versions();
         let builder = builder.map_err(|e| TlsError::Cert(e.to_string()))?;
+        let mut client_ca = Vec::new();
         let builder = match &files.client_ca {
             None => builder.with_no_client_auth(),
             Some(path) => {
                 let bad = |e: String| TlsError::ClientCa(format!("{}: {e}", path.display()));
                 let mut roots = RootCertStore::empty();
-                for root in certificates(path).map_err(TlsError::ClientCa)? {
-                    roots.add(root).map_err(|e| bad(e.to_string()))?;
+                client_ca = certificates(path).map_err(TlsError::ClientCa)?;
+                for root in &client_ca {
+                    roots.add(root.clone()).map_err(|e| bad(e.to_string()))?;
                 }
                 let verifier =
                     WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
@@ -99,7 +103,17 @@ impl Identity {
         // Who comes again brings along what was agreed on; nothing is kept for it here.
         config.ticketer = aws_lc_rs::Ticketer::new().map_err(|e| TlsError::Key(e.to_string()))?;
         let config = Arc::new(config);
-        Ok(Self { config, shown })
+        Ok(Self {
+            config,
+            shown,
+            client_ca,
+        })
+    }
+
+    /// Whether it lets in the same clients as another.
+    #[must_use]
+    pub fn admits_as(&self, other: &Self) -> bool {
+        self.client_ca == other.client_ca
     }
 
     /// For whoever accepts connections of the admin API.

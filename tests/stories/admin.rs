@@ -13,7 +13,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::{Value, json};
 
 use crate::common::certificates::Authority;
-use crate::program::{Folder, PATIENCE, Server};
+use crate::program::{Folder, PATIENCE, Server, eventually};
 use crate::world::World;
 
 /// What came back.
@@ -355,7 +355,9 @@ fn who_is_slow_or_greedy_is_let_go() {
     let crowd: Vec<TcpStream> = (0..70).map(|_| connect(at)).collect();
     drop(crowd);
     let status = request("GET", "/v1/status", &[&line], "");
-    assert_eq!(say(connect(at), &status).unwrap().status, 200);
+    // Once it is seen that the crowd is gone: they are all one client.
+    let answered = eventually("others are answered", || say(connect(at), &status));
+    assert_eq!(answered.status, 200);
     let mut octets = Vec::new();
     let _ = head.read_to_end(&mut octets);
     let answer = String::from_utf8_lossy(&octets);
@@ -422,6 +424,32 @@ fn tokens_and_certificates_change_while_it_runs() {
         "{bad:?}"
     );
     assert_eq!(ask(&second, &new), Some(200));
+}
+
+#[test]
+fn who_may_not_ask_any_more_is_told_no_more() {
+    let world = World::of(107, 1);
+    let tools = Folder::new();
+    let (line, table) = token(&tools, "mira", "reader");
+    let (_, other) = token(&tools, "ola", "reader");
+    let admin = "[admin]\nlisten = [\"127.0.0.1:0\"]\nplain = true\n";
+    let folder = folder(&world, &format!("{admin}{table}"));
+    let server = Server::start_in(&folder);
+    let mut page = connect(address(&server));
+    let asked = request("GET", "/v1/events", &[&line], "");
+    page.write_all(asked.as_bytes()).unwrap();
+    let (mut octets, mut said) = ([0; 4096], String::new());
+    while !said.contains("data: ") {
+        let length = page.read(&mut octets).unwrap();
+        assert!(length > 0, "{said}");
+        said += &String::from_utf8_lossy(&octets[..length]);
+    }
+    let config = fs::read_to_string(folder.path("nearmost.toml")).unwrap();
+    folder.write("nearmost.toml", &config.replace(&table, &other));
+    assert_eq!(folder.run(&["reload"]).code, 0);
+    eventually("the stream ends", || {
+        (page.read(&mut octets).unwrap() == 0).then_some(())
+    });
 }
 
 #[test]
