@@ -148,6 +148,16 @@ fn received(status: &Status) -> String {
     format!("\n{}", table(&head, lines))
 }
 
+/// Who it is, and what it is held to.
+fn runs_as(status: &Status) -> String {
+    let landlock = match status.landlock.as_str() {
+        "off" => String::new(),
+        words => format!(", Landlock: {words}"),
+    };
+    let (user, seccomp) = (&status.user, &status.seccomp);
+    format!("runs as        {user}, seccomp: {seccomp}{landlock}\n")
+}
+
 fn text(status: &Status) -> String {
     let mut out = format!(
         "nearmost {}, generation {}, up for {}\nconfiguration  {}\n",
@@ -167,15 +177,7 @@ fn text(status: &Status) -> String {
         let how = known.next().map_or(&*listener.transport, |(_, name)| name);
         out += &format!("answering on   {}, {how}\n", listener.address);
     }
-    let landlock = match status.landlock.as_str() {
-        "off" => String::new(),
-        words => format!(", Landlock: {words}"),
-    };
-    let seccomp = &status.seccomp;
-    out += &format!(
-        "runs as        {}, seccomp: {seccomp}{landlock}\n",
-        status.user
-    );
+    out += &runs_as(status);
     status
         .databases
         .iter()

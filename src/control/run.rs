@@ -106,7 +106,6 @@ pub fn start(
     taken: Option<&mut Taken>,
 ) -> Result<(Running, Doors), StartError> {
     let (all, own, rights) = (prepared.sockets, prepared.own, prepared.rights);
-    let connections = prepared.connections;
     let (sockets, encrypted) = (all.dns, all.encrypted);
     let clock = Clock::start();
     let system = |e: io::Error| StartError::System(e.to_string());
@@ -180,11 +179,7 @@ pub fn start(
     running.probe(swapped)?;
     running.handle.serve_first();
     running.go_on(&config.querylog)?;
-    let limits = tcp::Limits {
-        connections,
-        ..tcp_limits(&config.limits)
-    };
-    let told = (stopped, limits);
+    let told = (stopped, tcp_limits(&config.limits, prepared.connections));
     let later = running.serve(sockets, encrypted, told).map_err(system)?;
     if let Some(taken) = taken {
         running.goes_on_from(taken);

@@ -243,10 +243,10 @@ fn bind_admin(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// What TCP connections may use.
-pub(super) fn tcp_limits(limits: &Limits) -> tcp::Limits {
+/// What TCP connections may use, where there is room for so many.
+pub(super) fn tcp_limits(limits: &Limits, connections: usize) -> tcp::Limits {
     tcp::Limits {
-        connections: limits.tcp_connections,
+        connections,
         per_client: limits.tcp_per_client,
         per_network: limits.tcp_per_network,
         idle: limits.tcp_idle,
