@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::UdpSocket;
+use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
@@ -23,17 +24,25 @@ use crate::zone::version::{Journal, Version};
 
 /// How often each is told without a reply.
 const TIMES: u32 = 6;
-/// Time for the first reply; twice as long each time.
+/// Time for a reply, and until the second time; then twice as long each time.
 const FIRST: Duration = Duration::from_secs(3);
+/// So many replies of one secondary are waited for at once.
+const AT_ONCE: usize = 32;
 
-/// Who is being told: a newer version takes the place of an older one.
+/// Who is being told.
 #[derive(Default)]
-pub(super) struct Telling(HashMap<(Name, SocketAddr), AbortHandle>);
+pub(super) struct Telling {
+    /// A newer version takes the place of an older one.
+    tasks: HashMap<(Name, SocketAddr), AbortHandle>,
+    /// Who has many zones of ours is not told of all at once.
+    turns: HashMap<SocketAddr, Arc<Semaphore>>,
+}
 
 impl Telling {
     /// Tells all that the zone's configuration names.
     pub(super) fn tell(&mut self, handle: &Handle, snapshot: &Snapshot, journal: &Arc<Journal>) {
-        self.0.retain(|_, task| !task.is_finished());
+        self.tasks.retain(|_, task| !task.is_finished());
+        self.turns.retain(|_, turns| Arc::strong_count(turns) > 1);
         let apex = &journal.version.apex;
         let own = snapshot
             .zone_named(apex)
@@ -42,8 +51,10 @@ impl Telling {
             let key = key.and_then(|key| snapshot.keys.list.get(key)).cloned();
             let version = Arc::clone(&journal.version);
             let from = source_for(handle.listen(), at.ip());
-            let task = tokio::spawn(until_heard(version, at, from, key));
-            if let Some(before) = self.0.insert((apex.clone(), at), task.abort_handle()) {
+            let turns = self.turns.entry(at);
+            let turns = Arc::clone(turns.or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE))));
+            let task = tokio::spawn(until_heard(version, (at, from), key, turns));
+            if let Some(before) = self.tasks.insert((apex.clone(), at), task.abort_handle()) {
                 before.abort();
             }
         }
@@ -63,12 +74,20 @@ pub(super) fn source_for(listen: &[SocketAddr], to: IpAddr) -> IpAddr {
     own.iter().find(fits).copied().unwrap_or(any)
 }
 
-async fn until_heard(version: Arc<Version>, to: SocketAddr, from: IpAddr, key: Option<Arc<Key>>) {
+async fn until_heard(
+    version: Arc<Version>,
+    (to, from): (SocketAddr, IpAddr),
+    key: Option<Arc<Key>>,
+    turns: Arc<Semaphore>,
+) {
     let (apex, serial) = (&version.apex, version.serial());
     let mut wait = FIRST;
     for _ in 0..TIMES {
         let ask = |id| notify(&version, id, key.as_deref(), clock::wall());
-        match timeout(wait, exchange(to, from, ask)).await {
+        let turn = turns.acquire().await;
+        let told = timeout(FIRST, exchange(to, from, ask)).await;
+        drop(turn);
+        match told {
             Ok(Ok(Ok(rcode::NOERROR))) => {
                 tracing::debug!("zone {apex}: {to} knows of serial {serial}");
                 return;
@@ -84,7 +103,7 @@ async fn until_heard(version: Arc<Version>, to: SocketAddr, from: IpAddr, key: O
             }
             // Nobody is there, perhaps not yet.
             Ok(Err(_)) => sleep(wait).await,
-            Err(_) => {}
+            Err(_) => sleep(wait - FIRST).await,
         }
         wait *= 2;
     }
