@@ -29,6 +29,8 @@ pub(super) type Listed = (Name, Option<Arc<[Member]>>);
 #[derive(Debug, Default)]
 pub(in crate::control) struct Settled {
     pub(super) zones: Owned,
+    /// Those that were in no catalog before: what is known of them holds, whoever said it.
+    pub(super) new: BTreeSet<Name>,
     /// Those of which nothing that was known holds any more.
     pub(super) fresh: BTreeSet<Name>,
     /// Those that are in no catalog any more.
@@ -38,7 +40,7 @@ pub(in crate::control) struct Settled {
 }
 
 /// Whose each zone is: who has one keeps it, unless it gives it away (RFC 9432 4.4.1) to a catalog that has it too. `taken` are the zones
-/// of the files.
+/// of the files: nothing at or below one of them is taken, nor the root, above all of them.
 pub(super) fn settle(catalogs: &[Listed], taken: &BTreeSet<Name>, before: &Owned) -> Settled {
     let lists = catalogs.iter().map(|(name, list)| {
         let list = list.as_ref().map(|list| list.iter().map(|m| (&m.zone, m)));
@@ -47,7 +49,10 @@ pub(super) fn settle(catalogs: &[Listed], taken: &BTreeSet<Name>, before: &Owned
     let lists: BTreeMap<&Name, Option<BTreeMap<&Name, &Member>>> = lists.collect();
     let member = |catalog: &Name, zone: &Name| lists.get(catalog)?.as_ref()?.get(zone).copied();
     let mut out = Settled::default();
-    for (zone, of) in before.iter().filter(|(zone, _)| !taken.contains(zone)) {
+    let before_here = before
+        .iter()
+        .filter(|(zone, _)| refused(zone, taken).is_none());
+    for (zone, of) in before_here {
         if let Some(None) = lists.get(&of.catalog) {
             out.zones.insert(zone.clone(), of.clone());
             continue;
@@ -68,16 +73,19 @@ pub(super) fn settle(catalogs: &[Listed], taken: &BTreeSet<Name>, before: &Owned
     for (catalog, list) in catalogs {
         for own in list.iter().flat_map(|list| list.iter()) {
             let why = match out.zones.get(&own.zone) {
-                _ if taken.contains(&own.zone) => "is a zone of the configuration".to_owned(),
-                None => {
+                None if refused(&own.zone, taken).is_none() => {
                     out.zones.insert(own.zone.clone(), owned(catalog, own));
-                    out.fresh.insert(own.zone.clone());
+                    // It begins anew only where it was somebody else's.
+                    let begun = before.contains_key(&own.zone);
+                    let those = if begun { &mut out.fresh } else { &mut out.new };
+                    those.insert(own.zone.clone());
                     continue;
                 }
                 Some(of) if of.catalog == *catalog || own.coo.as_ref() == Some(&of.catalog) => {
                     continue;
                 }
                 Some(of) => format!("is a member of {} already", of.catalog),
+                None => refused(&own.zone, taken).unwrap_or_default(),
             };
             let problems = out.problems.entry(catalog.clone()).or_default();
             problems.push(format!("{} {why}", own.zone));
@@ -88,6 +96,19 @@ pub(super) fn settle(catalogs: &[Listed], taken: &BTreeSet<Name>, before: &Owned
         .filter(|zone| !out.zones.contains_key(zone) && !taken.contains(zone));
     out.gone = gone.cloned().collect();
     out
+}
+
+/// Why no catalog may list a zone; none: one may.
+fn refused(zone: &Name, taken: &BTreeSet<Name>) -> Option<String> {
+    if taken.contains(zone) {
+        return Some("is a zone of the configuration".to_owned());
+    }
+    let Some(parent) = zone.parent() else {
+        return Some("is above all others".to_owned());
+    };
+    let mut above = std::iter::successors(Some(parent), Name::parent);
+    let above = above.find(|name| taken.contains(name))?;
+    Some(format!("lies in {above}, a zone of the configuration"))
 }
 
 fn owned(catalog: &Name, member: &Member) -> MemberOf {
@@ -251,18 +272,19 @@ mod tests {
         (name(catalog), Some(members.iter().map(member).collect()))
     }
 
-    /// What follows, in words: `zone@catalog` with `!` for fresh ones, then those that went, then the problems.
+    /// What follows, in words: `zone@catalog` with `!` for fresh ones and `+` for new ones, then those that went, then the problems.
     fn words(catalogs: &[Listed], taken: &[&str], before: &Owned) -> (Settled, String) {
         let taken = taken.iter().map(|zone| name(zone)).collect();
         let settled = settle(catalogs, &taken, before);
         let mut words: Vec<String> = Vec::new();
         for (zone, of) in &settled.zones {
-            let fresh = if settled.fresh.contains(zone) {
-                "!"
-            } else {
-                ""
+            let [fresh, new] = [&settled.fresh, &settled.new].map(|those| those.contains(zone));
+            let mark = match (fresh, new) {
+                (true, false) => "!",
+                (false, true) => "+",
+                _ => "",
             };
-            words.push(format!("{zone}@{}{fresh}", of.catalog));
+            words.push(format!("{zone}@{}{mark}", of.catalog));
         }
         words.extend(settled.gone.iter().map(|zone| format!("-{zone}")));
         words.extend(settled.problems.values().flatten().cloned());
@@ -272,7 +294,7 @@ mod tests {
     #[test]
     fn members_come_and_go_and_begin_anew() {
         let (first, said) = words(&[listed("c", &["a:1", "b:2"])], &[], &Owned::new());
-        assert_eq!(said, "a.@c.! b.@c.!");
+        assert_eq!(said, "a.@c.+ b.@c.+");
         let (_, said) = words(&[listed("c", &["a:1", "b:2"])], &[], &first.zones);
         assert_eq!(said, "a.@c. b.@c.");
         let (_, said) = words(&[listed("c", &["a:3"])], &[], &first.zones);
@@ -287,7 +309,7 @@ mod tests {
     fn who_has_a_zone_keeps_it() {
         let both = [listed("c", &["a:1"]), listed("d", &["a:1", "b:1"])];
         let (first, said) = words(&both, &[], &Owned::new());
-        assert_eq!(said, "a.@c.! b.@d.! a. is a member of c. already");
+        assert_eq!(said, "a.@c.+ b.@d.+ a. is a member of c. already");
         // The order of the files does not matter then.
         let turned = [both[1].clone(), both[0].clone()];
         assert_eq!(
@@ -302,6 +324,32 @@ mod tests {
             said,
             "b.@d. a. is a zone of the configuration a. is a zone of the configuration"
         );
+    }
+
+    #[test]
+    fn no_catalog_takes_names_out_of_our_zones() {
+        let all = listed(
+            "c",
+            &[
+                "ours.org:1",
+                "A.b.Ours.org:2",
+                "org:3",
+                ".:4",
+                "notours.org:5",
+            ],
+        );
+        let (settled, said) = words(std::slice::from_ref(&all), &["Ours.org"], &Owned::new());
+        assert_eq!(
+            said,
+            "org.@c.+ notours.org.@c.+ ours.org. is a zone of the configuration \
+             A.b.Ours.org. lies in Ours.org., a zone of the configuration . is above all others"
+        );
+        assert!(settled.gone.is_empty());
+        // Nor does it keep them when the zone comes later.
+        let (before, _) = words(std::slice::from_ref(&all), &[], &Owned::new());
+        let (settled, _) = words(&[all], &["Ours.org"], &before.zones);
+        assert_eq!(settled.zones.len(), 2);
+        assert_eq!(settled.gone, BTreeSet::from([name("a.b.ours.org")]));
     }
 
     #[test]

@@ -261,7 +261,7 @@ pub(super) fn follow(all: &mut AllTheirs, settled: &Settled, now: Time) {
         }
         theirs.problems = problems;
     }
-    for zone in &settled.fresh {
+    for zone in settled.fresh.iter().chain(&settled.new) {
         tracing::info!("zone {zone} is a member of a catalog now");
     }
     for zone in &settled.gone {

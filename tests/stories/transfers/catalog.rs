@@ -119,7 +119,8 @@ fn we_serve_what_knot_lists_and_outlive_it() {
     eventually("it is kept", || is_kept(&ours, "c.example").then_some(()));
     drop(ours);
     drop(knot);
-    // Nobody is there to ask: what is kept is served.
+    // Nobody is there to ask: what is kept is served, though nobody knows any more whose the members were.
+    fs::remove_file(folder.path("state/members.json")).unwrap();
     let ours = start(&folder);
     ours.log.wait(&["is not refreshed"]);
     comes(&ours, "a.example", 1);
