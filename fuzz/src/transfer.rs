@@ -11,7 +11,7 @@ use nearmost::snapshot::Snapshot;
 use nearmost::transfer::{Incoming, Kind, Outgoing, Progress};
 use nearmost::wire::tsig::{Algorithm, Chain, Key, Tsig};
 use nearmost::wire::{HEADER, Query};
-use nearmost::zone::version::{Journal, Records, Rr, Version, is_newer};
+use nearmost::zone::version::{Change, Journal, Records, Rr, Version, is_newer};
 use nearmost::zone::{Name, RecordType, file, rtype};
 
 use super::generation::{self, KEY, NOW};
@@ -47,13 +47,16 @@ pub fn run(octets: &[u8]) {
         }
         match incoming.take(&message, now) {
             Ok(Progress::More) => {}
-            Ok(Progress::Current) => {
+            Ok(Progress::Current | Progress::Older(_)) => {
                 assert!(known.is_some(), "nothing newer than nothing");
                 return;
             }
-            Ok(Progress::Version(version)) => {
-                made(&version, known.as_deref(), incoming.is_whole());
-                assert!(incoming.take(&message, now).is_err(), "more after its end");
+            Ok(Progress::End) => {
+                let whole = incoming.is_whole();
+                match incoming.version() {
+                    Ok(version) => made(&version, known.as_deref(), whole),
+                    Err(why) => assert!(!whole, "{why}"),
+                }
                 return;
             }
             Err(why) => {
@@ -122,7 +125,9 @@ fn made(version: &Version, known: Option<&Version>, whole: bool) {
         Some(&journal)
     );
     if let (Some(known), [step]) = (known, &journal.steps[..]) {
-        let changed = known.records.changed(&step.removed, &step.added);
+        let gone = step.removed.iter().map(|rr| (Change::Goes, rr));
+        let come = step.added.iter().map(|rr| (Change::Comes, rr));
+        let changed = known.records.changed(gone.chain(come));
         let changed = Version {
             records: Arc::new(changed.expect("a step that fits")),
             ..version.clone()
@@ -171,7 +176,7 @@ fn sent(journal: &Journal, known: Option<&Version>) -> (Version, Kind) {
         let len = outgoing.message(&mut out);
         assert!(len > HEADER, "it ends before its end");
         match incoming.take(&out[..len], 0) {
-            Ok(Progress::Version(version)) => return (version, outgoing.kind),
+            Ok(Progress::End) => return (incoming.version().expect("it fits"), outgoing.kind),
             Ok(Progress::More) => {}
             other => panic!("{other:?}: {:02x?}", &out[..len]),
         }

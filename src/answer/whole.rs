@@ -6,8 +6,8 @@
 use super::signed::Signer;
 use super::{Findings, Request, Transport};
 use crate::snapshot::{Secondaries, Snapshot};
-use crate::wire::{ExtendedError, Place, Query, Section, Writer, opcode, rcode};
-use crate::zone::version::Rr;
+use crate::wire::{ExtendedError, Place, Query, Section, Writer, first_serial, opcode, rcode};
+use crate::zone::version::{Rr, is_newer};
 use crate::zone::{NameKey, rtype};
 
 /// Whether it is such a question.
@@ -37,7 +37,13 @@ pub(super) fn answer(
         return match zone {
             // RFC 1996 3.10 is silent on who is not asked for the zone.
             None => refuse(rcode::NOTAUTH, ExtendedError::NOT_AUTHORITATIVE),
-            Some((number, _)) => notice(snapshot, number, request, signed),
+            Some((number, zone)) => {
+                // RFC 1996 3.7, 3.11: an SOA in it is a hint.
+                let theirs = first_serial(request.packet, query.question_end());
+                let both = theirs.zip(zone.serial());
+                let is_news = both.is_none_or(|(theirs, ours)| is_newer(theirs, ours));
+                notice(snapshot, number, request, (signed, is_news))
+            }
         };
     }
     let Some((number, _)) = zone else {
@@ -56,6 +62,16 @@ pub(super) fn answer(
     };
     let found = match request.transport {
         Transport::Udp if query.qtype == rtype::IXFR => newest(known, writer),
+        // RFC 1995 3: it says which version is known.
+        Transport::Tcp | Transport::Dot
+            if query.qtype == rtype::IXFR
+                && first_serial(request.packet, query.question_end()).is_none() =>
+        {
+            Findings {
+                rcode: rcode::FORMERR,
+                ..Findings::default()
+            }
+        }
         Transport::Tcp | Transport::Dot => refuse(rcode::SERVFAIL, ExtendedError::NOT_READY),
         // RFC 5936 4.2: there is none over UDP, nor where a question has one message for an answer.
         _ => refuse(rcode::REFUSED, ExtendedError::NOT_SUPPORTED),
@@ -98,7 +114,7 @@ fn notice(
     snapshot: &Snapshot,
     number: u32,
     request: Request<'_>,
-    signed: Option<usize>,
+    (signed, is_news): (Option<usize>, bool),
 ) -> Findings {
     let primaries = snapshot
         .primaries
@@ -110,7 +126,7 @@ fn notice(
             ..Findings::default()
         };
     };
-    let known = primaries.hear(request.source.to_canonical(), signed);
+    let known = primaries.hear(request.source.to_canonical(), signed, is_news);
     Findings {
         rcode: if known {
             rcode::NOERROR

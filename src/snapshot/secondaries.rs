@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
 
@@ -101,22 +101,54 @@ pub struct TransferCounts {
 pub struct Primaries {
     /// Whom it is asked of, the first first.
     pub peers: Vec<Peer>,
-    /// Who may say that it has changed.
+    /// Who of them may say that it has changed, in the same order.
     pub allow: Vec<Allow>,
     /// How many zones it may list, if it is a catalog.
     pub members: Option<usize>,
-    /// Somebody has said so, and nobody has looked since.
-    pub told: Arc<AtomicBool>,
+    /// Those who have said so, and nobody has looked since: a bit each, by their numbers.
+    pub told: Arc<AtomicU64>,
 }
 
 impl Primaries {
-    /// Takes a notice from there, signed with this key; whether it is of one of them.
+    /// The bit of a peer; the last one is of all that come late.
     #[must_use]
-    pub fn hear(&self, source: IpAddr, key: Option<usize>) -> bool {
-        let known = self.allow.iter().any(|line| line.lets_in(source, key));
-        if known {
-            self.told.store(true, Ordering::Relaxed);
+    pub fn bit(number: usize) -> u64 {
+        1 << number.min(63)
+    }
+
+    /// Takes a notice from there, signed with this key, unless it is no news; whether it is of one of them.
+    #[must_use]
+    pub fn hear(&self, source: IpAddr, key: Option<usize>, is_news: bool) -> bool {
+        let lines = self.allow.iter().enumerate();
+        let own = lines.filter(|(_, line)| line.lets_in(source, key));
+        let own = own.fold(0, |own, (number, _)| own | Self::bit(number));
+        if own != 0 && is_news {
+            self.told.fetch_or(own, Ordering::Relaxed);
         }
-        known
+        own != 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_told_is_remembered_and_old_news_is_not() {
+        let line = |from: &str| Allow {
+            from: Some(Prefix::holding(from.parse().unwrap(), 128)),
+            key: None,
+        };
+        let primaries = Primaries {
+            allow: vec![line("192.0.2.1"), line("192.0.2.2"), line("192.0.2.3")],
+            ..Primaries::default()
+        };
+        let hear = |from: &str, is_news| primaries.hear(from.parse().unwrap(), None, is_news);
+        let told = || primaries.told.load(Ordering::Relaxed);
+        assert!(!hear("192.0.2.4", true));
+        assert!(hear("192.0.2.2", false));
+        assert_eq!(told(), 0);
+        assert!(hear("192.0.2.2", true) && hear("192.0.2.3", true));
+        assert_eq!(told(), Primaries::bit(1) | Primaries::bit(2));
     }
 }

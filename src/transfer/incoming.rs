@@ -2,7 +2,7 @@
 //! error, and nothing of it is kept.
 //!
 //! ```text
-//!   SOA -+- nothing more, and no newer: they have nothing else
+//!   SOA -+- nothing more, and ours or an older one: they have nothing newer
 //!        +- any other record ... SOA: all of the zone
 //!        +- SOA that we have, what went ..., SOA, what came ..., SOA ... SOA: what differs (RFC 1995 4)
 //! ```
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::wire::tsig::{Chain, Key};
 use crate::wire::{HEADER, Query, Section, Suffixes, Writer, class, name_at, rcode};
 use crate::zone::file::check_rdata;
-use crate::zone::version::{Records, Rr, Version, is_newer, serial};
+use crate::zone::version::{Change, Records, Rr, Version, is_newer, serial};
 use crate::zone::{Name, rtype};
 
 /// Octets of records that are taken, so that no primary fills our memory.
@@ -28,11 +28,8 @@ pub struct Incoming<'k> {
     stage: Stage,
     /// TTL and RDATA of the first SOA.
     soa: Option<(u32, Vec<u8>)>,
-    /// Of the whole zone, or of the step that is being read.
-    records: Vec<Own>,
-    removed: Vec<Own>,
-    /// What the steps so far have made of the known version.
-    made: Option<Arc<Records>>,
+    /// Of the whole zone; or of all steps, in their order.
+    records: Vec<(Change, Own)>,
     whole: bool,
     octets: usize,
 }
@@ -56,18 +53,28 @@ struct Own {
     rdata: Vec<u8>,
 }
 
-/// What a primary has given: another version, and how; none: it has nothing newer.
-pub type Received = Option<(Version, super::Kind)>;
+/// What a primary has.
+#[derive(Debug)]
+pub enum Received {
+    /// Another version, and how it came.
+    Version(Version, super::Kind),
+    /// What we have.
+    Current,
+    /// An older version, with this serial.
+    Older(u32),
+}
 
 /// What a message has brought.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Progress {
     /// There is more to come.
     More,
-    /// They have nothing newer.
+    /// They have what we have.
     Current,
-    /// Another state of the zone.
-    Version(Version),
+    /// They have an older version, with this serial.
+    Older(u32),
+    /// All of it has come: [`Incoming::version`] makes another version of it.
+    End,
 }
 
 impl<'k> Incoming<'k> {
@@ -115,8 +122,6 @@ impl<'k> Incoming<'k> {
             stage: Stage::First,
             soa: None,
             records: Vec::new(),
-            removed: Vec::new(),
-            made: None,
             whole: true,
             octets: 0,
         };
@@ -157,9 +162,9 @@ impl<'k> Incoming<'k> {
             self.record(own)?;
         }
         match self.stage {
-            Stage::Done if signed => self.version().map(Progress::Version),
+            Stage::Done if signed => Ok(Progress::End),
             Stage::Done => Err("the last message is not signed".into()),
-            Stage::Second if self.is_current() => Ok(Progress::Current),
+            Stage::Second => Ok(self.alone()),
             _ => Ok(Progress::More),
         }
     }
@@ -170,11 +175,14 @@ impl<'k> Incoming<'k> {
         self.whole
     }
 
-    /// Whether the SOA that stands alone so far says that there is nothing newer.
-    fn is_current(&self) -> bool {
+    /// What an SOA says that stands alone so far.
+    fn alone(&self) -> Progress {
         let theirs = self.soa.as_ref().map(|(_, soa)| serial(soa));
-        let ours = self.known.as_ref().map(|known| known.serial());
-        matches!((theirs, ours), (Some(theirs), Some(ours)) if !is_newer(theirs, ours))
+        match (theirs, self.known.as_ref().map(|known| known.serial())) {
+            (Some(theirs), Some(ours)) if theirs == ours => Progress::Current,
+            (Some(theirs), Some(ours)) if !is_newer(theirs, ours) => Progress::Older(theirs),
+            _ => Progress::More,
+        }
     }
 
     fn record(&mut self, own: Own) -> Result<(), String> {
@@ -193,7 +201,6 @@ impl<'k> Incoming<'k> {
             }
             (Stage::First, false) => return Err("it does not begin with the SOA".into()),
             (Stage::Second, true) if self.known.as_ref().is_some_and(|k| k.serial() == its) => {
-                self.made = self.known.as_ref().map(|known| Arc::clone(&known.records));
                 (self.stage, self.whole) = (Stage::Removing, false);
             }
             (Stage::Second | Stage::Whole, true) if Some(its) == newest => self.stage = Stage::Done,
@@ -202,61 +209,57 @@ impl<'k> Incoming<'k> {
             }
             (Stage::Second | Stage::Whole, false) => {
                 self.stage = Stage::Whole;
-                self.records.push(own);
+                self.records.push((Change::Comes, own));
             }
             (Stage::Removing, true) => self.stage = Stage::Adding,
-            (Stage::Removing, false) => self.removed.push(own),
+            (Stage::Removing, false) => self.records.push((Change::Goes, own)),
             (Stage::Adding, true) => {
-                self.step()?;
                 self.stage = match Some(its) == newest {
                     true => Stage::Done,
                     false => Stage::Removing,
                 };
             }
-            (Stage::Adding, false) => self.records.push(own),
+            (Stage::Adding, false) => self.records.push((Change::Comes, own)),
             (Stage::Done, _) => return Err("there are records after its end".into()),
         }
         Ok(())
     }
 
-    /// Does a step.
-    fn step(&mut self) -> Result<(), String> {
-        let (removed, added) = (packed(&self.removed), packed(&self.records));
-        self.removed.clear();
-        self.records.clear();
-        let made = self
-            .made
-            .as_ref()
-            .and_then(|made| made.changed(&removed, &added));
-        self.made = Some(Arc::new(made.ok_or(MISFIT)?));
-        Ok(())
-    }
-
-    fn version(&mut self) -> Result<Version, String> {
-        let (ttl, soa) = self.soa.take().ok_or("there is no SOA")?;
-        let records = match self.made.take() {
-            Some(made) => made,
-            None => Arc::new(packed(&std::mem::take(&mut self.records))),
+    /// The version that has come: of a large zone this takes its time, so it is not for a thread on which others wait.
+    ///
+    /// # Errors
+    /// In words: it does not fit, or not all has come.
+    pub fn version(self) -> Result<Version, String> {
+        let (ttl, soa) = self
+            .soa
+            .filter(|_| self.stage == Stage::Done)
+            .ok_or("there is no end")?;
+        let all = self.records.iter().map(|(change, own)| (*change, own.rr()));
+        let records = match self.known.filter(|_| !self.whole) {
+            Some(known) => known.records.changed(all).ok_or(MISFIT)?,
+            None => Records::new(all.map(|(_, rr)| rr)),
         };
         Ok(Version {
-            apex: self.apex.clone(),
+            apex: self.apex,
             ttl,
             soa: soa.into(),
-            records,
+            records: Arc::new(records),
         })
     }
 }
 
-/// Why the whole zone is to be asked for instead.
-pub const MISFIT: &str = "what differs does not fit what is here";
+/// Why steps are of no use.
+const MISFIT: &str = "what differs does not fit what is here";
 
-fn packed(records: &[Own]) -> Records {
-    Records::new(records.iter().map(|own| Rr {
-        owner: own.owner.wire(),
-        rtype: own.rtype,
-        ttl: own.ttl,
-        rdata: &own.rdata,
-    }))
+impl Own {
+    fn rr(&self) -> Rr<'_> {
+        Rr {
+            owner: self.owner.wire(),
+            rtype: self.rtype,
+            ttl: self.ttl,
+            rdata: &self.rdata,
+        }
+    }
 }
 
 /// The record that begins at `at`, and where the next one does; none if it is no record of a zone.
@@ -362,10 +365,13 @@ mod tests {
         let mut records = vec![newest(serial)];
         records.extend(addresses.iter().map(|n| address(*n)));
         records.push(newest(serial));
-        match ask(None).take(&message(&records), 0) {
-            Ok(Progress::Version(version)) => version,
-            other => panic!("{other:?}"),
-        }
+        made(ask(None), &records).unwrap()
+    }
+
+    /// What a message makes that has all of it.
+    fn made(mut incoming: Incoming<'_>, records: &[(u16, Vec<u8>)]) -> Result<Version, String> {
+        assert_eq!(incoming.take(&message(records), 0), Ok(Progress::End));
+        incoming.version()
     }
 
     #[test]
@@ -376,10 +382,8 @@ mod tests {
         for record in [newest(3), address(1), address(2)] {
             assert_eq!(bit_by_bit.take(&message(&[record]), 0), Ok(Progress::More));
         }
-        assert_eq!(
-            bit_by_bit.take(&message(&[newest(3)]), 0),
-            Ok(Progress::Version(all))
-        );
+        assert_eq!(made(bit_by_bit, &[newest(3)]), Ok(all));
+        assert!(ask(None).version().is_err(), "nothing has come");
     }
 
     #[test]
@@ -396,26 +400,21 @@ mod tests {
             address(4),
             newest(5),
         ];
-        let mut incoming = ask(Some(&known));
-        assert_eq!(
-            incoming.take(&message(&steps), 0),
-            Ok(Progress::Version(whole(5, &[2, 3, 4])))
-        );
-        assert_eq!(
-            ask(Some(&known)).take(&message(&[newest(3)]), 0),
-            Ok(Progress::Current)
-        );
+        assert_eq!(made(ask(Some(&known)), &steps), Ok(whole(5, &[2, 3, 4])));
         // All of it instead, as a primary may.
         let all = [newest(5), address(9), newest(5)];
-        assert_eq!(
-            ask(Some(&known)).take(&message(&all), 0),
-            Ok(Progress::Version(whole(5, &[9])))
-        );
+        assert_eq!(made(ask(Some(&known)), &all), Ok(whole(5, &[9])));
         let misfit = [newest(5), newest(3), address(7), newest(5), newest(5)];
-        assert_eq!(
-            ask(Some(&known)).take(&message(&misfit), 0),
-            Err(MISFIT.into())
-        );
+        assert_eq!(made(ask(Some(&known)), &misfit), Err(MISFIT.into()));
+    }
+
+    #[test]
+    fn an_soa_alone_says_who_is_behind() {
+        let known = whole(3, &[1, 2]);
+        let alone = |serial| ask(Some(&known)).take(&message(&[newest(serial)]), 0);
+        assert_eq!(alone(3), Ok(Progress::Current));
+        assert_eq!(alone(2), Ok(Progress::Older(2)));
+        assert_eq!(alone(4), Ok(Progress::More));
     }
 
     /// A primary compresses names against others that differ in their letters' case.
@@ -423,9 +422,7 @@ mod tests {
     fn letters_case_tells_no_records_apart() {
         let ns = |label: &[u8]| (rtype::NS, [label, b"\xc0\x0c"].concat());
         let all = [newest(3), ns(b"\x02ns"), newest(3)];
-        let Ok(Progress::Version(known)) = ask(None).take(&message(&all), 0) else {
-            panic!("a zone");
-        };
+        let known = made(ask(None), &all).unwrap();
         let steps = [
             newest(4),
             newest(3),
@@ -434,10 +431,7 @@ mod tests {
             address(1),
             newest(4),
         ];
-        assert_eq!(
-            ask(Some(&known)).take(&message(&steps), 0),
-            Ok(Progress::Version(whole(4, &[1])))
-        );
+        assert_eq!(made(ask(Some(&known)), &steps), Ok(whole(4, &[1])));
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod signed;
 
 pub use catalog::{Member, members};
 pub use flat::flat;
-pub use incoming::{Incoming, MISFIT, Progress, Received};
+pub use incoming::{Incoming, Progress, Received};
 pub use notify::{Question, notify};
 pub use outgoing::{Kind, Outgoing, is_asked};
 pub use signed::{sign, sign_soa};

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use crate::snapshot::{Keys, Snapshot, TransferCounts};
 use crate::wire::tsig::{Chain, Key, Mac, Tsig};
 use crate::wire::{
-    HEADER, Opt, Place, Query, Section, Suffixes, Writer, class, flag, name_at, opcode, rcode,
+    HEADER, Opt, Place, Query, Section, Suffixes, Writer, class, first_serial, flag, opcode, rcode,
 };
-use crate::zone::version::{Journal, Records, Rr, is_newer, serial};
+use crate::zone::version::{Journal, Records, Rr, is_newer};
 use crate::zone::{Name, NameKey, rtype};
 
 /// Octets of a message: pointers reach no further (RFC 1035 4.1.4), and a secondary need not hold more.
@@ -35,7 +35,6 @@ pub struct Outgoing {
     udp_size: Option<u16>,
     /// The zone's name.
     apex: Name,
-    ttl: u32,
     parts: Vec<Part>,
     /// Which of them is next, and where in it.
     at: (usize, usize),
@@ -62,7 +61,8 @@ enum Signed {
 
 #[derive(Debug)]
 enum Part {
-    Soa(Arc<[u8]>),
+    /// TTL and RDATA.
+    Soa(u32, Arc<[u8]>),
     Records(Arc<Records>),
 }
 
@@ -107,7 +107,7 @@ impl Outgoing {
         }
         let journal = secondaries.journal.load_full()?;
         let known = match query.qtype {
-            rtype::IXFR => Some(known_serial(packet, query.question_end())?),
+            rtype::IXFR => Some(first_serial(packet, query.question_end())?),
             _ => None,
         };
         let (kind, parts) = parts(&journal, known);
@@ -117,7 +117,6 @@ impl Outgoing {
             question: packet[HEADER..query.question_end()].into(),
             udp_size: query.edns.map(|_| snapshot.settings.udp_size),
             apex: version.apex.clone(),
-            ttl: version.ttl,
             parts,
             at: (0, 0),
             signature,
@@ -127,7 +126,7 @@ impl Outgoing {
             counts: Arc::clone(&secondaries.counts),
             serial: version.serial(),
             first: true,
-            suffixes: Suffixes::default(),
+            suffixes: Suffixes::exact(),
         })
     }
 
@@ -171,11 +170,11 @@ impl Outgoing {
         let mut written = 0;
         while let Some(part) = self.parts.get(self.at.0) {
             let (rr, next) = match part {
-                Part::Soa(soa) => {
+                Part::Soa(ttl, soa) => {
                     let soa = Rr {
                         owner: self.apex.wire(),
                         rtype: rtype::SOA,
-                        ttl: self.ttl,
+                        ttl: *ttl,
                         rdata: soa,
                     };
                     (soa, (self.at.0 + 1, 0))
@@ -223,20 +222,11 @@ impl Outgoing {
     }
 }
 
-/// The serial of the SOA in an IXFR question's authority section (RFC 1995 3).
-fn known_serial(packet: &[u8], at: usize) -> Option<u32> {
-    let (_, at) = name_at(packet, at)?;
-    let head = packet.get(at..at + 10)?;
-    let len = usize::from(u16::from_be_bytes([head[8], head[9]]));
-    let rdata = packet.get(at + 10..at + 10 + len)?;
-    let soa = u16::from_be_bytes([head[0], head[1]]) == rtype::SOA && rdata.len() >= 22;
-    soa.then(|| serial(rdata))
-}
-
 /// What there is to send to somebody who knows a serial, or nothing.
 fn parts(journal: &Journal, known: Option<u32>) -> (Kind, Vec<Part>) {
     let version = &journal.version;
-    let soa = || Part::Soa(Arc::clone(&version.soa));
+    let soa_of = |(ttl, soa): &(u32, Arc<[u8]>)| Part::Soa(*ttl, Arc::clone(soa));
+    let soa = || soa_of(&version.soa());
     if let Some(known) = known {
         // RFC 1995 2: whoever has it, or something newer, gets the SOA alone.
         if !is_newer(version.serial(), known) {
@@ -246,9 +236,9 @@ fn parts(journal: &Journal, known: Option<u32>) -> (Kind, Vec<Part>) {
             let mut parts = vec![soa()];
             for step in steps {
                 parts.extend([
-                    Part::Soa(Arc::clone(&step.from)),
+                    soa_of(&step.from),
                     Part::Records(Arc::clone(&step.removed)),
-                    Part::Soa(Arc::clone(&step.to)),
+                    soa_of(&step.to),
                     Part::Records(Arc::clone(&step.added)),
                 ]);
             }

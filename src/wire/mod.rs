@@ -6,6 +6,7 @@ mod edns;
 mod freshness;
 mod names;
 mod query;
+mod soa;
 pub mod tsig;
 mod writer;
 
@@ -15,6 +16,7 @@ pub use edns::{BLOCK, Edns, EdnsError, ExtendedError, Opt};
 pub use freshness::freshness;
 pub use names::name_at;
 pub use query::{Header, Malformed, Query, class, opcode};
+pub use soa::first_serial;
 pub use writer::{Full, Mark, Place, Section, Suffixes, Writer};
 
 /// The octets before the question.

@@ -21,6 +21,8 @@ pub struct Suffixes {
     /// Hash and place.
     list: [(u32, u16); REMEMBERED],
     count: usize,
+    /// Whether names whose letters differ in case are others.
+    exact: bool,
 }
 
 impl Default for Suffixes {
@@ -28,6 +30,18 @@ impl Default for Suffixes {
         Self {
             list: [(0, 0); REMEMBERED],
             count: 0,
+            exact: false,
+        }
+    }
+}
+
+impl Suffixes {
+    /// For replies in which each name keeps its letters (RFC 5936 3.4).
+    #[must_use]
+    pub fn exact() -> Self {
+        Self {
+            exact: true,
+            ..Self::default()
         }
     }
 }
@@ -261,9 +275,13 @@ impl<'b> Writer<'b> {
 
     fn known(&self, suffix: &[u8]) -> Option<u16> {
         let print = fingerprint(suffix);
+        let same = |at: u16| match self.suffixes.exact {
+            true => self.stands_by(at.into(), suffix, |a, b| a == b),
+            false => self.stands(at.into(), suffix),
+        };
         self.suffixes.list[..self.suffixes.count]
             .iter()
-            .find(|(p, at)| *p == print && self.stands(usize::from(*at), suffix))
+            .find(|(p, at)| *p == print && same(*at))
             .map(|(_, at)| *at)
     }
 
@@ -278,7 +296,12 @@ impl<'b> Writer<'b> {
 
     /// Whether the name that begins at `at` in the message is `name`, letters' case aside.
     #[must_use]
-    pub fn stands(&self, mut at: usize, name: &[u8]) -> bool {
+    pub fn stands(&self, at: usize, name: &[u8]) -> bool {
+        self.stands_by(at, name, <[u8]>::eq_ignore_ascii_case)
+    }
+
+    #[inline]
+    fn stands_by(&self, mut at: usize, name: &[u8], same: impl Fn(&[u8], &[u8]) -> bool) -> bool {
         let mut skip = 0;
         loop {
             match self.out[at] {
@@ -289,7 +312,7 @@ impl<'b> Writer<'b> {
                     let Some(label) = name.get(skip..skip + end) else {
                         return false;
                     };
-                    if !self.out[at..at + end].eq_ignore_ascii_case(label) {
+                    if !same(&self.out[at..at + end], label) {
                         return false;
                     }
                     at += end;

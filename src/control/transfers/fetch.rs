@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::block_in_place;
 use tokio::time::timeout;
 
 use crate::clock;
-use crate::transfer::{Incoming, Kind, MISFIT, Progress, Received};
+use crate::transfer::{Incoming, Kind, Progress, Received};
 use crate::wire::tsig::Key;
 use crate::zone::Name;
 use crate::zone::version::Version;
@@ -22,25 +23,34 @@ const STEP: Duration = Duration::from_secs(10);
 /// For all of it.
 const ALL: Duration = Duration::from_secs(600);
 
-/// What a primary has that is newer than what is known; none: nothing.
+/// Why nothing has come, in words.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// There is no connection.
+    Unreached(String),
+    /// Nor a word of why not, for so long that others should not wait for it too.
+    Silent(String),
+    /// Theirs is older than ours.
+    Older(String),
+    /// Anything else.
+    Failed(String),
+}
+
+impl<W: Into<String>> From<W> for Fault {
+    fn from(why: W) -> Self {
+        Self::Failed(why.into())
+    }
+}
+
+/// What a primary has, after what is known; none: nothing.
 pub(super) async fn fetch(
     apex: &Name,
-    (at, from): (SocketAddr, IpAddr),
+    place: (SocketAddr, IpAddr),
     known: Option<Arc<Version>>,
     key: Option<Arc<Key>>,
-) -> Result<Received, String> {
-    let once = |known| timeout(ALL, ask(apex, (at, from), known, key.as_deref()));
-    let late = |_| "it takes longer than ten minutes".to_owned();
-    let some = known.is_some();
-    match once(known).await.map_err(late)? {
-        // Theirs and ours have come apart, or they do not know IXFR.
-        Err(why)
-            if some && (why == MISFIT || why.ends_with("NOTIMP") || why.ends_with("FORMERR")) =>
-        {
-            once(None).await.map_err(late)?
-        }
-        other => other,
-    }
+) -> Result<Received, Fault> {
+    let asked = timeout(ALL, ask(apex, place, known, key.as_deref())).await;
+    asked.unwrap_or_else(|_| Err("it takes longer than ten minutes".into()))
 }
 
 async fn ask(
@@ -48,13 +58,12 @@ async fn ask(
     (at, from): (SocketAddr, IpAddr),
     known: Option<Arc<Version>>,
     key: Option<&Key>,
-) -> Result<Received, String> {
+) -> Result<Received, Fault> {
     let words = |e: io::Error| e.to_string();
     let silent = |_| "there is no answer within ten seconds".to_owned();
-    let mut stream = timeout(STEP, connect(at, from))
-        .await
-        .map_err(silent)?
-        .map_err(words)?;
+    let connected = timeout(STEP, connect(at, from)).await;
+    let connected = connected.map_err(|late| Fault::Silent(silent(late)))?;
+    let mut stream = connected.map_err(|e| Fault::Unreached(words(e)))?;
     let id = (RandomState::new().hash_one(at) & 0xffff) as u16;
     let (question, mut incoming) = Incoming::ask(apex, id, known, key, clock::wall());
     let len = u16::try_from(question.len()).unwrap_or(0);
@@ -71,14 +80,16 @@ async fn ask(
             .map_err(words)?;
         match incoming.take(&message, clock::wall())? {
             Progress::More => {}
-            Progress::Current => return Ok(None),
-            Progress::Version(version) => {
-                let how = if incoming.is_whole() {
-                    Kind::Whole
-                } else {
-                    Kind::Differences
+            Progress::Current => return Ok(Received::Current),
+            Progress::Older(serial) => return Ok(Received::Older(serial)),
+            Progress::End => {
+                let how = match incoming.is_whole() {
+                    true => Kind::Whole,
+                    false => Kind::Differences,
                 };
-                return Ok(Some((version, how)));
+                // A large zone is put in order there.
+                let version = block_in_place(|| incoming.version())?;
+                return Ok(Received::Version(version, how));
             }
         }
     }

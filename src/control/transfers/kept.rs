@@ -1,7 +1,12 @@
 //! Zones in the state folder: a file each, in `zones`, replaced whole or not at all.
+//!
+//! ```text
+//!   MAGIC | sum of all that follows u64 | length u64, where it came from, as text | journal
+//! ```
 
 use std::fs;
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -13,8 +18,49 @@ pub(super) const RECEIVED: &str = "received";
 /// The folder of what is ours, and secondaries know.
 pub(super) const SERVED: &str = "served";
 
+/// What such files begin with.
+const MAGIC: &[u8] = b"nearmost kept 1\n";
+
+/// What is kept of a zone.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Kept {
+    pub(super) journal: Journal,
+    /// The primary that gave it; none: it is ours.
+    pub(super) from: Option<SocketAddr>,
+}
+
+impl Kept {
+    fn to_octets(&self) -> Vec<u8> {
+        let from = self.from.map(|from| from.to_string()).unwrap_or_default();
+        let length = (from.len() as u64).to_be_bytes();
+        let rest = [&length[..], from.as_bytes(), &self.journal.to_octets()].concat();
+        [MAGIC, &sum(&rest).to_be_bytes(), &rest].concat()
+    }
+
+    fn of_octets(octets: &[u8]) -> Option<Self> {
+        let (told, rest) = octets.strip_prefix(MAGIC)?.split_first_chunk()?;
+        if u64::from_be_bytes(*told) != sum(rest) {
+            return None;
+        }
+        let (length, rest) = rest.split_first_chunk()?;
+        let length = usize::try_from(u64::from_be_bytes(*length)).ok()?;
+        let (from, journal) = rest.split_at_checked(length)?;
+        Some(Self {
+            journal: Journal::of_octets(journal)?,
+            from: std::str::from_utf8(from).ok()?.parse().ok(),
+        })
+    }
+}
+
+/// FNV-1a: tells what a disk has spoiled, not what somebody has forged.
+fn sum(octets: &[u8]) -> u64 {
+    octets.iter().fold(0xcbf2_9ce4_8422_2325, |sum, octet| {
+        (sum ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
 /// What is kept of a zone; none where there is nothing, or it is broken, which is told.
-pub(super) fn read(state: &Path, folder: &str, apex: &Name) -> Option<Journal> {
+pub(super) fn read(state: &Path, folder: &str, apex: &Name) -> Option<Kept> {
     let path = path(state, folder, apex);
     let octets = match fs::read(&path) {
         Ok(octets) => octets,
@@ -24,22 +70,22 @@ pub(super) fn read(state: &Path, folder: &str, apex: &Name) -> Option<Journal> {
             return None;
         }
     };
-    let journal = Journal::of_octets(&octets).filter(|j| j.version.apex == *apex);
-    if journal.is_none() {
+    let kept = Kept::of_octets(&octets).filter(|kept| kept.journal.version.apex == *apex);
+    if kept.is_none() {
         let aside = path.with_extension("bad");
         let moved = fs::rename(&path, &aside);
         let told = moved.map_or_else(|e| e.to_string(), |()| aside.display().to_string());
         tracing::error!("{} is broken; set aside: {told}", path.display());
     }
-    journal
+    kept
 }
 
 /// The same, and when it was written or touched.
-pub(super) fn read_dated(state: &Path, folder: &str, apex: &Name) -> Option<(Journal, Duration)> {
-    let journal = read(state, folder, apex)?;
+pub(super) fn read_dated(state: &Path, folder: &str, apex: &Name) -> Option<(Kept, Duration)> {
+    let kept = read(state, folder, apex)?;
     let at = fs::metadata(path(state, folder, apex)).and_then(|m| m.modified());
     let at = at.ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-    Some((journal, at.unwrap_or_default()))
+    Some((kept, at.unwrap_or_default()))
 }
 
 /// Says that it is still the newest.
@@ -53,20 +99,25 @@ pub(super) fn touch(state: &Path, folder: &str, apex: &Name) {
     }
 }
 
-/// Keeps it.
-pub(super) fn write(state: &Path, folder: &str, journal: &Journal) {
-    let path = path(state, folder, &journal.version.apex);
+/// Keeps it, on the disk when this comes back; whether that is done.
+pub(super) fn write(state: &Path, folder: &str, kept: &Kept) -> bool {
+    let path = path(state, folder, &kept.journal.version.apex);
     let fresh = path.with_extension("new");
     let done = || {
-        fs::create_dir_all(path.parent().unwrap_or(state))?;
+        let folder = path.parent().unwrap_or(state);
+        fs::create_dir_all(folder)?;
         let mut file = fs::File::create(&fresh)?;
-        file.write_all(&journal.to_octets())?;
+        file.write_all(&kept.to_octets())?;
         file.sync_all()?;
-        fs::rename(&fresh, &path)
+        fs::rename(&fresh, &path)?;
+        // The name too.
+        fs::File::open(folder)?.sync_all()
     };
-    if let Err(error) = done() {
+    let done = done();
+    if let Err(error) = &done {
         tracing::warn!("{} is not kept: {error}", path.display());
     }
+    done.is_ok()
 }
 
 /// Forgets it.
@@ -97,7 +148,34 @@ fn path(state: &Path, folder: &str, apex: &Name) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::zone::version::Version;
+
+    #[test]
+    fn what_a_disk_has_spoiled_is_nothing() {
+        let version = Version {
+            apex: Name::absolute("x.example").unwrap(),
+            ttl: 60,
+            soa: vec![0; 22].into(),
+            records: Arc::default(),
+        };
+        for from in [None, Some("[2001:db8::1]:53".parse().unwrap())] {
+            let kept = Kept {
+                journal: Journal::new(version.clone()),
+                from,
+            };
+            let octets = kept.to_octets();
+            for at in 0..octets.len() {
+                let mut spoiled = octets.clone();
+                spoiled[at] ^= 1;
+                assert_eq!(Kept::of_octets(&spoiled), None, "{at}");
+                assert_eq!(Kept::of_octets(&octets[..at]), None, "{at}");
+            }
+            assert_eq!(Kept::of_octets(&octets), Some(kept));
+        }
+    }
 
     #[test]
     fn a_name_leads_out_of_no_folder() {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::kept::{self, RECEIVED, SERVED};
-use super::received::AllTheirs;
+use super::theirs::AllTheirs;
 use crate::config::{Config, MemberOf, Zone, ZoneSource};
 use crate::control::keep;
 use crate::control::load::Parts;

@@ -9,6 +9,7 @@
 //!                                               of a catalog: other zones (`members`)
 //! ```
 
+mod ask;
 mod fetch;
 mod kept;
 mod members;
@@ -18,11 +19,14 @@ mod received;
 mod refresh;
 mod served;
 mod tell;
+mod theirs;
+mod turns;
 
 pub(super) use members::owners;
 pub(super) use others::{keys, others, query};
 pub(super) use put::Arrival;
-pub(super) use received::{AllTheirs, fill, first};
-pub use received::{ReceivedLine, RefreshCounts};
+pub(super) use received::{fill, first};
 pub(super) use refresh::keep_fetching;
 pub(super) use served::{Serving, keep_serving};
+pub(super) use theirs::AllTheirs;
+pub use theirs::{ReceivedLine, RefreshCounts};

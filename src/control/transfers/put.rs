@@ -2,16 +2,19 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::mem;
+use std::net::SocketAddr;
 use std::sync::{Arc, MutexGuard, PoisonError, mpsc};
 
 use super::members::{self, Lists, Settled, Spare, owners, relist, settled};
 use super::received::{Filled, follow};
+use super::theirs::Theirs;
 use crate::config::Zone;
 use crate::control::handle::Handle;
 use crate::control::hosts::put_parts;
 use crate::control::load::Parts;
 use crate::control::reload::Basis;
-use crate::transfer::Member;
+use crate::transfer::{Kind, Member};
+use crate::zone::version::Version;
 use crate::zone::{Name, Record};
 
 /// What is to be put in service.
@@ -21,7 +24,52 @@ pub(in crate::control) struct Arrival {
     records: Vec<Record>,
     /// What it lists, if it is a catalog.
     members: Option<Arc<[Member]>>,
-    done: mpsc::Sender<Result<(), String>>,
+    /// Whence it came; none: it has expired.
+    fetched: Option<Fetched>,
+    /// Told how it ended.
+    done: Option<mpsc::Sender<Result<(), String>>>,
+}
+
+/// A version that a primary gave.
+#[derive(Clone, Debug)]
+pub(super) struct Fetched {
+    pub(super) version: Arc<Version>,
+    pub(super) from: SocketAddr,
+    pub(super) how: Kind,
+}
+
+impl Arrival {
+    /// A version has come, with these records.
+    pub(super) fn of(
+        fetched: Fetched,
+        records: Vec<Record>,
+        members: Option<Arc<[Member]>>,
+    ) -> Self {
+        Self {
+            apex: fetched.version.apex.clone(),
+            records,
+            members,
+            fetched: Some(fetched),
+            done: None,
+        }
+    }
+
+    /// The zone has expired.
+    pub(super) fn end(apex: Name) -> Self {
+        Self {
+            apex,
+            records: Vec::new(),
+            members: None,
+            fetched: None,
+            done: None,
+        }
+    }
+
+    fn tell(self, result: &Result<(), String>) {
+        if let Some(done) = self.done {
+            let _ = done.send(result.clone());
+        }
+    }
 }
 
 /// What differs in the parts, to go back.
@@ -39,45 +87,54 @@ impl Handle {
         arrivals.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts other records of a zone in service, and what it lists if it is a catalog. For a thread that may wait: whoever builds next
-    /// takes all that have come until then.
-    pub(super) fn put_zone(
-        &self,
-        apex: &Name,
-        records: Vec<Record>,
-        members: Option<Arc<[Member]>>,
-    ) -> Result<(), String> {
-        let (done, is_done) = mpsc::channel();
-        self.arrivals().push(Arrival {
-            apex: apex.clone(),
-            records,
-            members,
-            done,
-        });
+    /// Puts other records of zones in service, and what those list that are catalogs; how each ended. For a thread that may wait: whoever
+    /// builds next takes all that have come until then.
+    pub(super) fn put_zones(&self, mut zones: Vec<Arrival>) -> Vec<Result<(), String>> {
+        let wait = |arrival: &mut Arrival| {
+            let (done, is_done) = mpsc::channel();
+            arrival.done = Some(done);
+            is_done
+        };
+        let waiting: Vec<_> = zones.iter_mut().map(wait).collect();
+        self.arrivals().append(&mut zones);
         let mut basis = self.basis();
-        // Whoever built before may have taken it: what came since is for who brought it.
-        if let Ok(result) = is_done.try_recv() {
-            return result;
-        }
+        // Whoever built before may have taken them.
         let all = mem::take(&mut *self.arrivals());
-        self.put_all(&mut basis, all);
+        if !all.is_empty() {
+            self.put_all(&mut basis, all);
+        }
         drop(basis);
-        is_done
-            .recv()
-            .unwrap_or_else(|_| Err("the build has panicked".into()))
+        let ended = |done: mpsc::Receiver<Result<(), String>>| {
+            let result = done.recv();
+            result.unwrap_or_else(|_| Err("the build has panicked".into()))
+        };
+        waiting.into_iter().map(ended).collect()
     }
 
-    fn put_all(&self, basis: &mut Basis, mut all: Vec<Arrival>) {
+    fn put_all(&self, basis: &mut Basis, all: Vec<Arrival>) {
         let tell = |all: Vec<Arrival>, result: &Result<(), String>| {
-            all.iter()
-                .for_each(|arrival| _ = arrival.done.send(result.clone()));
+            all.into_iter().for_each(|arrival| arrival.tell(result));
         };
         let Some(parts) = Arc::get_mut(&mut basis.parts) else {
             return tell(all, &Err("the last build still runs".into()));
         };
         let known: BTreeSet<&Name> = parts.zones.iter().map(|(name, _)| name).collect();
-        let (mut here, gone): (Vec<_>, _) = all.drain(..).partition(|a| known.contains(&a.apex));
+        let (here, gone): (Vec<_>, _) = all.into_iter().partition(|a| known.contains(&a.apex));
         tell(gone, &Err("there is no such zone any more".into()));
+        // A primary may have been heard since.
+        let now = self.now();
+        let (mut here, alive): (Vec<_>, _) = self.with_theirs(|all| {
+            let old = |name: &Name| {
+                let end = all.get(name).and_then(Theirs::expires);
+                end.is_none_or(|at| at <= now)
+            };
+            let stays = |a: &Arrival| a.fetched.is_some() || old(&a.apex);
+            here.into_iter().partition(stays)
+        });
+        tell(alive, &Ok(()));
+        if here.is_empty() {
+            return;
+        }
         let (undo, listed) = self.change(parts, &mut here);
         let done = put_parts(self, Arc::clone(&basis.parts));
         match (&done, Arc::get_mut(&mut basis.parts)) {
@@ -92,11 +149,28 @@ impl Handle {
                     here = taken;
                     self.take_members(lists, &settled);
                 }
+                self.go_on_with(&here);
             }
             (Err(_), Some(parts)) => undo.undo(parts),
             (Err(_), None) => {}
         }
         tell(here, &done);
+    }
+
+    /// What is known of zones follows what is served, before anybody builds the next generation of it.
+    fn go_on_with(&self, all: &[Arrival]) {
+        let now = self.now();
+        self.with_theirs(|known| {
+            for arrival in all {
+                let Some(theirs) = known.get_mut(&arrival.apex) else {
+                    continue;
+                };
+                match &arrival.fetched {
+                    None => theirs.expired = true,
+                    Some(fetched) => theirs.take(fetched, now),
+                }
+            }
+        });
     }
 
     /// Gives the parts what has come.
@@ -155,9 +229,12 @@ impl Handle {
             known.retain(|name, _| theirs.contains_key(name));
             for (name, next) in theirs {
                 let own = known.entry(name).or_insert_with(|| next.clone());
+                // What the generation was built of, which nobody has changed since; the rest goes on.
+                (own.version, own.expired) = (next.version, next.expired);
+                (own.from, own.foreign) = (next.from, next.foreign);
                 own.is_catalog = next.is_catalog;
                 (own.members, own.catalog) = (next.members, next.catalog);
-                own.next = now;
+                own.want(now);
             }
         });
         self.take_members(Lists::new(), &settled);

@@ -1,16 +1,11 @@
-//! Zones of others: what is known of each, until when it may be served (RFC 1035 3.3.13), and its records for a generation.
+//! Zones of others for a generation: what is known of each, with the zones that their catalogs list, and their records.
 
 use std::collections::HashMap;
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
-use std::mem;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
-
-use serde::{Deserialize, Serialize};
 
 use super::kept::{self, RECEIVED};
 use super::members::{self, Lists, Owned, Settled, Spare};
+use super::theirs::{AllTheirs, ReceivedLine, Theirs};
 use crate::config::{self, ZoneSource};
 use crate::control::handle::Handle;
 use crate::control::load::Parts;
@@ -19,145 +14,6 @@ use crate::health::Time;
 use crate::transfer::{Member, members as members_of};
 use crate::zone::version::Version;
 use crate::zone::{Data, Name, Record, file, rtype};
-
-/// Times that an SOA may ask for, however it is written.
-const REFRESH: (u32, u32) = (5, 7 * 86_400);
-/// Until the first has come: this, twice as long each time, up to the last.
-const BEGIN: (u32, u32) = (2, 300);
-
-/// What is known of a zone of others.
-#[derive(Clone, Debug, Default)]
-pub(in crate::control) struct Theirs {
-    /// The newest that has come, expired or not.
-    pub(super) version: Option<Arc<Version>>,
-    /// When a primary said last that this is the newest.
-    pub(super) checked: Time,
-    /// When it was fetched.
-    pub(super) fetched: Option<Time>,
-    pub(super) next: Time,
-    pub(super) failures: u32,
-    pub(super) error: Option<String>,
-    pub(super) running: bool,
-    /// A primary has said that there is more while it was being asked.
-    pub(super) again: bool,
-    pub(super) expired: bool,
-    /// The catalog that lists it.
-    pub(super) catalog: Option<Name>,
-    pub(super) is_catalog: bool,
-    /// What it lists itself; none: nobody knows, or it is no catalog.
-    pub(super) members: Option<Arc<[Member]>>,
-    /// What of that is refused, and why.
-    pub(super) problems: Vec<String>,
-    pub(super) counts: RefreshCounts,
-}
-
-/// How often primaries were asked, by what came of it.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct RefreshCounts {
-    /// All of the zone came.
-    pub whole: u64,
-    /// What differs came.
-    pub differences: u64,
-    /// There was nothing newer.
-    pub current: u64,
-    /// None of them gave anything that could be taken.
-    pub failed: u64,
-}
-
-/// What is known of all of them, by their names.
-pub(in crate::control) type AllTheirs = HashMap<Name, Theirs>;
-
-/// A zone of others, for people.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct ReceivedLine {
-    /// Its name.
-    pub zone: String,
-    /// The serial; none: nothing has come yet.
-    pub serial: Option<u32>,
-    /// Whether it is answered with SERVFAIL, as it is too old or has not come.
-    pub expired: bool,
-    /// When it was fetched, since the start.
-    pub fetched: Option<u64>,
-    /// When a primary said last that this is the newest.
-    pub checked: Option<u64>,
-    /// When it is asked for next.
-    pub next: u64,
-    /// When it expires.
-    pub expires: Option<u64>,
-    /// When the first of the signatures that it brings ends; none: it is not signed.
-    #[serde(default)]
-    pub signed_until: Option<u64>,
-    /// Why the last try failed; none: it did not.
-    pub error: Option<String>,
-    /// The catalog that lists it; none: it stands in the files.
-    pub catalog: Option<String>,
-    /// How many zones are here because of it, if it is a catalog.
-    pub members: Option<usize>,
-    /// Its members that are not taken, and why.
-    pub problems: Vec<String>,
-    /// How often it was asked for; for metrics.
-    #[serde(skip)]
-    pub counts: RefreshCounts,
-}
-
-impl Theirs {
-    /// A number of the SOA: refresh, retry or expire.
-    fn timer(&self, number: usize, (least, most): (u32, u32)) -> Option<Duration> {
-        let soa = &self.version.as_ref()?.soa;
-        let at = soa.len().checked_sub(16)? + 4 * number;
-        let octets = soa.get(at..at + 4)?.first_chunk()?;
-        let seconds = u32::from_be_bytes(*octets).clamp(least, most);
-        Some(Duration::from_secs(seconds.into()))
-    }
-
-    pub(super) fn expires(&self) -> Option<Time> {
-        Some(self.checked + self.timer(2, (REFRESH.0, u32::MAX))?)
-    }
-
-    /// Up to a tenth sooner, so that not all zones of a primary come at once.
-    fn soon(time: Duration) -> Duration {
-        let draw = RandomState::new().hash_one(time) % 100;
-        time - time * u32::try_from(draw).unwrap_or(0) / 1000
-    }
-
-    fn line(&self, name: &Name) -> ReceivedLine {
-        ReceivedLine {
-            zone: name.to_string(),
-            serial: self.version.as_ref().map(|v| v.serial()),
-            expired: self.expired,
-            fetched: self.fetched.map(|at| at.as_secs()),
-            checked: self.version.as_ref().map(|_| self.checked.as_secs()),
-            next: self.next.as_secs(),
-            expires: self.expires().map(|at| at.as_secs()),
-            signed_until: None,
-            error: self.error.clone(),
-            catalog: self.catalog.as_ref().map(ToString::to_string),
-            members: None,
-            problems: self.problems.clone(),
-            counts: self.counts,
-        }
-    }
-
-    pub(super) fn has_come(&mut self, now: Time) {
-        (self.checked, self.failures, self.error) = (now, 0, None);
-        let refresh = self.timer(0, REFRESH).unwrap_or_default();
-        let again = mem::take(&mut self.again);
-        self.next = if again {
-            now
-        } else {
-            now + Self::soon(refresh)
-        };
-    }
-
-    pub(super) fn has_failed(&mut self, why: String, now: Time) {
-        let begin = Duration::from_secs((BEGIN.0 << self.failures.min(10)).min(BEGIN.1).into());
-        let retry = self.timer(1, REFRESH).unwrap_or(begin);
-        self.failures += 1;
-        self.counts.failed += 1;
-        self.next = now + Self::soon(retry);
-        self.error = Some(why);
-    }
-}
 
 /// What is known of the zones of others of some parts, and what follows from their catalogs.
 #[derive(Debug)]
@@ -191,10 +47,13 @@ pub(in crate::control) fn fill(
     let state = parts.config.server.state.clone();
     let resumed = |zone: &config::Zone| {
         let restored = || {
-            let (journal, checked) = kept::read_dated(state.as_deref()?, RECEIVED, &zone.name)?;
+            let (kept, at) = kept::read_dated(state.as_deref()?, RECEIVED, &zone.name)?;
             Some(Theirs {
-                version: Some(journal.version),
-                checked,
+                version: Some(kept.journal.version),
+                from: kept.from,
+                kept: true,
+                // A clock that went wrong makes nothing younger.
+                checked: at.min(now),
                 next: now,
                 ..Theirs::default()
             })
@@ -202,6 +61,13 @@ pub(in crate::control) fn fill(
         let theirs = known.get(&zone.name).cloned().or_else(restored);
         let mut theirs = theirs.unwrap_or_default();
         theirs.expired = theirs.expires().is_none_or(|at| at <= now);
+        theirs.foreign = match &zone.source {
+            ZoneSource::Primary(peers) => {
+                let gave = |from| peers.iter().any(|peer| peer.at == from);
+                theirs.from.is_some_and(|from| !gave(from))
+            }
+            ZoneSource::File(_) | ZoneSource::Made { .. } => false,
+        };
         theirs.is_catalog = zone.catalog.is_some();
         theirs.catalog = zone.member.as_ref().map(|of| of.catalog.clone());
         let read = || listed(theirs.version.as_ref()?, usize::MAX).ok();
@@ -220,11 +86,16 @@ pub(in crate::control) fn fill(
     theirs.extend(old.map(&resumed));
     members::relist(parts, zones, &settled.fresh, &mut Spare::new());
     for ((name, records), zone) in parts.zones.iter_mut().zip(&parts.config.zones) {
-        let own = theirs.get(name).filter(|theirs| !theirs.expired);
-        if let Some(version) = own.and_then(|theirs| theirs.version.as_ref()) {
+        let Some(own) = theirs.get_mut(name).filter(|own| !own.expired) else {
+            continue;
+        };
+        if let Some(version) = &own.version {
             match checked(version, zone.span) {
                 Ok(fine) => *records = fine,
-                Err(why) => tracing::error!("zone {name}: what is kept of it is wrong: {why}"),
+                Err(why) => {
+                    tracing::error!("zone {name}: what is kept of it is wrong: {why}");
+                    (own.version, own.expired) = (None, true);
+                }
             }
         }
     }

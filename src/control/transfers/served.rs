@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::task::{block_in_place, spawn_blocking};
 use tokio::time::sleep;
 
-use super::kept::{self, SERVED};
+use super::kept::{self, Kept, SERVED};
 use super::tell::Telling;
 use crate::control::handle::Handle;
 use crate::health::{Table, Time};
@@ -83,7 +83,7 @@ impl Serving {
             let before = last.and_then(|last| journal_of(last, zone.apex()));
             let known = before.is_some();
             let before =
-                before.or_else(|| Some(Arc::new(kept::read(state?, SERVED, zone.apex())?)));
+                before.or_else(|| Some(Arc::new(kept::read(state?, SERVED, zone.apex())?.journal)));
             let last = before.as_ref().map(|journal| &*journal.version);
             let Some(mut version) = made(next, &table, number, last) else {
                 own.journal.store(None);
@@ -166,6 +166,11 @@ fn finish(snapshot: &Snapshot, number: u32, version: &mut Version) {
     }
 }
 
+fn keep(state: &Path, journal: &Journal) {
+    let (journal, from) = (journal.clone(), None);
+    kept::write(state, SERVED, &Kept { journal, from });
+}
+
 fn journal_of(snapshot: &Snapshot, apex: &Name) -> Option<Arc<Journal>> {
     let zones = snapshot.zones.list().iter().zip(&snapshot.secondaries);
     let mut own = zones.filter(|(zone, _)| zone.apex() == apex);
@@ -207,7 +212,7 @@ pub(in crate::control) async fn keep_serving(handle: Handle) {
                 let (handle, journals) = kept;
                 let state = handle.state().map(Path::to_owned);
                 let each = journals.iter().filter_map(|j| Some((state.as_ref()?, j)));
-                each.for_each(|(state, journal)| kept::write(state, SERVED, journal));
+                each.for_each(|(state, journal)| keep(state, journal));
             });
             let _ = write.await;
             for journal in journals {

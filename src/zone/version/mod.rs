@@ -9,7 +9,7 @@ mod stored;
 
 use std::sync::Arc;
 
-pub use records::{Records, Rr};
+pub use records::{Change, Records, Rr};
 
 use super::Name;
 
@@ -29,10 +29,10 @@ pub struct Version {
 /// From one state to the next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// The RDATA of the SOA before.
-    pub from: Arc<[u8]>,
+    /// The TTL and the RDATA of the SOA before.
+    pub from: (u32, Arc<[u8]>),
     /// And after.
-    pub to: Arc<[u8]>,
+    pub to: (u32, Arc<[u8]>),
     /// What went.
     pub removed: Arc<Records>,
     /// What came.
@@ -84,6 +84,12 @@ impl Version {
         serial(&self.soa)
     }
 
+    /// The TTL and the RDATA of its SOA.
+    #[must_use]
+    pub fn soa(&self) -> (u32, Arc<[u8]>) {
+        (self.ttl, Arc::clone(&self.soa))
+    }
+
     /// Whether both hold the same, their serials aside.
     fn is_like(&self, other: &Self) -> bool {
         self.ttl == other.ttl
@@ -94,7 +100,10 @@ impl Version {
 
 impl Step {
     fn octets(&self) -> usize {
-        self.removed.octets().len() + self.added.octets().len() + self.from.len() + self.to.len()
+        self.removed.octets().len()
+            + self.added.octets().len()
+            + self.from.1.len()
+            + self.to.1.len()
     }
 }
 
@@ -135,8 +144,8 @@ impl Journal {
         }
         let (removed, added) = self.version.records.difference(&next.records);
         let step = Step {
-            from: Arc::clone(&self.version.soa),
-            to: Arc::clone(&next.soa),
+            from: self.version.soa(),
+            to: next.soa(),
             removed: Arc::new(removed),
             added: Arc::new(added),
         };
@@ -165,7 +174,7 @@ impl Journal {
     #[must_use]
     pub fn since(&self, serial: u32) -> Option<&[Arc<Step>]> {
         let mut steps = self.steps.iter();
-        let at = steps.position(|s| self::serial(&s.from) == serial)?;
+        let at = steps.position(|s| self::serial(&s.from.1) == serial)?;
         self.steps.get(at..)
     }
 }
@@ -195,7 +204,7 @@ mod tests {
     }
 
     fn serials(journal: &Journal) -> Vec<(u32, u32)> {
-        let of = |s: &Arc<Step>| (serial(&s.from), serial(&s.to));
+        let of = |s: &Arc<Step>| (serial(&s.from.1), serial(&s.to.1));
         journal.steps.iter().map(of).collect()
     }
 

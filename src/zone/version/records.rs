@@ -166,22 +166,63 @@ impl Records {
         (packed(removed), packed(added))
     }
 
-    /// These without `removed` and with `added`; none where one to be removed is not there, or one to be added is.
+    /// These after changes, in the order in which they were made; none where one does not fit: what goes was not there, or what comes was.
     #[must_use]
-    pub fn changed(&self, removed: &Self, added: &Self) -> Option<Self> {
-        let mut gone = removed.iter().peekable();
-        let mut kept = Vec::with_capacity(self.count + added.count);
+    pub fn changed<'r>(&self, changes: impl IntoIterator<Item = (Change, Rr<'r>)>) -> Option<Self> {
+        let mut changes: Vec<(Change, Rr<'_>)> = changes.into_iter().collect();
+        // Those of one record stay in their order.
+        changes.sort_by(|(_, a), (_, b)| a.order(b));
+        let same = |(_, a): &(Change, Rr<'_>), (_, b): &(Change, Rr<'_>)| a.order(b).is_eq();
+        let mut nets = Vec::with_capacity(changes.len());
+        for of_one in changes.chunk_by(same) {
+            nets.push(Net::of(of_one)?);
+        }
+        let mut kept = Vec::with_capacity(self.count + nets.len());
+        let mut nets = nets.into_iter().peekable();
         for rr in self.iter() {
-            match gone.peek().map(|g| g.order(&rr)) {
-                Some(Ordering::Less) => return None,
-                Some(Ordering::Equal) => drop(gone.next()),
-                _ => kept.push(rr),
+            while let Some(net) = nets.next_if(|net| net.rr.order(&rr).is_lt()) {
+                kept.extend(net.after(Change::Comes)?);
+            }
+            match nets.next_if(|net| net.rr.order(&rr).is_eq()) {
+                Some(net) => kept.extend(net.after(Change::Goes)?),
+                None => kept.push(rr),
             }
         }
-        kept.extend(added.iter());
-        let whole = kept.len();
-        let changed = Self::new(kept);
-        (gone.next().is_none() && changed.count == whole).then_some(changed)
+        for net in nets {
+            kept.extend(net.after(Change::Comes)?);
+        }
+        Some(Self::in_order(kept.into_iter()))
+    }
+}
+
+/// What becomes of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It is there no more.
+    Goes,
+    /// It was not there.
+    Comes,
+}
+
+/// What many changes make of one record.
+struct Net<'r> {
+    rr: Rr<'r>,
+    first: Change,
+    last: Change,
+}
+
+impl<'r> Net<'r> {
+    /// None: they do not follow each other.
+    fn of(changes: &[(Change, Rr<'r>)]) -> Option<Self> {
+        let turns = changes.windows(2).all(|pair| pair[0].0 != pair[1].0);
+        let ((first, _), (last, rr)) = (*changes.first()?, *changes.last()?);
+        turns.then_some(Self { rr, first, last })
+    }
+
+    /// What there is in the end, if the first change is what it must be.
+    fn after(self, first: Change) -> Option<Option<Rr<'r>>> {
+        let there = (self.last == Change::Comes).then_some(self.rr);
+        (self.first == first).then_some(there)
     }
 }
 
@@ -215,6 +256,16 @@ mod tests {
         prop::collection::vec(one, 0..12)
     }
 
+    /// Steps, each what goes and what comes, as changes.
+    fn steps<'r>(steps: &[(&'r Records, &'r Records)]) -> Vec<(Change, Rr<'r>)> {
+        let step = |(removed, added): &(&'r Records, &'r Records)| {
+            let gone = removed.iter().map(|rr| (Change::Goes, rr));
+            gone.chain(added.iter().map(|rr| (Change::Comes, rr)))
+                .collect::<Vec<_>>()
+        };
+        steps.iter().flat_map(step).collect()
+    }
+
     #[test]
     fn names_are_in_the_order_of_the_rfc() {
         let names = [
@@ -243,15 +294,31 @@ mod tests {
         fn a_difference_leads_from_one_to_the_other(before in some(), after in some()) {
             let (before, after) = (Records::new(before.iter().map(rr)), Records::new(after.iter().map(rr)));
             let (removed, added) = before.difference(&after);
-            prop_assert_eq!(before.changed(&removed, &added).map(|r| r.len()), Some(after.len()));
-            let changed = before.changed(&removed, &added).unwrap();
+            let changed = before.changed(steps(&[(&removed, &added)])).unwrap();
+            prop_assert_eq!(changed.len(), after.len());
             prop_assert!(changed.difference(&after).0.is_empty() && changed.difference(&after).1.is_empty());
             prop_assert_eq!(Records::of_octets(after.octets()), Some(after.clone()));
             // What is to go is not there any more, unless only its TTL was another.
             let gone = |rr: Rr<'_>| after.iter().all(|a| a.order(&rr).is_ne());
             if removed.iter().any(gone) {
-                prop_assert_eq!(after.changed(&removed, &Records::default()), None);
+                prop_assert_eq!(after.changed(steps(&[(&removed, &Records::default())])), None);
             }
+        }
+
+        #[test]
+        fn many_steps_are_as_good_as_one_after_the_other(states in prop::collection::vec(some(), 2..6)) {
+            let states: Vec<Records> = states.iter().map(|s| Records::new(s.iter().map(rr))).collect();
+            let all: Vec<_> = states.windows(2).map(|pair| pair[0].difference(&pair[1])).collect();
+            let all: Vec<_> = all.iter().map(|(removed, added)| (removed, added)).collect();
+            let changed = states[0].changed(steps(&all)).unwrap();
+            let last = &states[states.len() - 1];
+            prop_assert!(changed.difference(last).0.is_empty() && changed.difference(last).1.is_empty());
+            // A step twice is one that does not fit.
+            let twice: Vec<_> = all.iter().chain(all.last()).copied().collect();
+            let differ = all.last().is_some_and(|(removed, added)| !removed.is_empty() || !added.is_empty());
+            let missing = |rr: Rr<'_>| all[all.len() - 1].1.iter().all(|a| a.order(&rr).is_ne());
+            let only_ttls = all.last().is_some_and(|(removed, added)| removed.len() == added.len() && !removed.iter().any(missing));
+            prop_assert_eq!(states[0].changed(steps(&twice)).is_none(), differ && !only_ttls);
         }
 
         #[test]

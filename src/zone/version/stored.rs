@@ -6,7 +6,7 @@ use super::{Journal, Records, Step, Version};
 use crate::zone::Name;
 
 /// What such octets begin with.
-const MAGIC: &[u8] = b"nearmost zone 1\n";
+const MAGIC: &[u8] = b"nearmost zone 2\n";
 
 impl Journal {
     /// All of it.
@@ -25,8 +25,10 @@ impl Journal {
         part(&mut out, records.octets());
         part(&mut out, &(self.steps.len() as u64).to_be_bytes());
         for step in &self.steps {
-            part(&mut out, &step.from);
-            part(&mut out, &step.to);
+            for (ttl, soa) in [&step.from, &step.to] {
+                part(&mut out, &ttl.to_be_bytes());
+                part(&mut out, soa);
+            }
             part(&mut out, step.removed.octets());
             part(&mut out, step.added.octets());
         }
@@ -55,8 +57,8 @@ impl Journal {
         let mut steps = Vec::new();
         for _ in 0..count {
             steps.push(Arc::new(Step {
-                from: take()?.into(),
-                to: take()?.into(),
+                from: (u32::from_be_bytes(take()?.try_into().ok()?), take()?.into()),
+                to: (u32::from_be_bytes(take()?.try_into().ok()?), take()?.into()),
                 removed: records(take()?)?,
                 added: records(take()?)?,
             }));

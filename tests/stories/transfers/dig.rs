@@ -1,7 +1,11 @@
 //! What dig is given, with the right key, the wrong one and none.
 
-use super::{OTHER, SECRET, large, server_of, signed, transferred};
-use crate::program::other;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use super::given::wire;
+use super::{OTHER, SECRET, large, records, server_of, signed, transferred};
+use crate::program::{PATIENCE, other};
 
 #[test]
 fn dig_gets_the_zone_with_the_right_key_only() {
@@ -103,4 +107,42 @@ fn nobody_gets_a_zone_unless_told() {
     assert!(ran.out.contains("Transfer failed"), "{}", ran.out);
     let server = server_of(&large(1, 10), "transfer = [\"127.0.0.0/8\"]", "");
     assert_eq!(transferred(server.address, "large.example", "").len(), 35);
+}
+
+#[test]
+fn names_keep_their_letters_and_soas_their_ttls() {
+    if other("dig").is_none() {
+        return;
+    }
+    let server = server_of(&large(1, 10), "transfer = [\"127.0.0.0/8\"]", "");
+    // The question's letters are the asker's, not the zone's (RFC 5936 3.4).
+    let all = records(server.address, "large.example", "");
+    assert_eq!(records(server.address, "LARGE.eXample", ""), all);
+    assert_eq!(all.len(), 35);
+    let zone = large(2, 10).replace("$TTL 300", "$TTL 600");
+    server.folder.write("zones/large.example.zone", &zone);
+    assert_eq!(server.run(&["reload"]).code, 0);
+    let ran = server.dig(&["IXFR=1", "large.example", "+noall", "+answer"]);
+    let ttl = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        (words[3] == "SOA").then(|| words[1].to_owned())
+    };
+    let ttls: Vec<String> = ran.out.lines().filter_map(ttl).collect();
+    assert_eq!(ttls, ["600", "300", "600", "600"], "{}", ran.out);
+}
+
+/// RFC 1995 3: the SOA that is known comes with the question.
+#[test]
+fn who_does_not_say_what_is_known_is_told_so() {
+    let server = server_of(&large(1, 10), "transfer = [\"127.0.0.0/8\"]", "");
+    let mut question = vec![0, 9, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    question.extend(wire("large.example"));
+    question.extend([0, 251, 0, 1]);
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let len = u16::try_from(question.len()).unwrap().to_be_bytes();
+    stream.write_all(&[&len[..], &question].concat()).unwrap();
+    let mut head = [0; 14];
+    stream.read_exact(&mut head).unwrap();
+    assert_eq!(head[5] & 0xf, 1, "FORMERR");
 }

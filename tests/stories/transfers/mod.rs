@@ -2,6 +2,8 @@
 
 mod catalog;
 mod dig;
+mod given;
+mod ours;
 pub mod peers;
 mod primary;
 mod secondaries;
