@@ -56,10 +56,9 @@ impl Handle {
         let fresh = prepare(&fresh).map_err(|e| e.to_string())?;
         let fresh: Vec<Arc<Prepared>> = fresh.into_iter().map(Arc::new).collect();
         let found = self.probing().block_on(first_round(&fresh));
-        let (state, now) = (self.state(), self.now());
         let kept = (true, false);
         self.serving()
-            .follow(Some(&last), &generation.snapshot, kept, (state, now));
+            .follow(Some(&last), &generation.snapshot, kept, self.state());
         let (done, is_done) = mpsc::channel();
         let gone = "the server is stopping";
         let swap = Swap {
@@ -179,7 +178,7 @@ fn put(
     let number = snapshot.generation;
     // Until the pointer is turned nobody changes what is to be followed.
     let mut serving = handle.serving();
-    serving.follow(Some(&last), &snapshot, (false, true), (handle.state(), now));
+    serving.follow(Some(&last), &snapshot, (false, true), handle.state());
     // Nobody looks at the counters while they move over.
     handle.counting(|shares| {
         snapshot.count_on(&last, &addresses);

@@ -4,7 +4,7 @@
 //! signatures of signed ones: `keep_serving` looks whether they did, and lets the serial go up at most once in [`crate::config::Limits::serial_every`], so that a
 //! node that comes and goes does not send all secondaries for more each time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::control::handle::Handle;
 use crate::health::{Table, Time};
 use crate::snapshot::{Secondaries, Snapshot};
 use crate::transfer::{flat, sign, sign_soa};
-use crate::zone::version::{Journal, Version};
+use crate::zone::version::{Journal, Version, is_newer};
 use crate::zone::{Name, Zone};
 
 /// Time between looks.
@@ -27,9 +27,9 @@ const EVERY: Duration = Duration::from_secs(1);
 /// What is held while versions change.
 #[derive(Debug, Default)]
 pub(in crate::control) struct Serving {
-    /// Zones with another version that nobody was told of yet, by their names in lower case.
-    changed: BTreeSet<Box<[u8]>>,
-    /// When the versions of zones with pools have changed last.
+    /// Zones with another version that nobody was told of yet, by their names in lower case; and whether it is on the disk.
+    changed: BTreeMap<Box<[u8]>, bool>,
+    /// When serials have gone up last without that of a file.
     moved: BTreeMap<Box<[u8]>, Time>,
 }
 
@@ -50,28 +50,40 @@ impl Handle {
     pub(in crate::control) fn serve_first(&self) {
         let snapshot = self.current().get();
         let mut serving = self.serving();
-        serving.follow(None, &snapshot, (true, true), (self.state(), self.now()));
+        serving.follow(None, &snapshot, (true, true), self.state());
         // Nobody knows what they have missed.
         let served = snapshot.zones.list().iter().zip(&snapshot.secondaries);
         let served = served.filter(|(_, s)| s.journal.load().is_some());
-        serving
-            .changed
-            .extend(served.map(|(zone, _)| key(zone.apex())));
+        for (zone, _) in served {
+            serving.changed.entry(key(zone.apex())).or_default();
+        }
     }
 }
 
 impl Serving {
     /// Gives the zones of a generation their versions, after those of the one before or what is kept on disk: `still`, those of zones
-    /// without pools, whose files alone decide, and `moving`, the others, for whom its health table must be there.
+    /// without pools, and `moving`, the others, for whom its health table must be there. Where the serial is ours to raise the version of
+    /// before goes on, unless the file's is ahead of it: the next one is for [`Self::look`].
     pub(in crate::control) fn follow(
         &mut self,
         last: Option<&Snapshot>,
         next: &Snapshot,
         (still, moving): (bool, bool),
-        (state, now): (Option<&Path>, Time),
+        state: Option<&Path>,
     ) {
         let table = next.table.load();
         for (number, zone, own) in served(next) {
+            let before = last.and_then(|last| journal_of(last, zone.apex()));
+            let ahead = |known: &Journal| {
+                let written = zone.serial();
+                written.is_some_and(|written| is_newer(written, known.version.serial()))
+            };
+            if let Some(before) = before.as_ref().filter(|b| own.moves && !ahead(b)) {
+                if moving {
+                    own.journal.store(Some(Arc::clone(before)));
+                }
+                continue;
+            }
             let wanted = if zone.pools().is_empty() {
                 still
             } else {
@@ -80,7 +92,6 @@ impl Serving {
             if !wanted {
                 continue;
             }
-            let before = last.and_then(|last| journal_of(last, zone.apex()));
             let known = before.is_some();
             let before =
                 before.or_else(|| Some(Arc::new(kept::read(state?, SERVED, zone.apex())?.journal)));
@@ -97,20 +108,20 @@ impl Serving {
                 }
                 Some(before) => before.next(version, own.moves, finish),
             };
-            if journal.is_some() || !known {
-                self.has_changed(zone, now);
+            if let Some(journal) = &journal {
+                // A serial that is not the file's must not be given out a second time after a crash.
+                let kept = !known && own.moves && state.is_some_and(|state| keep(state, journal));
+                self.changed.insert(key(zone.apex()), kept);
+            } else if !known {
+                self.changed.insert(key(zone.apex()), false);
             }
             own.journal.store(journal.map(Arc::new).or(before));
         }
     }
 
-    fn has_changed(&mut self, zone: &Zone, now: Time) {
-        self.changed.insert(key(zone.apex()));
-        self.moved.insert(key(zone.apex()), now);
-    }
-
     /// Lets the serials of zones go up whose pools give others now; the next time that this may be, if some wait.
-    fn look(&mut self, snapshot: &Snapshot, least: Duration, now: Time) {
+    fn look(&mut self, snapshot: &Snapshot, (state, now): (Option<&Path>, Time)) {
+        let least = snapshot.serial_every;
         let table = snapshot.table.load();
         for (number, zone, own) in served(snapshot) {
             let due = self.moved.get(&key(zone.apex()));
@@ -128,8 +139,11 @@ impl Serving {
                     false => "its pools give other nodes",
                 };
                 tracing::info!("zone {}: serial {from} -> {to}, as {why}", zone.apex());
+                // Before anybody knows of it: no serial may be another version's after a crash.
+                let kept = state.is_some_and(|state| keep(state, &next));
                 own.journal.store(Some(Arc::new(next)));
-                self.has_changed(zone, now);
+                self.changed.insert(key(zone.apex()), kept);
+                self.moved.insert(key(zone.apex()), now);
             }
         }
     }
@@ -166,9 +180,10 @@ fn finish(snapshot: &Snapshot, number: u32, version: &mut Version) {
     }
 }
 
-fn keep(state: &Path, journal: &Journal) {
+/// Keeps it, on the disk when this comes back; whether that is done.
+fn keep(state: &Path, journal: &Journal) -> bool {
     let (journal, from) = (journal.clone(), None);
-    kept::write(state, SERVED, &Kept { journal, from });
+    kept::write(state, SERVED, &Kept { journal, from })
 }
 
 fn journal_of(snapshot: &Snapshot, apex: &Name) -> Option<Arc<Journal>> {
@@ -193,29 +208,31 @@ pub(in crate::control) async fn keep_serving(handle: Handle) {
             });
             if current && !same {
                 // Of a large signed zone this takes seconds the first time.
-                block_in_place(|| serving.look(&snapshot, snapshot.serial_every, now));
+                block_in_place(|| serving.look(&snapshot, (handle.state(), now)));
                 seen = Some((table, now));
             }
             match current {
                 true => std::mem::take(&mut serving.changed),
-                false => BTreeSet::new(),
+                false => BTreeMap::new(),
             }
         };
         if !changed.is_empty() {
-            let journals: Vec<Arc<Journal>> = changed
-                .iter()
-                .filter_map(|apex| journal_of(&snapshot, &Name::from_wire(apex).ok()?))
-                .collect();
-            let kept = (handle.clone(), journals.clone());
+            let mut journals: Vec<(Arc<Journal>, bool)> = Vec::new();
+            for (apex, kept) in &changed {
+                let journal = Name::from_wire(apex).ok();
+                let journal = journal.and_then(|apex| journal_of(&snapshot, &apex));
+                journals.extend(journal.map(|journal| (journal, *kept)));
+            }
+            let (keeper, all) = (handle.clone(), journals.clone());
             // Before anybody asks: what was handed out must not be forgotten by a restart.
             let write = spawn_blocking(move || {
-                let (handle, journals) = kept;
-                let state = handle.state().map(Path::to_owned);
-                let each = journals.iter().filter_map(|j| Some((state.as_ref()?, j)));
-                each.for_each(|(state, journal)| keep(state, journal));
+                let left = all.iter().filter(|(_, kept)| !kept);
+                for (state, (journal, _)) in left.filter_map(|j| Some((keeper.state()?, j))) {
+                    keep(state, journal);
+                }
             });
             let _ = write.await;
-            for journal in journals {
+            for (journal, _) in journals {
                 telling.tell(&handle, &snapshot, &journal);
             }
         }

@@ -163,3 +163,49 @@ fn a_pool_leaves_as_its_best_set_and_the_serial_follows_it() {
         serial(ours.address, "large.example").filter(|now| *now > moved)
     });
 }
+
+#[test]
+fn a_reload_does_not_let_the_serial_go_up_sooner() {
+    if other("dig").is_none() {
+        return;
+    }
+    let world = World::of(74, 3);
+    let zone = |serial: u32, more: &str| {
+        format!(
+            "$TTL 300\n@ SOA ns1 host {serial} 3600 600 86400 60\n@ NS ns1\nns1 A 192.0.2.53\ndeb 300/5 POOL site\n{more}"
+        )
+    };
+    let (nodes, probe) = (world.node_tables(), world.probe("http", "path = \"/\""));
+    let server = server().replace("workers = 2", "workers = 2\nstate = \"state\"");
+    let config = format!(
+        "{server}\n[limits]\nserial_every = \"1h\"\n[zone.\"large.example\"]\ntransfer = [\"127.0.0.1\"]\n[pool.site]\nprobes = [\"web\"]\n{probe}\n{nodes}"
+    );
+    let folder = Folder::with(&config);
+    folder.write("zones/large.example.zone", &zone(7, ""));
+    let ours = Server::start_in(&Arc::new(folder));
+    let given = |mirror: u8| {
+        let address = world.ip(mirror).to_string();
+        eventually("another is given", || {
+            let line = answers(ours.address, "deb.large.example", "A").pop()?;
+            line.ends_with(&address).then_some(())
+        });
+    };
+    given(0);
+    world.now(0, Does::Refuse);
+    given(1);
+    eventually("the serial has gone up", || {
+        serial(ours.address, "large.example").filter(|now| *now == 8)
+    });
+    world.now(0, Does::ok());
+    given(0);
+    let reload = |zone: &str| {
+        ours.folder.write("zones/large.example.zone", zone);
+        assert_eq!(ours.run(&["reload"]).code, 0);
+    };
+    reload(&zone(7, "new TXT x\n"));
+    assert!(!answers(ours.address, "new.large.example", "TXT").is_empty());
+    assert_eq!(serial(ours.address, "large.example"), Some(8), "not yet");
+    // Whoever writes one that is ahead means it.
+    reload(&zone(100, "new TXT x\n"));
+    assert_eq!(serial(ours.address, "large.example"), Some(100));
+}
