@@ -36,7 +36,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 pub use ask::{AskError, ask, tell};
-pub use pages::ReloadWanted;
+pub use pages::{FetchWanted, ReloadWanted};
 pub use routes::routes;
 pub use token::{NewToken, new_token};
 pub use view::{

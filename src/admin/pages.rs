@@ -151,6 +151,39 @@ pub(super) async fn reload(
     }
 }
 
+/// A zone of others that is to be asked for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FetchWanted {
+    /// Its name.
+    pub zone: String,
+    /// All of it is taken, whatever its serial is.
+    #[serde(default)]
+    pub whole: bool,
+    /// Who wants it.
+    pub who: String,
+}
+
+pub(super) async fn fetch(
+    State(handle): State<Handle>,
+    Extension(caller): Extension<Caller>,
+    wanted: Result<Json<FetchWanted>, JsonRejection>,
+) -> Response {
+    let Json(mut wanted) = match wanted {
+        Ok(wanted) => wanted,
+        Err(why) => return refuse(why.status(), &why.body_text()),
+    };
+    let done = caller.name(&wanted.who).and_then(|who| {
+        wanted.who = who;
+        wanted.zone = handle.fetch(&wanted.zone, wanted.whole)?;
+        Ok(wanted)
+    });
+    match done {
+        Ok(done) => Json(done).into_response(),
+        Err(why) => refuse(StatusCode::UNPROCESSABLE_ENTITY, &why),
+    }
+}
+
 pub(super) async fn what_if(
     State(handle): State<Handle>,
     supposed: Result<Json<If>, JsonRejection>,

@@ -13,7 +13,7 @@ use super::guard::{Gate, outer, page};
 use super::metrics::{Metrics, metrics};
 use super::page::{HTML, SCRIPT, events, file, regions};
 use super::pages::{
-    explain_live, geo_live, health, history, openapi, order, ready, reload, status, upgrade,
+    explain_live, fetch, geo_live, health, history, openapi, order, ready, reload, status, upgrade,
     what_if,
 };
 use super::regions::Regions;
@@ -100,6 +100,7 @@ const ROUTES: &[Route] = &[
     read(READER, "/v1/regions", || get(regions)),
     act("/v1/order", || post(order)),
     act("/v1/reload", || post(reload)),
+    act("/v1/fetch", || post(fetch)),
     act("/v1/upgrade", || post(upgrade)),
     act("/v1/whatif", || post(what_if)),
     read(None, "/", || file(HTML, &dashboard::PAGE)),

@@ -6,6 +6,7 @@ mod check;
 mod completions;
 mod demo;
 mod explain;
+mod fetch;
 mod geo;
 mod health;
 mod history;
@@ -89,6 +90,8 @@ enum Verb {
     Man(man::Man),
     /// Have the running server read its files again, and say what that changes
     Reload(reload::ReloadVerb),
+    /// Have the running server ask the primaries of a zone that comes from others, now
+    Fetch(fetch::Fetch),
     /// Have a new process of the program on disk take over from the running one, without a lost question
     Upgrade(upgrade::Upgrade),
     /// Show who would be sent elsewhere if nodes were down, or if there were others
@@ -119,6 +122,7 @@ pub fn run() -> ExitCode {
         Verb::Drain(verb) => verb.run(config),
         Verb::Undrain(verb) => verb.run(config),
         Verb::Reload(verb) => verb.run(config),
+        Verb::Fetch(verb) => verb.run(config),
         Verb::Upgrade(verb) => verb.run(config),
         Verb::Whatif(verb) => verb.run(config),
         Verb::Force(verb) => verb.run(config),

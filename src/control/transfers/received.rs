@@ -64,7 +64,7 @@ pub(in crate::control) fn fill(
         theirs.foreign = match &zone.source {
             ZoneSource::Primary(peers) => {
                 let gave = |from| peers.iter().any(|peer| peer.at == from);
-                theirs.from.is_some_and(|from| !gave(from))
+                theirs.foreign || theirs.from.is_some_and(|from| !gave(from))
             }
             ZoneSource::File(_) | ZoneSource::Made { .. } => false,
         };
@@ -181,6 +181,24 @@ impl Handle {
     pub(in crate::control) fn with_theirs<T>(&self, look: impl FnOnce(&mut AllTheirs) -> T) -> T {
         let all = self.0.theirs.lock();
         look(&mut all.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Has the primaries of a zone of others asked now, all of them; `whole`: what one has is taken, whatever its serial is. The zone's name.
+    ///
+    /// # Errors
+    /// In words: there is no such zone.
+    pub fn fetch(&self, zone: &str, whole: bool) -> Result<String, String> {
+        let name = Name::absolute(zone).map_err(|e| format!("{zone}: {e}"))?;
+        let now = self.now();
+        self.with_theirs(|all| {
+            let theirs = all.get_mut(&name);
+            let theirs =
+                theirs.ok_or_else(|| format!("{name} is no zone that comes from others"))?;
+            theirs.foreign |= whole;
+            theirs.told = u64::MAX;
+            theirs.want(now);
+            Ok(name.to_string())
+        })
     }
 
     /// The zones of others.

@@ -28,7 +28,7 @@ pub(in crate::control) struct Theirs {
     pub(super) version: Option<Arc<Version>>,
     /// The primary that gave it.
     pub(super) from: Option<SocketAddr>,
-    /// Whether that one is none of its primaries any more: whatever these have takes its place.
+    /// Whether whatever its primaries have takes its place: it is from somebody who is none any more, or an operator wants that.
     pub(super) foreign: bool,
     /// Whether the state folder has it.
     pub(super) kept: bool,

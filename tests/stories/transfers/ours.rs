@@ -142,6 +142,40 @@ fn where_differences_lead_nowhere_all_is_asked_for() {
 }
 
 #[test]
+fn an_operator_has_a_zone_fetched() {
+    let primary = Primary::start(2, 10, SLOW);
+    let server = Server::start_in(&folder(&[&primary]));
+    has(&server, 10);
+    primary.with(|given| given.serial = 11);
+    let ran = server.run(&["fetch", "Theirs.example"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(
+        ran.out
+            .contains("the primaries of Theirs.example. are asked"),
+        "{ran:?}"
+    );
+    has(&server, 11);
+    // An older one only when it is asked for.
+    primary.with(|given| given.serial = 5);
+    assert_eq!(server.run(&["fetch", ZONE]).code, 0);
+    server.log.wait(&["its serial 5 is older than ours, 11"]);
+    assert_eq!(serial(server.address, ZONE), Some(11));
+    let done = server.json(&["fetch", ZONE, "--whole"]);
+    assert_eq!(
+        (&done["zone"], &done["whole"]),
+        (&"theirs.example.".into(), &true.into())
+    );
+    has(&server, 5);
+    let ran = server.run(&["fetch", "other.example"]);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    assert!(
+        ran.err
+            .contains("other.example. is no zone that comes from others"),
+        "{ran:?}"
+    );
+}
+
+#[test]
 fn what_is_kept_and_spoiled_comes_again() {
     let primary = Primary::start(2, 7, SLOW);
     let folder = folder(&[&primary]);
