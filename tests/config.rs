@@ -74,7 +74,7 @@ fn each_invalid_file_gives_exactly_its_messages() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert_eq!(files.len(), 97);
+    assert_eq!(files.len(), 98);
     let five = fs::read_to_string(files[0].with_file_name("five-mistakes.stderr")).unwrap();
     assert_eq!(five.matches(": error: ").count(), 5);
 }

@@ -80,8 +80,15 @@ fn allow(allow: &Allow, keys: &[Key]) -> String {
 
 fn peer(peer: &Peer, keys: &[Key]) -> String {
     let at = quote(&peer.at.to_string());
-    match peer.key {
-        None => at,
-        Some(key) => format!("{{ at = {at}, key = {} }}", quote(&key_name(key, keys))),
+    let key = peer
+        .key
+        .map(|key| format!("key = {}", quote(&key_name(key, keys))));
+    let source = peer
+        .source
+        .map(|source| format!("source = {}", quote(&source.to_string())));
+    let more: Vec<String> = key.into_iter().chain(source).collect();
+    match more.is_empty() {
+        true => at,
+        false => format!("{{ at = {at}, {} }}", more.join(", ")),
     }
 }

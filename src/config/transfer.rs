@@ -1,6 +1,6 @@
 //! `query`, `transfer`, `notify` and `primary` of a zone: who may ask it, and other name servers, by address and key.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::keys::Key;
 use super::server::socket_address;
@@ -16,7 +16,7 @@ static FROM: Keys = Keys {
 };
 
 static SERVER: Keys = Keys {
-    known: &["at", "key"],
+    known: &["at", "key", "source"],
     later: &[],
 };
 
@@ -89,7 +89,7 @@ fn network(text: &str, at: &Value<'_>, found: &mut Diagnostics) -> Option<Prefix
     let (addr, len) = text
         .split_once('/')
         .map_or((text, None), |(a, l)| (a, Some(l)));
-    let parsed = addr.parse::<std::net::IpAddr>().ok().and_then(|addr| {
+    let parsed = addr.parse::<IpAddr>().ok().and_then(|addr| {
         let bits = if addr.is_ipv4() { 32 } else { 128 };
         let len = len.map_or(Some(bits), |l| l.parse().ok().filter(|l| *l <= bits))?;
         Some((addr, Prefix::holding(addr, len)))
@@ -129,7 +129,7 @@ pub(super) fn shown(name: &Name) -> String {
     name.to_string().trim_end_matches('.').to_owned()
 }
 
-/// Other servers: addresses, or tables of an address and a key.
+/// Other servers: addresses, or tables of an address, a key and the address that they know us by.
 pub(super) fn peers(
     table: &Table<'_>,
     key: &'static str,
@@ -146,7 +146,11 @@ pub(super) fn peers(
     let mut out: Vec<(Peer, Span)> = Vec::new();
     for item in items {
         let peer = match item.as_text() {
-            Some(text) => address(text, &item, found).map(|at| Peer { at, key: None }),
+            Some(text) => address(text, &item, found).map(|at| Peer {
+                at,
+                key: None,
+                source: None,
+            }),
             None => server(&item, keys, found),
         };
         if let Some(peer) = peer {
@@ -168,7 +172,25 @@ fn server(item: &Value<'_>, keys: &[Key], found: &mut Diagnostics) -> Option<Pee
         Some(value) => Some(named(value.text(found)?, &value, keys, found)?),
         None => None,
     };
-    Some(Peer { at, key })
+    let source = match table.get("source") {
+        Some(value) => Some(source(value.text(found)?, &value, at.ip(), found)?),
+        None => None,
+    };
+    Some(Peer { at, key, source })
+}
+
+/// An address of ours, from which `to` can be reached.
+fn source(text: &str, at: &Value<'_>, to: IpAddr, found: &mut Diagnostics) -> Option<IpAddr> {
+    let address: Option<IpAddr> = text.parse().ok();
+    let fine = address.filter(|a| !a.is_unspecified() && a.is_ipv4() == to.is_ipv4());
+    if fine.is_none() {
+        let family = if to.is_ipv4() { "IPv4" } else { "IPv6" };
+        at.error(
+            format!("\"{text}\" is no {family} address of this name server"),
+            found,
+        );
+    }
+    fine
 }
 
 fn address(text: &str, at: &Value<'_>, found: &mut Diagnostics) -> Option<SocketAddr> {

@@ -54,6 +54,8 @@ pub struct Peer {
     pub at: SocketAddr,
     /// What messages to it are signed with, by its number; none: they are not.
     pub key: Option<usize>,
+    /// The address of ours that they come from; none: one that fits.
+    pub source: Option<IpAddr>,
 }
 
 /// What a zone's secondaries are given.

@@ -31,7 +31,7 @@ pub(super) async fn ask(
     (peer, most): (&Peer, Option<usize>),
     key: Option<Arc<Key>>,
 ) -> Result<Came, Fault> {
-    let from = source_for(handle.listen(), peer.at.ip());
+    let from = source_for(handle.listen(), peer);
     let mut known = handle.with_theirs(|all| all.get(apex)?.known());
     loop {
         let differences = known.is_some();

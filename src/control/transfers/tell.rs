@@ -47,10 +47,14 @@ impl Telling {
         let own = snapshot
             .zone_named(apex)
             .and_then(|n| snapshot.secondaries.get(n));
-        for &Peer { at, key } in own.iter().flat_map(|own| &own.notify) {
-            let key = key.and_then(|key| snapshot.keys.list.get(key)).cloned();
+        for peer in own.iter().flat_map(|own| &own.notify) {
+            let at = peer.at;
+            let key = peer
+                .key
+                .and_then(|key| snapshot.keys.list.get(key))
+                .cloned();
             let version = Arc::clone(&journal.version);
-            let from = source_for(handle.listen(), at.ip());
+            let from = source_for(handle.listen(), peer);
             let turns = self.turns.entry(at);
             let turns = Arc::clone(turns.or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE))));
             let task = tokio::spawn(until_heard(version, (at, from), key, turns));
@@ -62,7 +66,11 @@ impl Telling {
 }
 
 /// The address that a message to another server is best sent from: one that it knows us by.
-pub(super) fn source_for(listen: &[SocketAddr], to: IpAddr) -> IpAddr {
+pub(super) fn source_for(listen: &[SocketAddr], peer: &Peer) -> IpAddr {
+    if let Some(source) = peer.source {
+        return source;
+    }
+    let to = peer.at.ip();
     let fits = |a: &&IpAddr| {
         a.is_ipv4() == to.is_ipv4() && !a.is_unspecified() && a.is_loopback() == to.is_loopback()
     };

@@ -1,7 +1,7 @@
 //! Primaries of our own making, which do what no sane one does.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +15,8 @@ pub struct Given {
     pub ixfr: Ixfr,
     /// The types of the questions that have come, the first first.
     pub asked: Vec<u16>,
+    /// Where the last one has come from.
+    pub came: Option<IpAddr>,
 }
 
 /// How IXFR is answered.
@@ -47,6 +49,7 @@ impl Primary {
             times,
             ixfr: Ixfr::Fine,
             asked: Vec::new(),
+            came: None,
         }));
         let shared = Arc::clone(&given);
         std::thread::spawn(move || {
@@ -122,6 +125,7 @@ fn answer(mut stream: TcpStream, given: &Mutex<Given>) -> std::io::Result<()> {
     let qtype = u16::from_be_bytes([question[end + 1], question[end + 2]]);
     let mut given = given.lock().unwrap_or_else(PoisonError::into_inner);
     given.asked.push(qtype);
+    given.came = Some(stream.peer_addr()?.ip());
     let newest = record(&apex, 6, &soa(given.serial, given.times));
     let whole = [
         newest.clone(),

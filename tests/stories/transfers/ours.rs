@@ -1,6 +1,7 @@
 //! We as a secondary of primaries that fall behind, come apart, change, or answer in odd ways; and what is kept that is broken.
 
 use std::fs;
+use std::net::{IpAddr, UdpSocket};
 use std::sync::Arc;
 
 use hickory_proto::op::ResponseCode;
@@ -8,7 +9,7 @@ use hickory_proto::rr::RecordType;
 
 use super::given::{AXFR, IXFR, Ixfr, Primary};
 use super::peers::serial;
-use crate::program::{Folder, Server, eventually};
+use crate::program::{Folder, PATIENCE, Server, eventually};
 use crate::question::Question;
 
 const ZONE: &str = "theirs.example";
@@ -173,6 +174,29 @@ fn an_operator_has_a_zone_fetched() {
             .contains("other.example. is no zone that comes from others"),
         "{ran:?}"
     );
+}
+
+#[test]
+fn messages_come_from_the_address_that_is_named() {
+    let primary = Primary::start(2, 10, SLOW);
+    let told = UdpSocket::bind("127.0.0.3:0").unwrap();
+    told.set_read_timeout(Some(PATIENCE)).unwrap();
+    let ours = config(&[]).replace(
+        "primary = []",
+        &format!(
+            "primary = [{{ at = \"{}\", source = \"127.0.0.8\" }}]\nnotify = [{{ at = \"{}\", source = \"127.0.0.9\" }}]",
+            primary.address,
+            told.local_addr().unwrap()
+        ),
+    );
+    let folder = Folder::with(&ours);
+    fs::create_dir(folder.path("state")).unwrap();
+    let server = Server::start_in(&Arc::new(folder));
+    has(&server, 10);
+    let ip = |text: &str| Some(text.parse::<IpAddr>().unwrap());
+    assert_eq!(primary.with(|given| given.came), ip("127.0.0.8"));
+    let (_, from) = told.recv_from(&mut [0; 512]).unwrap();
+    assert_eq!(Some(from.ip()), ip("127.0.0.9"));
 }
 
 #[test]
