@@ -288,7 +288,12 @@ impl Handle {
             z.keys_only && parts.keys.keys().any(|zone| zone.to_string() == z.zone)
         };
         let hidden = zones.iter().filter(|z| z.is_hidden()).filter(in_file);
-        let hidden = hidden.filter(|z| !by_keys(z));
+        // Of pools and signatures the serial that others see goes up by itself.
+        let served = next.snapshot.secondaries.iter();
+        let served = next.snapshot.zones.list().iter().zip(served);
+        let moving = served.filter(|(_, own)| own.moves);
+        let moving: Vec<String> = moving.map(|(zone, _)| zone.apex().to_string()).collect();
+        let hidden = hidden.filter(|z| !by_keys(z) && !moving.contains(&z.zone));
         let hidden = hidden.map(|z| {
             let serial = z.to_serial.unwrap_or_default();
             format!(

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::{JoinHandle, spawn_blocking};
+
 use super::handle::Handle;
 use super::keyring::{Keyring, ZoneKeys};
 use super::load::Parts;
@@ -84,6 +86,8 @@ pub(super) fn seconds(now: Time) -> u32 {
 pub(super) async fn keep_signing(handle: Handle) {
     handle.restore_keys(clock::wall());
     let mut ticks: u32 = 0;
+    // A look may wait for a reload, and sign for seconds: budgets are given meanwhile.
+    let mut looking: Option<JoinHandle<()>> = None;
     loop {
         tokio::time::sleep(TICK).await;
         let current = handle.current().get();
@@ -98,9 +102,10 @@ pub(super) async fn keep_signing(handle: Handle) {
             cookies.tick(now);
         }
         ticks = ticks.wrapping_add(1);
-        if ticks.is_multiple_of(LOOK) && signing.is_some() {
+        let idle = looking.as_ref().is_none_or(JoinHandle::is_finished);
+        if ticks.is_multiple_of(LOOK) && signing.is_some() && idle {
             let handle = handle.clone();
-            let _ = tokio::task::spawn_blocking(move || look(&handle, wall)).await;
+            looking = Some(spawn_blocking(move || look(&handle, wall)));
         }
     }
 }

@@ -135,7 +135,8 @@ impl Journal {
             next.soa = with_serial(&next.soa, last.wrapping_add(1).max(1));
         }
         finish(&mut next);
-        if *self.version == next {
+        // What changes under one serial is no version of its own: whoever has that serial is led on from what it was first.
+        if next.serial() == last {
             return None;
         }
         // Whoever has the last has no way to this.
@@ -214,11 +215,13 @@ mod tests {
         assert_eq!(first.next(version(5, &[1]), false, |_| ()), None);
         let second = first.next(version(7, &[1, 2]), false, |_| ()).unwrap();
         assert_eq!(serials(&second), [(5, 7)]);
-        // Changed under the same serial, or an older one: nobody can be led there.
-        for serial in [7, 6] {
-            let lost = second.next(version(serial, &[3]), false, |_| ()).unwrap();
-            assert_eq!((lost.version.serial(), lost.steps.len()), (serial, 0));
-        }
+        // Under an older one: nobody can be led there.
+        let lost = second.next(version(6, &[3]), false, |_| ()).unwrap();
+        assert_eq!((lost.version.serial(), lost.steps.len()), (6, 0));
+        // Under the same one: it is told with the next.
+        assert_eq!(second.next(version(7, &[1, 2, 3]), false, |_| ()), None);
+        let told = second.next(version(8, &[1, 2, 3]), false, |_| ()).unwrap();
+        assert_eq!(told.since(7).unwrap()[0].added.iter().count(), 1);
         let third = second.next(version(8, &[1, 2]), false, |_| ()).unwrap();
         assert_eq!(serials(&third), [(5, 7), (7, 8)]);
         assert_eq!(third.since(7).map(<[_]>::len), Some(1));
