@@ -173,9 +173,28 @@ impl Keyring {
         let wrong = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
         match fs::read(&path) {
             Ok(octets) => serde_json::from_slice(&octets).map_err(|e| wrong(&e)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(KeyList::default()),
+            // Without it nobody knows which of them the parent points at, and another key would be a wrong one.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match self.stray(zone) {
+                Some(key) => Err(wrong(&format!(
+                    "it is not there, but {} is: it belongs with the keys, take it from a backup",
+                    key.display()
+                ))),
+                None => Ok(KeyList::default()),
+            },
             Err(error) => Err(wrong(&error)),
         }
+    }
+
+    /// A file of one of the zone's keys, whichever.
+    fn stray(&self, zone: &Name) -> Option<PathBuf> {
+        let start = format!("{}+", file_name(zone));
+        let files = fs::read_dir(&self.0).ok()?.filter_map(Result::ok);
+        let mut files = files.map(|entry| entry.path());
+        files.find(|path| {
+            let name = path.file_name().and_then(|name| name.to_str());
+            let tag = name.and_then(|name| name.strip_prefix(&start)?.strip_suffix(".der"));
+            tag.is_some_and(|tag| tag.bytes().all(|o| o.is_ascii_digit()))
+        })
     }
 
     /// The keys of a zone, ready to sign.
@@ -212,7 +231,7 @@ impl Keyring {
         let unsigning = unsigning.is_some();
         let keys = ZoneKeys { all, unsigning };
         if keys.all.is_empty() {
-            return Err(format!("there are no keys in {}", self.0.display()));
+            return Err(format!("there are no keys of it in {}", self.0.display()));
         }
         if keys.zsk().is_none() || keys.ksks().is_empty() {
             let list = self.list_file(zone);
@@ -346,6 +365,26 @@ mod tests {
     fn folder(test: &str) -> PathBuf {
         let name = format!("nearmost-keyring-{}-{test}", std::process::id());
         std::env::temp_dir().join(name)
+    }
+
+    #[test]
+    fn keys_without_their_list_are_not_taken_for_none() {
+        let folder = folder("stray");
+        let ring = Keyring::at(&folder);
+        let [zone, other] =
+            ["example.org", "other.example.org"].map(|z| Name::absolute(z).unwrap());
+        let kind = (Algorithm::Ed25519, Role::Csk, KeyState::Active);
+        let add = |zone| {
+            let key = Key::make(Algorithm::Ed25519).unwrap();
+            ring.add(zone, kind, &key, Duration::ZERO)
+        };
+        add(&zone).unwrap();
+        fs::remove_file(ring.list_file(&zone)).unwrap();
+        for why in [ring.keys(&zone).unwrap_err(), add(&zone).unwrap_err()] {
+            assert!(why.contains("take it from a backup"), "{why}");
+        }
+        add(&other).unwrap();
+        fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

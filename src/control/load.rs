@@ -187,7 +187,9 @@ fn zones(
                 Err(why) => {
                     let error =
                         found.error(span, format!("zone \"{name}\" cannot be signed: {why}"));
-                    error.note(format!("make a key for it: nearmost keys new {name}"));
+                    if keyring.list(&name).is_ok_and(|list| list.keys.is_empty()) {
+                        error.note(format!("make a key for it: nearmost keys new {name}"));
+                    }
                 }
             }
         }
