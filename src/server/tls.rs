@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
@@ -67,7 +67,7 @@ impl Identity {
         let shown = chain[0].clone();
         let key = text(&files.key).and_then(|text| {
             PrivateKeyDer::from_pem_slice(&text)
-                .map_err(|e| format!("{}: no private key: {e}", files.key.display()))
+                .map_err(|e| format!("{}: {}", files.key.display(), words(&e, "private key")))
         });
         let key = key.map_err(TlsError::Key)?;
         let provider = Arc::new(aws_lc_rs::default_provider());
@@ -226,6 +226,39 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     match all {
         Ok(all) if !all.is_empty() => Ok(all),
         Ok(_) => Err(format!("{}: there is no certificate in it", path.display())),
-        Err(e) => Err(format!("{}: no certificate: {e}", path.display())),
+        Err(e) => Err(format!("{}: {}", path.display(), words(&e, "certificate"))),
+    }
+}
+
+/// What is wrong with a PEM file that should hold a `thing`.
+fn words(error: &pem::Error, thing: &str) -> String {
+    match error {
+        pem::Error::NoItemsFound => format!("there is no {thing} in it"),
+        pem::Error::MissingSectionEnd { .. } => format!("its {thing} is cut short"),
+        pem::Error::Base64Decode(_) => {
+            format!("its {thing} cannot be read: it is damaged, or a passphrase guards it")
+        }
+        other => format!("its {thing} cannot be read: {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_file_is_said_for_people() {
+        let key = |text: &str| {
+            let error = PrivateKeyDer::from_pem_slice(text.as_bytes()).unwrap_err();
+            words(&error, "private key")
+        };
+        assert_eq!(key(""), "there is no private key in it");
+        let begun = "-----BEGIN PRIVATE KEY-----\n";
+        assert_eq!(
+            key(&format!("{begun}MC4C\n")),
+            "its private key is cut short"
+        );
+        let guarded = format!("{begun}Proc-Type: 4,ENCRYPTED\n-----END PRIVATE KEY-----\n");
+        assert!(key(&guarded).contains("passphrase"), "{}", key(&guarded));
     }
 }

@@ -139,13 +139,19 @@ impl<'k> Incoming<'k> {
         if head[..2] != self.id || head[2] & 0xf8 != 0x80 {
             return Err("it is no reply to our question".into());
         }
+        let code = u16::from(head[3] & 0xf);
+        let refused = (code != rcode::NOERROR).then(|| rcode::mnemonic(code));
         let mut signed = true;
         if let Some(chain) = &mut self.chain {
-            signed = chain.take(packet, Query::signature(packet), now)?;
+            let taken = chain.take(packet, Query::signature(packet), now);
+            // Who does not have the zone may not sign that.
+            signed = taken.map_err(|why| match &refused {
+                Some(code) => format!("the answer is {code}, and {why}"),
+                None => why.to_owned(),
+            })?;
         }
-        let code = u16::from(head[3] & 0xf);
-        if code != rcode::NOERROR {
-            return Err(format!("the answer is {}", rcode::mnemonic(code)));
+        if let Some(code) = refused {
+            return Err(format!("the answer is {code}"));
         }
         let count = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
         let mut at = HEADER;
