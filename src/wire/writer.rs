@@ -275,14 +275,13 @@ impl<'b> Writer<'b> {
 
     fn known(&self, suffix: &[u8]) -> Option<u16> {
         let print = fingerprint(suffix);
-        let same = |at: u16| match self.suffixes.exact {
-            true => self.stands_by(at.into(), suffix, |a, b| a == b),
-            false => self.stands(at.into(), suffix),
-        };
-        self.suffixes.list[..self.suffixes.count]
+        let (_, at) = self.suffixes.list[..self.suffixes.count]
             .iter()
-            .find(|(p, at)| *p == print && same(*at))
-            .map(|(_, at)| *at)
+            .find(|(p, at)| *p == print && self.stands(usize::from(*at), suffix))?;
+        if self.suffixes.exact && !self.stands_by((*at).into(), suffix, |a, b| a == b) {
+            return None;
+        }
+        Some(*at)
     }
 
     /// Where the owner of a record that comes next will stand in the message.
