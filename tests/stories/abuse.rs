@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::net::UdpSocket;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hickory_proto::op::Message;
 use hickory_proto::rr::RecordType;
@@ -61,6 +61,8 @@ struct Flooded {
     slips: u64,
     /// Octets that came back for each that was sent.
     times: f64,
+    /// What they may be at most: a tenth, and what the rate of ten a second allows whoever asks for so long.
+    most: f64,
 }
 
 /// Sends many questions from this address, as fast as it goes.
@@ -75,9 +77,9 @@ fn flood(server: &Server, from: &str, question: impl Fn(u16) -> Vec<u8>) -> Floo
         while let Ok(len) = socket.recv(&mut reply) {
             add(&back, len as u64);
             let message = Message::from_vec(&reply[..len]).unwrap();
-            if message.metadata.truncation {
+            // Where there is no budget for signatures, TC comes with the reason.
+            if message.metadata.truncation && message.edns.is_none() {
                 assert!(message.answers.is_empty());
-                assert_eq!(message.edns, None, "a slip is no longer than a question");
                 add(&slips, 1);
             } else {
                 add(&whole, 1);
@@ -86,6 +88,7 @@ fn flood(server: &Server, from: &str, question: impl Fn(u16) -> Vec<u8>) -> Floo
     };
     let counter = |name: &str| server.json(&["status"])["counters"][name].as_u64().unwrap();
     let slipped = counter("told to come by TCP");
+    let start = Instant::now();
     for number in 0..20_000 {
         let packet = question(number);
         // A full queue of the system is no matter here.
@@ -94,6 +97,7 @@ fn flood(server: &Server, from: &str, question: impl Fn(u16) -> Vec<u8>) -> Floo
         }
         take();
     }
+    let allowed = 10.0 * start.elapsed().as_secs_f64() * 1232.0;
     // Until nothing more comes of what stood in queues. Of the slips some may have found our own queue full.
     let mut last = 0;
     eventually("all that came is counted", || {
@@ -109,6 +113,7 @@ fn flood(server: &Server, from: &str, question: impl Fn(u16) -> Vec<u8>) -> Floo
         whole: whole.get(),
         slips: slips.get(),
         times: back as f64 / sent as f64,
+        most: 0.1 + allowed / sent as f64,
     }
 }
 
@@ -149,10 +154,11 @@ fn other_types_and_other_names_each_time_are_no_way_around() {
             whole,
             slips,
             times,
+            most,
             ..
         } = flooded;
         println!("{way}: {whole} whole replies, {slips} slips, x{times:.3}");
-        assert!(times < 0.1, "{way}: x{times:.3}");
+        assert!(times < most, "{way}: x{times:.3} of {most:.3}");
     }
 }
 
@@ -162,7 +168,7 @@ fn a_flood_from_one_network_is_cut_and_all_others_are_answered() {
     let packet = Question::a("get.example.org").to_vec();
     let flooded = flood(&server, "127.78.0.1:0", |_| packet.clone());
     println!("{flooded:?}");
-    assert!(flooded.times < 0.1, "{flooded:?}");
+    assert!(flooded.times < flooded.most, "{flooded:?}");
     assert!(flooded.slips > 100, "{flooded:?}");
 
     // The same network by TCP and with a cookie of ours; another network.
