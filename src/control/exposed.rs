@@ -1,14 +1,23 @@
-//! Files with secrets that others can read are told of. They are taken all the same: who is on the machine is the operator's to know.
+//! Files with secrets that others can read are told of, and folders with which the server does not start. The files are taken all the same: who is
+//! on the machine is the operator's to know.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use super::rights;
 use crate::config::Config;
 use crate::diagnostic::Diagnostics;
 
 /// Warns of those that a configuration names, and of its own file where it has secrets.
 pub(super) fn look(path: &Path, config: &Config, found: &mut Diagnostics) {
+    let folders = config.server.state.as_deref().into_iter();
+    for folder in folders.chain([&*config.dnssec.keys]) {
+        if let Err((wrong, way_out)) = rights::is_ours(folder) {
+            let message = format!("{wrong}, so the server does not start");
+            found.warning(None, message).note(way_out);
+        }
+    }
     let inside = config.keys.iter().any(|key| key.file.is_none());
     let own = (inside || !config.cookies.secrets.is_empty()).then_some(path);
     let tls = [&config.admin.tls, &config.tls.files].into_iter().flatten();

@@ -74,7 +74,8 @@ pub fn prepare(
     }
     let keys = config.dnssec.keys.as_path();
     let mut own = server.state.as_deref().into_iter().chain([keys]);
-    own.try_for_each(rights::is_ours).map_err(system)?;
+    own.try_for_each(rights::is_ours)
+        .map_err(|(wrong, way_out)| system(format!("{wrong}\n  = {way_out}")))?;
     let connections = descriptors::room_for(config.limits.tcp_connections);
     let sockets = All::open(config, handed, target.as_ref())?;
     if let Some(target) = &target {

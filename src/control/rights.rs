@@ -99,8 +99,8 @@ impl Target {
     }
 }
 
-/// An error where anybody may write in a folder whose files are believed.
-pub(super) fn is_ours(folder: &Path) -> Result<(), String> {
+/// An error where anybody may write in a folder whose files are believed: what is wrong, and the way out.
+pub(super) fn is_ours(folder: &Path) -> Result<(), (String, String)> {
     let Ok(about) = fs::metadata(folder) else {
         return Ok(());
     };
@@ -109,9 +109,8 @@ pub(super) fn is_ours(folder: &Path) -> Result<(), String> {
         return Ok(());
     }
     let (folder, mode) = (folder.display(), mode & 0o7777);
-    Err(format!(
-        "{folder}: anybody may write in it (mode {mode:o})\n  = chmod o-w {folder}"
-    ))
+    let wrong = format!("{folder}: anybody may write in it (mode {mode:o})");
+    Err((wrong, format!("chmod o-w {folder}")))
 }
 
 /// Lets go of all rights of root that a process of another user has: it has bound its sockets, and nothing else needs one.

@@ -44,12 +44,15 @@ fn what_check_shows_is_good_and_shows_the_same() {
 }
 
 #[test]
-fn secrets_that_everybody_can_read_are_warned_of() {
+fn secrets_and_folders_that_are_everybodys_are_warned_of() {
     let world = World::of(51, 1);
     let secret = "[key.a]\nsecret_file = \"key\"\n[cookies]\nsecrets = [\"e5e973e5a6b2a43f48e7dc849e37bfcf\"]\n";
     let folder = Folder::with(&format!("{}\n{secret}", world.config("")));
     folder.write("key", "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2U=\n");
+    fs::create_dir(folder.path("keys")).unwrap();
     for (mode, warned) in [(0o644, true), (0o640, false)] {
+        let own = fs::Permissions::from_mode(if warned { 0o777 } else { 0o755 });
+        fs::set_permissions(folder.path("keys"), own).unwrap();
         for file in ["key", "nearmost.toml"] {
             let mode = fs::Permissions::from_mode(mode);
             fs::set_permissions(folder.path(file), mode).unwrap();
@@ -60,6 +63,8 @@ fn secrets_that_everybody_can_read_are_warned_of() {
             let words = format!("{file} has secrets, and everybody can read it (mode 644)");
             assert_eq!(checked.err.contains(&words), warned, "{checked:?}");
         }
+        let words = "keys: anybody may write in it (mode 777), so the server does not start";
+        assert_eq!(checked.err.contains(words), warned, "{checked:?}");
     }
 }
 
