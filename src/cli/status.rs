@@ -35,7 +35,13 @@ impl StatusVerb {
             .last_reload
             .as_ref()
             .is_some_and(|last| last.error.is_some());
-        Ok(if none_left || stale || !status.frozen.is_empty() {
+        let ended = |zone: &ReceivedLine| zone.signed_until.is_some_and(|until| until < status.now);
+        let lost = status
+            .received
+            .iter()
+            .any(|zone| zone.expired || ended(zone));
+        let wrong = none_left || stale || lost || !status.frozen.is_empty();
+        Ok(if wrong {
             ExitCode::from(NO)
         } else {
             ExitCode::SUCCESS

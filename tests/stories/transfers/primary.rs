@@ -88,11 +88,14 @@ fn a_zone_ends_when_its_time_is_over() {
     eventually("it has come", || {
         (code(&ours) == ResponseCode::NoError).then_some(())
     });
+    let status = || folder.run(&["status"]).code;
+    eventually("status is content", || (status() == 0).then_some(()));
     drop(knot);
     eventually("it has ended", || {
         (code(&ours) == ResponseCode::ServFail).then_some(())
     });
     ours.log.wait(&["has expired"]);
+    assert_eq!(status(), 1);
     // It comes back.
     let Some(_knot) = knot_primary(&zone, theirs, port) else {
         return;
