@@ -384,12 +384,11 @@ impl<'a> Chain<'a, '_> {
     /// A CNAME that stands in no zone: what a DNAME means at one name, or a pool answers.
     fn made_cname(&mut self, dname: Option<(u32, NodeId)>, ttl: u32, target: &[u8]) -> Step {
         let from = self.trail.owner();
-        let (mark, at) = (self.writer.mark(), self.writer.place(from));
+        let at = self.writer.place(from);
         let written = self
             .writer
             .record(Section::Answer, from, rtype::CNAME, ttl, |w| w.name(target));
         if written.is_err() {
-            self.writer.back_to(mark);
             self.found.truncated = true;
             return Step::Done;
         }

@@ -16,6 +16,7 @@ use crate::diagnostic::{Diagnostics, Sources, Span};
 use crate::geo::{About, Subject};
 use crate::policy::{LatencyRow, NoneLeft, Pool, Resolver, Selector};
 use crate::server::tls::Identity;
+use crate::zone::version::numbers;
 use crate::zone::{Data, Name, Record, file, rtype};
 
 /// All that the files say, and what is wrong with them.
@@ -237,11 +238,7 @@ fn outlives(config: &Config, zone: &config::Zone, records: &[Record], found: &mu
         _ => None,
     });
     let Some((span, rdata)) = soa else { return };
-    let expire = rdata
-        .last_chunk()
-        .map_or(0, |[e0, e1, e2, e3, ..]: &[u8; 8]| {
-            u32::from_be_bytes([*e0, *e1, *e2, *e3])
-        });
+    let expire = numbers(rdata).map_or(0, |[_, _, _, expire, _]| expire);
     let holds = config.dnssec.settings.validity / 2;
     if expire >= holds {
         let message = format!(

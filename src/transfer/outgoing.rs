@@ -187,13 +187,11 @@ impl Outgoing {
                     }
                 },
             };
-            let mark = writer.mark();
             let owner = Place::Name(rr.owner);
             let put = writer.record(Section::Answer, owner, rr.rtype, rr.ttl, |w| {
                 w.rdata(rr.rtype, rr.rdata)
             });
             if put.is_err() {
-                writer.back_to(mark);
                 break;
             }
             self.at = next;

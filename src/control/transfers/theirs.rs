@@ -14,7 +14,7 @@ use super::put::Fetched;
 use crate::health::Time;
 use crate::transfer::{Kind, Member};
 use crate::zone::Name;
-use crate::zone::version::Version;
+use crate::zone::version::{Version, numbers};
 
 /// Times that an SOA may ask for, however it is written.
 const REFRESH: (u32, u32) = (5, 7 * 86_400);
@@ -111,10 +111,9 @@ impl Theirs {
     /// A number of the SOA: refresh, retry or expire.
     fn timer(&self, number: usize, (least, most): (u32, u32)) -> Option<Duration> {
         let soa = &self.version.as_ref()?.soa;
-        let at = soa.len().checked_sub(16)? + 4 * number;
-        let octets = soa.get(at..at + 4)?.first_chunk()?;
-        let seconds = u32::from_be_bytes(*octets).clamp(least, most);
-        Some(Duration::from_secs(seconds.into()))
+        let [_, timers @ .., _] = numbers(soa)?;
+        let seconds = timers.get(number)?.clamp(&least, &most);
+        Some(Duration::from_secs((*seconds).into()))
     }
 
     pub(super) fn expires(&self) -> Option<Time> {

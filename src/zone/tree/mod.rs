@@ -14,6 +14,7 @@
 mod build;
 
 use super::index::Index;
+use super::version::numbers;
 use super::{Name, NameKey, rtype};
 
 /// One zone: an immutable tree of names.
@@ -145,9 +146,7 @@ impl Zone {
     #[must_use]
     pub fn serial(&self) -> Option<u32> {
         let soa = self.rrset(self.apex_node(), rtype::SOA)?.rdata().next()?;
-        Some(u32::from_be_bytes(
-            *soa.get(soa.len().checked_sub(20)?..)?.first_chunk()?,
-        ))
+        numbers(soa).map(|[serial, ..]| serial)
     }
 
     /// The apex.

@@ -56,8 +56,15 @@ const LEAST: usize = 64 * 1024;
 /// The serial in an SOA's RDATA.
 #[must_use]
 pub fn serial(soa: &[u8]) -> u32 {
-    let octets = soa.last_chunk::<20>().and_then(|n| n.first_chunk());
-    octets.map_or(0, |octets| u32::from_be_bytes(*octets))
+    numbers(soa).map_or(0, |[serial, ..]| serial)
+}
+
+/// The numbers in an SOA's RDATA: serial, refresh, retry, expire, minimum (RFC 1035 3.3.13).
+#[must_use]
+pub fn numbers(soa: &[u8]) -> Option<[u32; 5]> {
+    let (octets, _) = soa.last_chunk::<20>()?.as_chunks();
+    let mut numbers = octets.iter().map(|octets| u32::from_be_bytes(*octets));
+    Some(std::array::from_fn(|_| numbers.next().unwrap_or_default()))
 }
 
 /// The same RDATA with another serial.
