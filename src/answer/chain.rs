@@ -200,10 +200,14 @@ impl<'a> Chain<'a, '_> {
                 }
                 match zone.wildcard(encloser) {
                     Some(wildcard) => self.node(number, zone, wildcard, key),
-                    None => {
-                        if !self.denies_compactly() {
-                            self.found.rcode = rcode::NXDOMAIN;
+                    None if self.denies_compactly() => {
+                        if !self.explicit(zone, None, key) {
+                            self.negative(zone, key, Absent::Name(encloser));
                         }
+                        Step::Done
+                    }
+                    None => {
+                        self.found.rcode = rcode::NXDOMAIN;
                         self.negative(zone, key, Absent::Name(encloser));
                         Step::Done
                     }
@@ -221,10 +225,7 @@ impl<'a> Chain<'a, '_> {
         {
             return self.pool(pool, zone, at, key);
         }
-        if matches!(qtype, rtype::NSEC | rtype::RRSIG)
-            && let Some(by @ Signatures::Made(signing)) = self.snapshot.signatures(number)
-        {
-            self.explicit((by, signing), zone, at, key);
+        if self.explicit(zone, Some(at), key) {
             return Step::Done;
         }
         // RFC 8482 4.1: one set is enough of an answer to ANY.

@@ -248,28 +248,31 @@ impl<'a> Chain<'a, '_> {
         }
     }
 
-    /// Answers to who asks for NSEC or RRSIG by name: the NSEC there would be, and the signatures of one set (RFC 8482 4.1), or of that NSEC where
-    /// no set stands at the name. `signing` is the zone's, and of `by`, whether or not signatures are wanted.
-    pub(super) fn explicit(
-        &mut self,
-        (by, signing): (&'a Signatures, &SignedZone),
-        zone: &Zone,
-        at: NodeId,
-        key: &NameKey,
-    ) {
+    /// Answers to who asks for NSEC or RRSIG of a name whose signatures are ours, whether or not these are wanted: the NSEC there would be, and the
+    /// signatures of one set (RFC 8482 4.1), or of that NSEC where no set stands at the name. A name that is denied as if it were there (`at` is
+    /// none) has its NSEC too: to say that there is no such record would be a lie that validators find. Whether it was such a question.
+    pub(super) fn explicit(&mut self, zone: &Zone, at: Option<NodeId>, key: &NameKey) -> bool {
+        let by_name = match self.query.qtype {
+            rtype::RRSIG => true,
+            rtype::NSEC => false,
+            _ => return false,
+        };
+        let Some(by @ Signatures::Made(signing)) = self.snapshot.signatures(self.number) else {
+            return false;
+        };
         let wanted = self.signing.replace(by).is_some();
-        let by_name = self.query.qtype == rtype::RRSIG;
         let name = key.suffix(0);
         let mark = self.writer.mark();
-        let set = zone.rrsets(at).next();
-        let set = set.filter(|_| by_name && zone.name(at) == name);
+        let own = at.filter(|at| by_name && zone.name(*at) == name);
+        let set = own.and_then(|at| zone.rrsets(at).next());
         let written = if let Some(set) = set {
             let owner = self.trail.owner();
             let section = Section::Answer;
             write_ready(signing, self.writer, section, owner, name, (&set, set.ttl))
         } else {
             let ttl = zone.negative_ttl();
-            let nsec = types(self.snapshot, zone, at).nsec(name);
+            let types = at.map_or_else(Types::none_such, |at| types(self.snapshot, zone, at));
+            let nsec = types.nsec(name);
             let parts = [!by_name, by_name || wanted];
             self.nsec(Section::Answer, name, (ttl, ttl), nsec.rdata(), parts)
         };
@@ -277,6 +280,7 @@ impl<'a> Chain<'a, '_> {
             self.writer.back_to(mark);
             self.found.truncated = true;
         }
+        true
     }
 
     /// Writes a signature, under `owner` or the name that is answered; without one the answer is none.

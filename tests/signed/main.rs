@@ -537,6 +537,12 @@ fn who_asks_for_nsec_and_rrsig_by_name_is_given_these() {
     let plain = signed.send("nope.example.org", 47, false, Transport::Udp);
     assert_eq!(plain.message.metadata.response_code, ResponseCode::NXDomain);
     assert!(plain.nsec().is_none());
+    // A name that is denied as if it were there has the NSEC that says so: one that has none of its type is bogus.
+    for qname in ["nope.example.org", "a.b.nope.example.org"] {
+        assert_eq!(types(qname, 47, true), [47, 46], "{qname}");
+        assert_eq!(types(qname, 46, true), [46], "{qname}");
+        assert_eq!(signed.ask(qname, 47).denied(), [46, 47, 128]);
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::RecordType::{self, A, AAAA, DNSKEY, DS, MX, SOA, TXT};
+use hickory_proto::rr::RecordType::{self, A, AAAA, DNSKEY, DS, MX, NSEC, SOA, TXT};
 
 use crate::common::nodes::Does;
 use crate::program::{Folder, Ran, Server, other, skip};
@@ -192,7 +192,7 @@ fn three_validators_find_all_secure_while_nodes_fail() {
             "no.such.nope.get.example.org",
             "q.any.get.example.org",
         ] {
-            for rtype in [A, AAAA, MX, TXT, SOA, DNSKEY] {
+            for rtype in [A, AAAA, MX, TXT, SOA, DNSKEY, NSEC] {
                 secure(validator, name, rtype);
             }
         }
