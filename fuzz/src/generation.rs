@@ -1,5 +1,5 @@
-//! The generation that `query`, `ecs` and `transfer` ask: plain zones, pools of all policies, a signed zone with pools, and zones
-//! that are transferred. Its time is told, and states are those of a few tables.
+//! The generation that `query`, `ecs` and `transfer` ask: plain zones, pools of all policies, a signed zone with pools, zones that
+//! are signed elsewhere, and zones that are transferred. Its time is told, and states are those of a few tables.
 
 use std::cell::RefCell;
 use std::fs;
@@ -27,6 +27,9 @@ pub const KEY: (&str, &[u8]) = ("transfer.example", b"secret of thirty-two octet
 const CONFIGURATION: &str = include_str!("generation.toml");
 const RICH: &str = include_str!("../../zones/rich.example.zone");
 const SIGNED: &str = include_str!("signed.zone");
+/// Signed by ldns-signzone with NSEC, and by dnssec-signzone with NSEC3 that leaves insecure delegations out; until 2036.
+const STORED: &str = include_str!("stored.zone");
+const HASHED: &str = include_str!("hashed.zone");
 const PLAIN: &str = include_str!("plain.zone");
 const CITIES: &[u8] = include_bytes!("../../tests/data/mmdb/GeoIP2-City-Test.mmdb");
 const SYSTEMS: &[u8] = include_bytes!("../../tests/data/mmdb/GeoLite2-ASN-Test.mmdb");
@@ -75,6 +78,8 @@ fn make(folder: &Path) -> Generation {
         ("rich.zone", RICH.as_bytes()),
         ("signed.zone", SIGNED.as_bytes()),
         ("plain.zone", PLAIN.as_bytes()),
+        ("stored.zone", STORED.as_bytes()),
+        ("hashed.zone", HASHED.as_bytes()),
         ("sizes.zone", sizes().as_bytes()),
         ("city.mmdb", CITIES),
         ("asn.mmdb", SYSTEMS),

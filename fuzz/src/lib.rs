@@ -1,6 +1,7 @@
 //! What each fuzz target does with an input and holds of what follows: one file a target, one function each. `fuzz_targets` hands them
 //! inputs of libFuzzer, `tests/corpora.rs` of nearmost those that are committed.
 
+mod denial;
 mod generation;
 #[path = "../../tests/common/meaning.rs"]
 mod meaning;

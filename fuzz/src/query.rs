@@ -12,6 +12,7 @@ use nearmost::wire::tsig::{Algorithm, Chain, Key, TsigError};
 use nearmost::wire::{HEADER, Query, freshness, opcode, rcode};
 use nearmost::zone::{Name, rtype};
 
+use super::denial;
 use super::generation::{self, Generation, KEY, NOW};
 use super::message::{AA, Edns, Message, QR, Record, TC};
 
@@ -67,7 +68,7 @@ pub fn run(octets: &[u8]) {
         fits(&query, request.transport, &reply);
         repeats(&packet, &query, &message);
         options(&query, &message);
-        signed(&asked, &query, &message);
+        signed(&query, &message);
         asked.same_by_tcp(&query, &outcome, &message);
     } else {
         assert!(reply.len() <= 512, "{} octets of an error", reply.len());
@@ -193,40 +194,56 @@ fn options(query: &Query<'_>, message: &Message) {
     }
 }
 
-/// Where signatures are wanted, each set of the signed zone's own in the answer has one.
-fn signed(asked: &Asked<'_>, query: &Query<'_>, message: &Message) {
+/// Zones with signatures, ours and others'.
+const SIGNED: [&[u8]; 3] = [
+    b"\x06signed\x07example\0",
+    b"\x06stored\x07example\0",
+    b"\x06hashed\x07example\0",
+];
+
+/// Where signatures are wanted, each set of a signed zone's own in the answer has one, and so has what says that something is not there.
+fn signed(query: &Query<'_>, message: &Message) {
     let wanted = query.edns.is_some_and(|e| e.dnssec_ok && e.version == 0);
-    let of_zone = |r: &&Record| r.owner.ends_with(b"\x06signed\x07example\0");
+    let of_zone = |r: &&Record| SIGNED.iter().any(|apex| r.owner.ends_with(apex));
     let rrsig = |r: &Record| r.rtype == rtype::RRSIG;
+    if WHOLE.contains(&query.qtype) {
+        return;
+    }
     if !wanted {
         // Who asks for what signatures are made of, gets it with them.
-        let asked_for = [rtype::RRSIG, rtype::NSEC].contains(&query.qtype);
+        let asked_for = [rtype::RRSIG, rtype::NSEC, rtype::NSEC3].contains(&query.qtype);
         let mut sections = message.answer.iter().chain(&message.authority);
         let given = sections.any(|r| of_zone(&r) && rrsig(r));
         assert!(asked_for || !given, "signatures that nobody wants");
         return;
     }
-    if message.is(TC) || message.rcode != 0 || query.qtype == rtype::RRSIG {
+    let denied = [rcode::NOERROR, rcode::NXDOMAIN].contains(&message.rcode);
+    if message.is(TC) || !denied || query.qtype == rtype::RRSIG {
         return;
     }
-    if asked.request.transport == Transport::Udp && WHOLE.contains(&query.qtype) {
-        return;
-    }
-    let dname =
-        |r: &Record| r.rtype == rtype::CNAME && r.owner.ends_with(b"\x02dn\x06signed\x07example\0");
-    for record in message
-        .answer
-        .iter()
-        .filter(of_zone)
-        .filter(|r| !rrsig(r) && !dname(r))
-    {
-        let covers = |r: &Record| {
-            rrsig(r) && r.owner == record.owner && r.rdata[..2] == record.rtype.to_be_bytes()
+    for section in [&message.answer, &message.authority] {
+        let made = |r: &Record| {
+            r.rtype == rtype::CNAME
+                && section
+                    .iter()
+                    .any(|d| d.rtype == rtype::DNAME && r.owner.ends_with(&d.owner))
         };
-        assert!(
-            message.answer.iter().any(covers),
-            "{record:?} is not signed"
-        );
+        let cut = |r: &Record| {
+            r.rtype == rtype::NS && section == &message.authority && !SIGNED.contains(&&r.owner[..])
+        };
+        let sets = section.iter().filter(of_zone);
+        for record in sets.filter(|r| !rrsig(r) && !made(r) && !cut(r)) {
+            let covers = |r: &Record| {
+                rrsig(r) && r.owner == record.owner && r.rdata[..2] == record.rtype.to_be_bytes()
+            };
+            assert!(
+                section.iter().any(covers),
+                "{record:?} is not signed: {message:?}"
+            );
+        }
+    }
+    for apex in SIGNED {
+        denial::holds(message, query.qtype, apex);
     }
 }
 

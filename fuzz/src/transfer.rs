@@ -1,6 +1,8 @@
-//! A zone from a primary: whatever messages come, what is made of them is a zone's version, which can be kept, sent on and taken again.
+//! A zone from a primary: whatever messages come, what is made of them is a zone's version, which can be kept, sent on and taken again, and
+//! read as a catalog of zones. Or what comes for a notice of ours.
 //!
-//! An octet says whether a version is known and whether messages are signed; then the messages, each behind two octets of its length.
+//! An octet says whether a version is known, whether messages are signed and what they reply to; then the messages, each behind two octets
+//! of its length.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -8,9 +10,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use nearmost::answer::LONGEST;
 use nearmost::snapshot::Snapshot;
-use nearmost::transfer::{Incoming, Kind, Outgoing, Progress};
+use nearmost::transfer::{Incoming, Kind, Outgoing, Progress, members, notify};
 use nearmost::wire::tsig::{Algorithm, Chain, Key, Tsig};
-use nearmost::wire::{HEADER, Query};
+use nearmost::wire::{HEADER, Query, opcode};
 use nearmost::zone::version::{Change, Journal, Records, Rr, Version, is_newer};
 use nearmost::zone::{Name, RecordType, file, rtype};
 
@@ -30,21 +32,17 @@ pub fn run(octets: &[u8]) {
     let key = Key::new(&name, Algorithm::Sha256, KEY.1);
     let key = (how & 2 == 2).then_some(&key);
     let now = u64::from(NOW);
+    if how & 4 == 4 {
+        let told = self::known(&apex);
+        messages(rest).for_each(|message| noticed(&told, message, key, now));
+        return;
+    }
     let (question, mut incoming) = Incoming::ask(&apex, ID, known.clone(), key, now);
     let query = Query::parse(&question).expect("our own question is one");
-    let mut chain = key.map(|key| {
-        let tsig = Tsig::read(&question, query.tsig.expect("it is signed")).expect("a signature");
-        let mac = key.verify(&question, &tsig, now);
-        Chain::reply(key, mac.expect("our own signature"))
-    });
+    assert_eq!(query.tsig.is_some(), key.is_some());
+    let mut chain = key.map(|key| replies(&question, key, now));
     for message in messages(rest) {
-        let mut message = message.to_vec();
-        if let Some(chain) = &mut chain {
-            let len = message.len();
-            message.resize(len + 256, 0);
-            let end = chain.sign(&mut message, len, now, None);
-            message.truncate(end);
-        }
+        let message = signed(message, chain.as_mut(), now);
         match incoming.take(&message, now) {
             Ok(Progress::More) => {}
             Ok(Progress::Current | Progress::Older(_)) => {
@@ -64,6 +62,46 @@ pub fn run(octets: &[u8]) {
                 return;
             }
         }
+    }
+}
+
+/// Signs replies to a question of ours.
+fn replies<'k>(question: &[u8], key: &'k Key, now: u64) -> Chain<'k> {
+    let at = Query::signature(question).expect("it is signed");
+    let tsig = Tsig::read(question, at).expect("a signature");
+    let mac = key.verify(question, &tsig, now);
+    Chain::reply(key, mac.expect("our own signature"))
+}
+
+fn signed(message: &[u8], chain: Option<&mut Chain<'_>>, now: u64) -> Vec<u8> {
+    let (mut message, len) = (message.to_vec(), message.len());
+    if let Some(chain) = chain {
+        message.resize(len + 256, 0);
+        let end = chain.sign(&mut message, len, now, None);
+        message.truncate(end);
+    }
+    message
+}
+
+/// What comes for a notice: a reply to it says so, and where there is a key is signed.
+fn noticed(told: &Version, message: &[u8], key: Option<&Key>, now: u64) {
+    let mut question = notify(told, ID, key, now);
+    let mut chain = key.map(|key| replies(&question.packet, key, now));
+    if key.is_some() {
+        let taken = question.reply(message, now);
+        assert!(!matches!(taken, Some(Ok(_))), "taken without a signature");
+        question = notify(told, ID, key, now);
+        chain = key.map(|key| replies(&question.packet, key, now));
+    }
+    // Who signs, counts one record more.
+    let signed = (message.len() >= HEADER).then(|| signed(message, chain.as_mut(), now));
+    if let Some(Ok(code)) = question.reply(signed.as_deref().unwrap_or(message), now) {
+        assert_eq!(message[..2], ID.to_be_bytes());
+        assert_eq!(message[2] & 0xf8, 0x80 | opcode::NOTIFY << 3);
+        assert_eq!(code, u16::from(message[3] & 0xf));
+        let asked = [told.apex.wire(), &[0, 6, 0, 1]].concat();
+        let echoed = &message[HEADER..HEADER + asked.len()];
+        assert!(echoed.eq_ignore_ascii_case(&asked));
     }
 }
 
@@ -111,6 +149,14 @@ fn made(version: &Version, known: Option<&Version>, whole: bool) {
         assert!(file::check_rdata(rr.rtype, rr.rdata), "{rr:?}");
     }
     assert!(file::check_rdata(rtype::SOA, &version.soa));
+    match members(version) {
+        Ok(members) => {
+            assert!(members.is_sorted_by(|a, b| a.unique.wire() < b.unique.wire()));
+            let zones: BTreeSet<&Name> = members.iter().map(|m| &m.zone).collect();
+            assert_eq!(zones.len(), members.len(), "a zone twice: {members:?}");
+        }
+        Err(why) => assert!(!why.is_empty()),
+    }
     assert_eq!(
         Records::of_octets(version.records.octets()).as_ref(),
         Some(&*version.records)
