@@ -13,6 +13,8 @@ use crate::config::LogFormat;
 use crate::control::{
     Handed, Handle, Landlock, Parts, Running, StartError, Taken, prepare, process_of, start,
 };
+use crate::dnssec::random;
+use crate::zone::hash_by;
 
 #[derive(Debug, Args)]
 pub(super) struct Serve {
@@ -33,6 +35,9 @@ impl Serve {
     pub(super) fn run(&self, config: Option<&Path>) -> Result<ExitCode, Stop> {
         // As it is named now: when it is replaced on disk, the new one has the name.
         let program = std::env::current_exe();
+        hash_by(u64::from_ne_bytes(
+            random().first_chunk().copied().unwrap_or_default(),
+        ));
         let path = config_path(config)?;
         let parts = load_parts(&path)?;
         let server = &parts.config.server;

@@ -1,5 +1,7 @@
 //! A name as it is looked up: in lower case, with the hashes of all its suffixes.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::MAX_NAME;
 
 /// A name in lower case with the hashes of all its suffixes: made once for a question, used for every look-up.
@@ -55,7 +57,7 @@ impl NameKey {
         }
         self.labels = labels;
         self.starts[labels] = at.min(self.len - 1) as u8;
-        let mut hash = HASH_START;
+        let mut hash = START.load(Ordering::Relaxed);
         self.hashes[labels] = hash;
         for skip in (0..labels).rev() {
             let start = usize::from(self.starts[skip]);
@@ -84,9 +86,16 @@ impl NameKey {
     }
 }
 
-const HASH_START: u64 = 0x9e37_79b9_7f4a_7c15;
+/// What the root is hashed to.
+static START: AtomicU64 = AtomicU64::new(0x9e37_79b9_7f4a_7c15);
 
-/// Extends the hash of a name by the label before it. It need not withstand enemies: only our own names are in the tables.
+/// Hashes names by a secret of this process from now on, so that nobody who gives us a zone can have all of its names in one place. To be called
+/// before the first name is hashed: those before and after do not find each other.
+pub fn hash_by(secret: u64) {
+    START.store(secret, Ordering::Relaxed);
+}
+
+/// Extends the hash of a name by the label before it.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "both halves of the product are folded together"
@@ -111,6 +120,39 @@ fn hash_label(mut hash: u64, wire: &[u8; MAX_NAME + WORD], mut at: usize, end: u
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Who knows what the hash begins with can make names that all have the same; with another they have not.
+    #[test]
+    fn names_that_share_a_hash_share_it_by_the_secret() {
+        let hash = |start: u64, label: &[u8; 15]| {
+            let mut wire = [0; MAX_NAME + WORD];
+            wire[0] = 15;
+            wire[1..16].copy_from_slice(label);
+            hash_label(start, &wire, 0, 16)
+        };
+        let made = |start: u64| {
+            let label = |n: u32| {
+                let mut label = [0; 15];
+                label[..4].copy_from_slice(&n.to_be_bytes());
+                let mut wire = [0; MAX_NAME + WORD];
+                wire[0] = 15;
+                wire[1..16].copy_from_slice(&label);
+                // Of the first half, which the second half undoes.
+                let half = hash_label(start, &wire, 0, WORD);
+                label[7..].copy_from_slice(&half.to_le_bytes());
+                label
+            };
+            (0..50).map(label).collect::<Vec<_>>()
+        };
+        let count = |start: u64, labels: &[[u8; 15]]| {
+            let hashes = labels.iter().map(|label| hash(start, label));
+            hashes.collect::<std::collections::BTreeSet<_>>().len()
+        };
+        let known = START.load(Ordering::Relaxed);
+        let labels = made(known);
+        assert_eq!(count(known, &labels), 1);
+        assert_eq!(count(known ^ 0x1234_5678_9abc_def0, &labels), 50);
+    }
 
     #[test]
     fn what_an_earlier_name_left_is_not_hashed() {

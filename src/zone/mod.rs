@@ -13,7 +13,7 @@ pub mod version;
 
 pub use fold::folded;
 pub use index::Index;
-pub use key::NameKey;
+pub use key::{NameKey, hash_by};
 pub use name::{MAX_LABEL, MAX_NAME, Name, NameError, escape, is_below, labels};
 pub use order::canonical;
 pub use record::{Data, Record};
