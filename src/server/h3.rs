@@ -1,7 +1,8 @@
 //! DNS over HTTP/3 (RFC 8484 in RFC 9114): `hickory-server` speaks it, and asks our own answer through an adapter.
 //!
 //! It reads what clients send and writes what they get with its own means, so a reply is read again here and handed over as records: the same
-//! records, compressed otherwise. What it answers alone, never asking us: a message that it cannot read.
+//! records, compressed otherwise. So a reply cannot be signed, and a question that is signed is refused. What it answers alone, never asking us: a
+//! message that it cannot read.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -98,11 +99,15 @@ impl RequestHandler for Adapter {
     ) -> ResponseInfo {
         let number = self.asked.fetch_add(1, Ordering::Relaxed);
         let source = request.src().ip().to_canonical();
-        let reply = self.service.turn(|turn| {
-            let draw = self.draws.hash_one(number);
-            let (reply, _) = turn.answer(source, request.as_slice(), draw)?;
-            Message::from_vec(reply).ok()
-        });
+        let signed = request.signature.is_some();
+        let answer = || {
+            self.service.turn(|turn| {
+                let draw = self.draws.hash_one(number);
+                let (reply, _) = turn.answer(source, request.as_slice(), draw)?;
+                Message::from_vec(reply).ok()
+            })
+        };
+        let reply = if signed { None } else { answer() };
         let sent = match reply {
             Some(mut reply) => {
                 let mut edns = reply.edns.take();
@@ -122,8 +127,12 @@ impl RequestHandler for Adapter {
                 out.send_response(response).await
             }
             None => {
+                let rcode = match signed {
+                    true => ResponseCode::Refused,
+                    false => ResponseCode::ServFail,
+                };
                 let builder = MessageResponseBuilder::new(&request.queries, None);
-                let failed = builder.error_msg(&request.metadata, ResponseCode::ServFail);
+                let failed = builder.error_msg(&request.metadata, rcode);
                 out.send_response(failed).await
             }
         };

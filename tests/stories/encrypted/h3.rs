@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
 use hyper::body::{Buf, Bytes};
+use nearmost::wire::tsig::{Algorithm, Chain, Key};
 
 use super::client::{NAME, Trust, with_options};
 use super::quic::connect;
@@ -98,17 +99,29 @@ fn what_is_the_librarys_own_way_is_known_and_fills_no_log() {
     let mut edns = with_options(&Question::a("get.example.org"), &[(PADDING, &[0; 4])]);
     let end = edns.len();
     edns[end - 5] = 200;
+    let mut signed = good.clone();
+    signed.resize(512, 0);
+    let name = nearmost::zone::Name::absolute("k.example").unwrap();
+    let key = Key::new(&name, Algorithm::Sha256, b"secret");
+    let now = u64::from(u32::MAX);
+    let end = Chain::request(&key).sign(&mut signed, good.len(), now, None);
+    signed.truncate(end);
     wait(async {
         let mut requests = open(&all.trust(), all.doh3).await.unwrap();
         let reply = post(&mut requests, PATH, &cut).await.unwrap();
         let reply = Message::from_vec(&reply).unwrap();
         assert_eq!(reply.metadata.response_code, ResponseCode::FormErr);
         assert!(reply.queries.is_empty(), "{reply:?}");
+        // A question that is signed: what it writes cannot be.
+        let reply = post(&mut requests, PATH, &signed).await.unwrap();
+        let reply = Message::from_vec(&reply).unwrap();
+        assert_eq!(reply.metadata.response_code, ResponseCode::Refused);
+        assert!(reply.signature.is_none() && reply.answers.is_empty());
         assert!(post(&mut requests, PATH, &edns).await.is_some());
         // It knows no paths.
         assert!(post(&mut requests, "/other", &good).await.is_some());
         // And ends a connection after its hundredth request.
-        let mut asked = 3;
+        let mut asked = 4;
         while asked < 200 && post(&mut requests, PATH, &good).await.is_some() {
             asked += 1;
         }
