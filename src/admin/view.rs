@@ -13,7 +13,7 @@ use crate::geo::{World, nearest_city};
 use crate::health::{self, Board, Check, Damped, Frozen, Seen, State, Time};
 use crate::metrics::Questions;
 use crate::prefix::{Client, Prefix};
-use crate::snapshot::{Family, Queue, Snapshot};
+use crate::snapshot::{Family, Snapshot};
 use crate::wire::rcode;
 use crate::zone::{Name, RecordType};
 
@@ -211,7 +211,7 @@ impl Status {
             counters: counters(
                 handle.counters().iter().map(AsRef::as_ref),
                 board.freezes(),
-                snapshot.log.as_deref(),
+                &snapshot,
             ),
         }
     }
@@ -246,12 +246,17 @@ impl PoolLine {
 fn counters<'a>(
     workers: impl Iterator<Item = &'a Questions>,
     freezes: u64,
-    log: Option<&Queue>,
+    snapshot: &Snapshot,
 ) -> BTreeMap<String, u64> {
     let mut sums = BTreeMap::from([("freezes of states".to_owned(), freezes)]);
-    if let Some(log) = log {
+    if let Some(log) = &snapshot.log {
         sums.insert("query log lines".into(), log.written.get());
         sums.insert("query log drops".into(), log.dropped.get());
+    }
+    let signed = snapshot.signed.as_ref();
+    if let Some(signing) = signed.and_then(|signed| signed.signing.as_ref()) {
+        sums.insert("signatures made".into(), signing.total());
+        sums.insert("signatures refused".into(), signing.refused());
     }
     for worker in workers {
         let mut add = |name: String, n: u64| *sums.entry(name).or_insert(0) += n;

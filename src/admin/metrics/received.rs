@@ -42,6 +42,11 @@ pub(super) fn write(page: &mut Page<'_>, handle: &Handle) -> fmt::Result {
         times(|line| line.expires),
     )?;
     page.gauges(
+        "nearmost_zone_signed_until_timestamp_seconds",
+        "When the first signature of a zone that its primary signs ends, in seconds since 1970.",
+        times(|line| line.signed_until),
+    )?;
+    page.gauges(
         "nearmost_zone_expired",
         "1 if a zone of others is answered with SERVFAIL: it is too old, or has not come.",
         zones.iter().map(|line| {
