@@ -27,7 +27,7 @@ pub const KEY: (&str, &[u8]) = ("transfer.example", b"secret of thirty-two octet
 const CONFIGURATION: &str = include_str!("generation.toml");
 const RICH: &str = include_str!("../../zones/rich.example.zone");
 const SIGNED: &str = include_str!("signed.zone");
-/// Signed by ldns-signzone with NSEC, and by dnssec-signzone with NSEC3 that leaves insecure delegations out; until 2036.
+/// Signed by dnssec-signzone, with NSEC, and with NSEC3 that leaves insecure delegations out; until 2036.
 const STORED: &str = include_str!("stored.zone");
 const HASHED: &str = include_str!("hashed.zone");
 const PLAIN: &str = include_str!("plain.zone");

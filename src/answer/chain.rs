@@ -166,9 +166,14 @@ impl<'a> Chain<'a, '_> {
     fn zone_of(&self, key: &NameKey) -> Option<(u32, &'a Zone)> {
         let zones = &self.snapshot.zones;
         let parent = || {
-            zones
+            let (number, parent) = zones
                 .find(key, true)
-                .filter(|_| self.query.qtype == rtype::DS)
+                .filter(|_| self.query.qtype == rtype::DS)?;
+            // One that has delegated a name in between knows nothing of it.
+            let lookup = parent.lookup(key);
+            let (Lookup::Exact(at) | Lookup::Below(at)) = lookup;
+            let ours = |cut| lookup == Lookup::Exact(cut);
+            parent.cut(at).is_none_or(ours).then_some((number, parent))
         };
         let (number, zone) = zones.find(key, false)?;
         let at_apex = key.labels() == zone.apex_labels();
@@ -253,11 +258,15 @@ impl<'a> Chain<'a, '_> {
     }
 
     fn pool(&mut self, used: PoolUse, zone: &Zone, at: NodeId, key: &NameKey) -> Step {
+        let draw = match self.signing {
+            Some(Signatures::Made(signing)) => signing.draw(self.request.draw),
+            Some(Signatures::Stored(_)) | None => self.request.draw,
+        };
         let request = pool::Request {
             used,
             qtype: self.query.qtype,
             asker: self.asker,
-            draw: self.request.draw,
+            draw,
         };
         self.found.pool = self.found.pool.or(Some(used));
         let owner = self.trail.owner();
@@ -271,9 +280,11 @@ impl<'a> Chain<'a, '_> {
             self.writer,
             self.given,
         );
-        if self.asker.by_ecs {
-            self.found.scope = self.found.scope.max(given.scope);
-        }
+        let scope = match self.asker.by_ecs {
+            true => given.scope,
+            false => self.asker.ignored,
+        };
+        self.found.scope = self.found.scope.max(scope);
         self.found.truncated |= given.truncated;
         self.found.none_left |= given.none_left;
         self.found.error = given.error.or(self.found.error);
@@ -470,7 +481,9 @@ impl<'a> Chain<'a, '_> {
             return;
         }
         let mark = self.writer.mark();
-        if self.sign_referral(zone, cut, owner).is_err() {
+        // What was noted along aliases belongs to this section too, and glue comes behind it.
+        let proven = self.sign_referral(zone, cut, owner);
+        if proven.and_then(|()| self.show()).is_err() {
             self.writer.back_to(mark);
             self.found.truncated = true;
             return;
@@ -498,6 +511,10 @@ impl<'a> Chain<'a, '_> {
             rtype::SRV => 6,
             _ => return,
         };
+        // What was noted along aliases stands before it.
+        if !self.desk.proofs.is_empty() {
+            self.show_late();
+        }
         // The next step of an alias among services.
         let further = matches!(set.rtype, rtype::SVCB | rtype::HTTPS).then_some(set.rtype);
         // A host that several records name is given once.

@@ -13,8 +13,11 @@ pub struct Asker {
     pub client: Client,
     /// The resolver: who sent the question.
     pub resolver: Client,
-    /// Whether it came in an ECS option; only then there is a scope to tell.
+    /// Whether it came in an ECS option; only then the answer holds for a block of addresses.
     pub by_ecs: bool,
+    /// Bits of the block of an option that counts for nothing: what is answered is the resolver's, and nothing for others who ask it with
+    /// another block (RFC 7871 7.2.1: a scope of 0 is for everybody).
+    pub ignored: u8,
 }
 
 impl Asker {
@@ -22,7 +25,8 @@ impl Asker {
     /// override speaks of; else the sender.
     #[must_use]
     pub fn of(query: &Query<'_>, source: IpAddr, snapshot: &Snapshot) -> Self {
-        let told = query.edns.and_then(|e| e.ecs).and_then(|ecs| ecs.client());
+        let ecs = query.edns.and_then(|e| e.ecs);
+        let told = ecs.and_then(|ecs| ecs.client());
         // IPv4 inside of IPv6 is meant by the override of the IPv4 block.
         let private = |addr| snapshot.private.iter().any(|net| net.contains(addr));
         match told.filter(|&addr| is_routable(addr) || private(Client::of(addr).addr())) {
@@ -30,11 +34,13 @@ impl Asker {
                 client: Client::of(addr),
                 resolver: Client::of(source),
                 by_ecs: true,
+                ignored: 0,
             },
             None => Self {
                 client: Client::of(source),
                 resolver: Client::of(source),
                 by_ecs: false,
+                ignored: ecs.map_or(0, |ecs| ecs.source()),
             },
         }
     }

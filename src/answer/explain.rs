@@ -365,7 +365,10 @@ impl Explainer<'_> {
             none_left: none_left(choice.outcome, choice.members().is_empty(), &steering.none),
             ttl: ttl(self.used, choice.ttl_cap),
             ttl_why: self.ttl_why(choice.ttl_cap, choice.outcome),
-            scope: if self.asker.by_ecs { choice.scope } else { 0 },
+            scope: match self.asker.by_ecs {
+                true => choice.scope,
+                false => self.asker.ignored,
+            },
             range: steering.range(self.asker.client, self.table),
         };
         (part, choice.outcome)

@@ -24,8 +24,8 @@ use crate::health::Table;
 use crate::prefix::Client;
 use crate::snapshot::Snapshot;
 use crate::wire::{
-    CLIENT_COOKIE, COOKIE, Edns, ExtendedError, Header, Malformed, Opt, Query, Suffixes, Writer,
-    class, flag, rcode,
+    CLIENT_COOKIE, COOKIE, Edns, ExtendedError, HEADER, Header, Malformed, Opt, Query, Suffixes,
+    Writer, class, flag, rcode,
 };
 use crate::zone::{NameKey, PoolUse, rtype};
 
@@ -142,7 +142,7 @@ pub struct Outcome {
     pub pool: Option<PoolUse>,
     /// The narrowest block of which the answer holds, whether the client is told or not.
     pub scope: u8,
-    /// Whether the sender is who it says: it has shown a cookie of ours.
+    /// Whether the sender is who it says: it has shown a cookie of ours, or signed.
     pub known: bool,
     /// Whether there would have been more, but for a limit of the rate.
     pub limited: bool,
@@ -236,7 +236,8 @@ fn without_records(
 ) -> Outcome {
     let room = opt.map_or(0, Opt::room);
     let mut writer = Writer::new(out, &mut scratch.suffixes, PLAIN_UDP.into(), room);
-    question.into_iter().for_each(|q| writer.question(q));
+    // One that does not fit is left out: there are no records that need it.
+    let _ = question.map(|q| writer.question(q));
     opt.iter().for_each(|opt| writer.opt(opt, rcode));
     let len = writer.finish(header.id, echoed(header), rcode);
     Outcome {
@@ -277,6 +278,8 @@ struct Findings {
     error: Option<ExtendedError>,
     /// Whether something could not be signed now.
     busy: bool,
+    /// Whether something was denied by a record made for it.
+    compact: bool,
 }
 
 impl Findings {
@@ -334,13 +337,20 @@ fn reply(
         cookie: cookie.as_ref().map(|(cookie, _)| cookie),
         ..opt_for(snapshot, edns, request.transport)
     });
-    let limit = limit(snapshot, request, query);
-    let reserved = opt.as_ref().map_or(0, Opt::room) + signer.map_or(0, Signer::room);
+    let mut limit = limit(snapshot, request, query);
+    let mut reserved = opt.as_ref().map_or(0, Opt::room);
+    if let Some(signer) = signer {
+        // A signed reply has at least its question: less than 900 octets whatever was asked (RFC 8945 5.3).
+        reserved += signer.room();
+        limit = limit.max(query.question_end() + reserved);
+    }
     let mut writer = Writer::new(out, suffixes, limit, reserved);
-    writer.question(&request.packet[crate::wire::HEADER..query.question_end()]);
+    let asked = writer.question(&request.packet[HEADER..query.question_end()]);
     let empty = writer.mark();
     let mut findings = refusal(query).unwrap_or_default();
-    if findings.rcode != rcode::NOERROR {
+    if asked.is_err() {
+        findings.truncated = true;
+    } else if findings.rcode != rcode::NOERROR {
         // Nothing else is to be said.
     } else if whole::is_asked(query) {
         findings = whole::answer(snapshot, request, (query, signer), &mut writer);
@@ -383,7 +393,7 @@ fn reply(
     Outcome {
         len,
         qtype: Some(query.qtype),
-        known: cookie.is_some_and(|(_, known)| known),
+        known: signer.is_some() || cookie.is_some_and(|(_, known)| known),
         ..findings.outcome()
     }
 }
@@ -391,8 +401,8 @@ fn reply(
 /// RFC 9824 5.1: where denial is compact, which our own signatures make it, the reply says that it was understood.
 fn says_compact(snapshot: &Snapshot, query: &Query<'_>, findings: &Findings) -> bool {
     let asked = query.edns.is_some_and(|e| e.dnssec_ok && e.compact_ok);
-    let zone = findings.zone.filter(|_| asked);
-    zone.is_some_and(|number| snapshot.signed(number).is_some())
+    let signs = |number| snapshot.signed(number).is_some();
+    asked && (findings.compact || findings.zone.is_some_and(signs))
 }
 
 /// The cookie for who has shown its half of one; and whether it was ours that was shown.

@@ -165,39 +165,26 @@ impl<'a> Chain<'a, '_> {
             None => Ok(()),
             Some(Signatures::Stored(stored)) => self.stored_absence(stored, zone, absent, name),
             Some(Signatures::Made(_)) => {
-                let ttls = (zone.negative_ttl(), ttl);
-                self.deny(Section::Authority, name, ttls, || match absent {
-                    Absent::Name(_) => Types::none_such(),
+                let (types, purpose) = match absent {
+                    Absent::Name(_) => (Types::none_such(), Purpose::Odd),
                     Absent::Type(at) => {
                         let mut types = types(snapshot, zone, at);
                         // A pool may have none just now.
                         types.remove(qtype);
-                        types
+                        (types, denies_at(zone, at, name))
                     }
-                })
+                };
+                let (ttls, nsec) = ((zone.negative_ttl(), ttl), types.nsec(name));
+                let section = (Section::Authority, purpose);
+                self.nsec(section, name, ttls, nsec.rdata(), [true; 2])
             }
         }
     }
 
-    /// The NSEC that says which types are at a name; its TTL, as it is signed and as it is given.
-    pub(super) fn deny(
-        &mut self,
-        section: Section,
-        name: &[u8],
-        (most, ttl): (u32, u32),
-        types: impl FnOnce() -> Types,
-    ) -> Result<(), Full> {
-        if self.signing.is_none() {
-            return Ok(());
-        }
-        let nsec = types().nsec(name);
-        self.nsec(section, name, (most, ttl), nsec.rdata(), [true; 2])
-    }
-
-    /// Writes an NSEC, and its signature, or one of both.
+    /// Writes an NSEC, and its signature, or one of both; its TTL, as it is signed and as it is given.
     fn nsec(
         &mut self,
-        section: Section,
+        (section, purpose): (Section, Purpose),
         name: &[u8],
         (most, ttl): (u32, u32),
         rdata: &[u8],
@@ -217,7 +204,8 @@ impl<'a> Chain<'a, '_> {
             rtype: rtype::NSEC,
             ttl: most,
         };
-        let made = signing.of_records(Purpose::Odd, &covered, std::iter::once(rdata));
+        let made = signing.of_records(purpose, &covered, std::iter::once(rdata));
+        self.found.compact = true;
         self.put(section, Some(owner), (&covered, ttl), made)
     }
 
@@ -240,10 +228,10 @@ impl<'a> Chain<'a, '_> {
             }
             (None, Signatures::Stored(stored)) => self.stored_referral(stored, zone, cut),
             (None, Signatures::Made(_)) => {
-                let (snapshot, ttl) = (self.snapshot, zone.negative_ttl());
-                self.deny(section, zone.name(cut), (ttl, ttl), || {
-                    types(snapshot, zone, cut)
-                })
+                let (name, ttl) = (zone.name(cut), zone.negative_ttl());
+                let nsec = types(self.snapshot, zone, cut).nsec(name);
+                let section = (section, Purpose::Known);
+                self.nsec(section, name, (ttl, ttl), nsec.rdata(), [true; 2])
             }
         }
     }
@@ -274,7 +262,9 @@ impl<'a> Chain<'a, '_> {
             let types = at.map_or_else(Types::none_such, |at| types(self.snapshot, zone, at));
             let nsec = types.nsec(name);
             let parts = [!by_name, by_name || wanted];
-            self.nsec(Section::Answer, name, (ttl, ttl), nsec.rdata(), parts)
+            let purpose = at.map_or(Purpose::Odd, |at| denies_at(zone, at, name));
+            let section = (Section::Answer, purpose);
+            self.nsec(section, name, (ttl, ttl), nsec.rdata(), parts)
         };
         if written.is_err() {
             self.writer.back_to(mark);
@@ -298,6 +288,15 @@ impl<'a> Chain<'a, '_> {
         let owner = owner.unwrap_or(self.trail.owner());
         let by = (signing.zsk(), &signature);
         write(signing, self.writer, section, owner, (covered, ttl), by)
+    }
+}
+
+/// For whom it is signed what a node has: names of the zone cannot be made up, those that a wildcard stands for can.
+fn denies_at(zone: &Zone, at: NodeId, name: &[u8]) -> Purpose {
+    if zone.name(at) == name {
+        Purpose::Known
+    } else {
+        Purpose::Odd
     }
 }
 

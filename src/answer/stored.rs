@@ -133,8 +133,8 @@ impl Chain<'_, '_> {
         }
     }
 
-    /// Writes what was noted.
-    fn show(&mut self) -> Result<(), Full> {
+    /// Writes what was noted. Nothing of the additional section may stand there already.
+    pub(super) fn show(&mut self) -> Result<(), Full> {
         let zones = self.snapshot.zones.list();
         for (number, at) in self.desk.proofs.drain(..) {
             let Some(zone) = zones.get(number as usize) else {
@@ -151,7 +151,7 @@ impl Chain<'_, '_> {
         Ok(())
     }
 
-    /// Writes what was noted of aliases behind which nothing came.
+    /// Writes what was noted of aliases on the way to another zone, or to nothing.
     #[cold]
     pub(super) fn show_late(&mut self) {
         let mark = self.writer.mark();

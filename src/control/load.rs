@@ -201,6 +201,7 @@ fn zones(
         outlives(config, zone, &records, found);
         zones.push((name, records));
     }
+    super::nested::check(config, &zones, found);
     (zones, keys)
 }
 

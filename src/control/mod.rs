@@ -23,6 +23,7 @@ mod latency;
 mod load;
 mod moves;
 mod names;
+mod nested;
 mod orders;
 mod plan;
 mod prepare;

@@ -41,19 +41,24 @@ pub fn random() -> [u8; 16] {
     secret
 }
 
-/// What a signature is for: who asks for odd names cannot use up what is for pools.
+/// What a signature is for: who asks for odd names cannot use up what is for the zone's own, nor these what is for pools.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// The addresses of a pool at a name of the zone.
     Pool,
-    /// Anything that a stranger can ask for without end: denials, and names that a wildcard stands for.
+    /// What a name of the zone does not have.
+    Known,
+    /// Anything that a stranger can ask for without end: names that are not there, or that a wildcard stands for.
     Odd,
 }
 
-/// Of so many signatures of a second one is left for pools; that many times fewer places than strangers have are theirs.
-const FOR_POOLS: u32 = 4;
+/// Of so many signatures of a second one is left for pools, and one for the zone's own names; that many times fewer places than strangers have are
+/// theirs.
+const SHARES: u32 = 4;
 /// Signatures of what strangers ask for that are kept: about 8 MB.
 const KEPT: usize = 1 << 16;
+/// Draws of a pool that are signed at any time: few enough that most answers are in the cache.
+const DRAWS: u64 = 256;
 
 /// Signs for answers.
 #[derive(Debug)]
@@ -67,8 +72,9 @@ pub struct Signing {
     total: Counter,
     /// Not made since the start, as there was no budget for them.
     refused: Counter,
-    /// Of what is for pools, and of what strangers can ask for without end: they do not crowd each other out.
+    /// By what they are for: they do not crowd each other out.
     pools: Cache,
+    known: Cache,
     odd: Cache,
     printer: Printer,
 }
@@ -86,7 +92,8 @@ impl Signing {
             made: AtomicU32::new(0),
             total: Counter::default(),
             refused: Counter::default(),
-            pools: Cache::new(KEPT / FOR_POOLS as usize),
+            pools: Cache::new(KEPT / SHARES as usize),
+            known: Cache::new(KEPT / SHARES as usize),
             odd: Cache::new(KEPT),
             printer: Printer::new(&random()),
         }
@@ -120,6 +127,12 @@ impl Signing {
     #[must_use]
     pub fn now(&self) -> u32 {
         self.now.load(Ordering::Relaxed)
+    }
+
+    /// The draw of a pool whose answer is to be signed: one of few, so that the same sets come again. One is replaced every two seconds,
+    /// so that over minutes all nodes have their shares.
+    pub(super) fn draw(&self, draw: u64) -> u64 {
+        u64::from(self.now() / 2) + (draw >> 32) % DRAWS
     }
 
     /// Begins a print of what is to be signed.
@@ -158,6 +171,7 @@ impl Signing {
     fn cache(&self, purpose: Purpose) -> &Cache {
         match purpose {
             Purpose::Pool => &self.pools,
+            Purpose::Known => &self.known,
             Purpose::Odd => &self.odd,
         }
     }
@@ -173,7 +187,8 @@ impl Signing {
     ) -> Option<Signature> {
         let rate = match purpose {
             Purpose::Pool => self.settings.rate,
-            Purpose::Odd => self.settings.rate - self.settings.rate / FOR_POOLS,
+            Purpose::Known => self.settings.rate - self.settings.rate / SHARES,
+            Purpose::Odd => self.settings.rate - self.settings.rate / SHARES * 2,
         };
         let one_more = |made: u32| (made < rate).then_some(made + 1);
         let relaxed = Ordering::Relaxed;

@@ -69,6 +69,12 @@ impl SignedZone {
         signed
     }
 
+    /// Which draw a question for a pool has, of those that it may have ([`Signing::draw`]).
+    #[must_use]
+    pub fn draw(&self, draw: u64) -> u64 {
+        self.signing.draw(draw)
+    }
+
     /// Signs anew what is old; whether anything was. `zone` is that of the start.
     pub fn refresh(&self, zone: &Zone) -> bool {
         let sets = self.sets.load_full();

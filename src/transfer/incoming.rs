@@ -99,10 +99,10 @@ impl<'k> Incoming<'k> {
         let mut question = apex.wire().to_vec();
         question.extend_from_slice(&qtype.to_be_bytes());
         question.extend_from_slice(&class::IN.to_be_bytes());
-        writer.question(&question);
+        // A name and numbers: it fits.
+        let _ = writer.question(&question);
         if let Some(version) = &known {
             let owner = crate::wire::Place::Question;
-            // Names and numbers: it fits.
             let _ = writer.record(Section::Authority, owner, rtype::SOA, version.ttl, |w| {
                 w.rdata(rtype::SOA, &version.soa)
             });

@@ -165,7 +165,7 @@ impl Outgoing {
         let reserved = signature + opt.map_or(0, |opt| opt.room());
         let mut writer = Writer::new(out, &mut self.suffixes, limit, reserved);
         if self.first {
-            writer.question(&self.question);
+            writer.question(&self.question).ok()?;
         }
         let mut written = 0;
         while let Some(part) = self.parts.get(self.at.0) {

@@ -92,11 +92,14 @@ impl<'b> Writer<'b> {
         }
     }
 
-    /// Copies the question's octets, letters and all. A question that does not fit is left out.
-    pub fn question(&mut self, octets: &[u8]) {
-        if self.put(octets).is_ok() {
-            self.counts[0] = 1;
-        }
+    /// Copies the question's octets, letters and all.
+    ///
+    /// # Errors
+    /// [`Full`] if it does not fit: it is left out, and no record can have its name.
+    pub fn question(&mut self, octets: &[u8]) -> Result<(), Full> {
+        self.put(octets)?;
+        self.counts[0] = 1;
+        Ok(())
     }
 
     /// Appends a whole set of records, or nothing.
@@ -153,6 +156,9 @@ impl<'b> Writer<'b> {
         (rtype, ttl): (u16, u32),
         write: impl FnOnce(&mut Self) -> Result<(), Full>,
     ) -> Result<(), Full> {
+        // A reader finds sections by counting: what is written behind another section would be taken for that one's.
+        let later = &self.counts[section as usize + 1..];
+        debug_assert!(later.iter().all(|count| *count == 0), "{section:?} is over");
         let [r0, r1] = rtype.to_be_bytes();
         let [c0, c1] = super::class::IN.to_be_bytes();
         let [t0, t1, t2, t3] = ttl.to_be_bytes();
@@ -304,7 +310,14 @@ impl<'b> Writer<'b> {
         let mut skip = 0;
         loop {
             match self.out[at] {
-                high @ 192.. => at = usize::from(high & 0x3f) << 8 | usize::from(self.out[at + 1]),
+                high @ 192.. => {
+                    let to = usize::from(high & 0x3f) << 8 | usize::from(self.out[at + 1]);
+                    // Names point back, so this ends.
+                    if to >= at {
+                        return false;
+                    }
+                    at = to;
+                }
                 0 => return name[skip] == 0,
                 len => {
                     let end = usize::from(len) + 1;

@@ -19,6 +19,7 @@ use dns::message::{self, AA, AD, CD, Edns, Message, RA, RD, TC, option, rtype};
 use dns::ours;
 use dns::peers::{AFTER, Folder, Peer};
 use nearmost::answer::Transport;
+use nearmost::wire::tsig::{Algorithm, Chain, Key};
 
 /// A reply in a few words.
 fn shown(reply: Option<&[u8]>) -> String {
@@ -180,4 +181,74 @@ fn options_of_replies() {
     }
     // "Not authoritative".
     assert_eq!(options("elsewhere", vec![]), option(15, &[0, 20]));
+}
+
+/// RFC 8945 5.3: where the rest does not fit, the question and the signature do, whatever was asked for besides.
+#[test]
+fn the_reply_to_a_signed_question_has_its_question() {
+    let folder = Folder::new("packets-signed");
+    let key = "a-key-with-a-long-name.of-somebody.who-likes-long-names.example";
+    let more = format!(
+        "[server]\nnsid = \"{}\"\n[key.\"{key}\"]\nalgorithm = \"hmac-sha512\"\nsecret = \"c2VjcmV0IG9mIHRoaXJ0eS10d28gb2N0ZXRzLi4uLi4=\"\n",
+        "n".repeat(120)
+    );
+    let zone = format!("{ZONE}\n* CNAME www\n");
+    let mut snapshot = ours::snapshot(folder.path(), &[(APEX, &zone)], &more);
+    snapshot.keys.clock = || 1_800_000_000;
+    let key = nearmost::zone::Name::absolute(key).unwrap();
+    let key = Key::new(&key, Algorithm::Sha512, b"secret of thirty-two octets.....");
+    let block = [&[0, 2, 128, 0][..], &[0x20; 16]].concat();
+    let (mut cut, mut whole) = (0, 0);
+    for length in 0..60 {
+        let label = "q".repeat(60);
+        let qname = format!("{}x.{label}.{label}.{label}.example", "y".repeat(length));
+        let options = [option(3, b""), option(8, &block), option(10, &[1; 8])].concat();
+        for edns in [
+            None,
+            Some(Edns::of_size(1232)),
+            Some(Edns {
+                options,
+                ..Edns::of_size(512)
+            }),
+        ] {
+            let mut packet = message::query(1, &message::name(&qname), rtype::A, edns.as_ref());
+            let len = packet.len();
+            packet.resize(len + 300, 0);
+            let mut chain = Chain::request(&key);
+            let end = chain.sign(&mut packet, len, 1_800_000_000, None);
+            packet.truncate(end);
+            let octets = ours::ask(&snapshot, &packet, Transport::Udp).expect("a reply");
+            let reply = Message::read(&octets).unwrap_or_else(|e| panic!("{e}: {octets:02x?}"));
+            assert_eq!(reply.question[..], packet[12..12 + reply.question.len()]);
+            assert_eq!(reply.edns.is_some(), edns.is_some());
+            assert_eq!(reply.is(TC), reply.answer.len() < 2, "{reply:?}");
+            let at = nearmost::wire::Query::signature(&octets);
+            assert_eq!(chain.take(&octets, at, 1_800_000_000), Ok(true));
+            *(if reply.is(TC) { &mut cut } else { &mut whole }) += 1;
+        }
+    }
+    assert!(cut > 20 && whole > 20, "{cut} and {whole}");
+}
+
+/// RFC 4035 3.1.4.1: the zone above is asked for a DS, but not one that has delegated a name in between.
+#[test]
+fn who_has_delegated_a_name_in_between_says_nothing_of_a_ds() {
+    let folder = Folder::new("packets-between");
+    let zone = format!("{ZONE}\nb NS elsewhere.test.\nd NS ns.d\nns.d A 192.0.2.4\n");
+    let below = "@ 60 SOA ns h 1 2 3 4 5\n@ 60 NS ns\nns 60 A 192.0.2.3\n";
+    let zones = [
+        (APEX, zone.as_str()),
+        ("c.b.example", below),
+        ("d.example", below),
+    ];
+    let snapshot = ours::snapshot(folder.path(), &zones, "");
+    let ds = |name: &str| {
+        let packet = message::query(1, &message::name(name), rtype::DS, None);
+        let reply = ours::read(&snapshot, &packet, Transport::Udp);
+        let of = reply.authority.first().map(|r| (r.rtype, r.owner.clone()));
+        (reply.is(AA), of)
+    };
+    let soa = |name| (true, Some((rtype::SOA, message::name(name))));
+    assert_eq!(ds("c.b.example"), soa("c.b.example"));
+    assert_eq!(ds("d.example"), soa("example"));
 }

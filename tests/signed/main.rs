@@ -6,6 +6,7 @@
     reason = "a test ends with what goes wrong"
 )]
 
+mod budget;
 mod chains;
 #[path = "../dns/mod.rs"]
 mod dns;
@@ -126,16 +127,23 @@ impl Drop for Signed {
 impl Signed {
     /// With these keys, all active, and more lines of configuration.
     fn with(test: &str, keys: &[(Algorithm, Role)], more: &str) -> Self {
+        Self::beside(test, &[], keys, more)
+    }
+
+    /// And with such keys for other zones that the configuration has.
+    fn beside(test: &str, others: &[&str], keys: &[(Algorithm, Role)], more: &str) -> Self {
         let folder = format!("nearmost-signed-{}-{test}", std::process::id());
         let folder = std::env::temp_dir().join(folder);
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join("example.org.zone"), ZONE.to_owned() + &fleet()).unwrap();
-        let zone = nearmost::zone::Name::absolute("example.org").unwrap();
         let keyring = Keyring::at(&folder.join("keys"));
-        for (algorithm, role) in keys {
-            let key = Key::make(*algorithm).unwrap();
-            let kind = (*algorithm, *role, KeyState::Active);
-            keyring.add(&zone, kind, &key, Duration::ZERO).unwrap();
+        for zone in [&["example.org"], others].concat() {
+            let zone = nearmost::zone::Name::absolute(zone).unwrap();
+            for (algorithm, role) in keys {
+                let key = Key::make(*algorithm).unwrap();
+                let kind = (*algorithm, *role, KeyState::Active);
+                keyring.add(&zone, kind, &key, Duration::ZERO).unwrap();
+            }
         }
         let text = format!(
             "{POOLS}\n[zone.\"example.org\"]\nfile = \"example.org.zone\"\nsigned = {}\n{more}",
@@ -474,6 +482,29 @@ fn who_knows_compact_denial_is_told_by_the_response_code() {
     assert_eq!(asked.message.metadata.response_code, ResponseCode::FormErr);
 }
 
+/// An alias in a zone that is not signed leads to a denial that only who knows it believes under this response code.
+#[test]
+fn that_denial_is_compact_is_said_behind_an_alias_too() {
+    let file = std::env::temp_dir().join(format!("nearmost-alias-{}.zone", std::process::id()));
+    let zone = "@ 60 SOA ns h 1 2 3 4 5\n@ 60 NS ns.example.net.\nx 60 CNAME nope.example.org.\n";
+    fs::write(&file, zone).unwrap();
+    let other = format!("[zone.\"plain.example\"]\nfile = {file:?}\n");
+    let signed = Signed::with("alias", &[(Algorithm::EcdsaP256, Role::Csk)], &other);
+    fs::remove_file(&file).unwrap();
+    let edns = Edns {
+        dnssec_ok: true,
+        ..Edns::of_size(1232)
+    };
+    let mut packet = query(7, &name("x.plain.example"), 1, Some(&edns));
+    let flags = packet.len() - 4;
+    packet[flags] |= 0x40;
+    let octets = ask(&signed.snapshot, &packet, Transport::Udp).unwrap();
+    let reply = Reply::of("x.plain.example", 1, &octets);
+    assert_eq!(reply.message.metadata.response_code, ResponseCode::NXDomain);
+    assert_eq!(reply.denied(), [46, 47, 128]);
+    assert_eq!(octets[octets.len() - 4] & 0x40, 0x40);
+}
+
 /// RFC 1035 4.1: what the counts say, and nothing else.
 #[test]
 fn replies_of_all_sizes_are_whole_messages() {
@@ -579,6 +610,24 @@ fn secondaries_that_would_be_left_with_nothing_good_are_warned_of() {
 }
 
 #[test]
+fn who_is_within_a_signed_zone_is_to_be_delegated_by_it() {
+    let made = |name: &str| {
+        format!(
+            "[zone.\"{name}.example.org\"]\nns = [\"ns.example.net\"]\npools = {{ \"@\" = \"v4\" }}\n"
+        )
+    };
+    let all = ["in", "sub", "x.sub", "deep.in"].map(made).concat();
+    let signed = Signed::with("within", &[(Algorithm::EcdsaP256, Role::Csk)], &all);
+    let lines: Vec<&str> = signed
+        .said
+        .lines()
+        .filter(|l| l.contains("is within"))
+        .collect();
+    assert_eq!(lines.len(), 1, "{}", signed.said);
+    assert!(lines[0].contains("zone \"in.example.org.\" is within \"example.org.\""));
+}
+
+#[test]
 fn an_answer_of_one_address_is_small() {
     let signed = Signed::csk("small");
     for (qname, qtype) in [
@@ -628,37 +677,4 @@ fn signatures_are_made_anew_before_they_end() {
         made > 26,
         "{made} times in a year, where each holds {TWO_WEEKS} s at most"
     );
-}
-
-#[test]
-fn a_budget_bounds_what_strangers_have_signed_and_leaves_some_for_pools() {
-    let signed = Signed::with(
-        "budget",
-        &[(Algorithm::EcdsaP256, Role::Csk)],
-        "[dnssec]\nsignatures_per_second = 100\n",
-    );
-    let keys = signed.keys();
-    let signing = signed.signing();
-    let odd = |number: usize, transport| {
-        signed.send(
-            &format!("odd-{number}.nope.example.org"),
-            1,
-            true,
-            transport,
-        )
-    };
-    let given = (0..200).filter(|n| !odd(*n, Transport::Udp).message.metadata.truncation);
-    assert_eq!(given.count(), 75);
-    assert_eq!(signing.refused(), 125);
-    // By UDP one is asked to come again by TCP, where nothing is given either.
-    assert_eq!(
-        odd(500, Transport::Tcp).message.metadata.response_code,
-        ResponseCode::ServFail
-    );
-    assert!(odd(500, Transport::Tcp).message.answers.is_empty());
-    // What was signed is given still, and pools are signed.
-    assert_eq!(odd(0, Transport::Udp).verify(&keys, NOW), 2);
-    assert_eq!(signed.ask("get.example.org", 1).verify(&keys, NOW), 1);
-    signing.tick(NOW + 1);
-    assert_eq!(odd(500, Transport::Tcp).verify(&keys, NOW), 2);
 }

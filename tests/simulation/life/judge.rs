@@ -47,7 +47,10 @@ impl Life {
                     )));
                 }
             }
-            (false, Some(0) | None) => {}
+            (false, None) => {}
+            // A block that counts for nothing: the answer is the resolver's, and for nobody else.
+            (false, Some(scope))
+                if scope == asked.question.ecs.as_ref().map_or(0, |ecs| ecs.source) => {}
             _ => return Err(told("no such scope".into())),
         }
         Ok(())
