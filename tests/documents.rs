@@ -220,7 +220,7 @@ fn key_lists(source: &str) -> Vec<Keys> {
 fn section<'a>(document: &'a str, heading: &str) -> &'a str {
     let start = format!("\n## {heading}\n");
     let found = document.split_once(&start);
-    assert!(found.is_some(), "{REFERENCE} has no section {heading}");
+    assert!(found.is_some(), "there is no section {heading}");
     let (_, rest) = found.unwrap_or_default();
     rest.split("\n## ").next().unwrap_or_default()
 }
@@ -282,6 +282,80 @@ fn the_reference_names_every_key_and_no_other() {
         }
     }
     assert_eq!(compared, SECTIONS.len());
+}
+
+/// The words of a text that stand between two marks.
+fn between(text: &str, mark: char) -> impl Iterator<Item = &str> {
+    text.split(mark).skip(1).step_by(2)
+}
+
+/// The keys that a reload refuses to change, as the source has them.
+fn settled_in_source(source: &str) -> BTreeSet<String> {
+    let (_, rest) = source
+        .split_once("const SETTLED: &[(&str, &[&str])] = &[")
+        .expect("the list of settled keys");
+    let (list, _) = rest.split_once("\n];").expect("its end");
+    let mut parts = list.split("&[");
+    let mut before = parts.next().unwrap_or_default();
+    let mut out = BTreeSet::new();
+    for part in parts {
+        let table = between(before, '"').last().expect("a table");
+        let (keys, after) = part.split_once(']').expect("the end of its keys");
+        out.extend(between(keys, '"').map(|key| format!("[{table}] {key}")));
+        before = after;
+    }
+    out
+}
+
+/// The same as the reference has them.
+fn settled_in_reference(reference: &str) -> BTreeSet<String> {
+    let (_, rest) = reference
+        .split_once("\n| table | settled at the start |\n")
+        .expect("the table of settled keys");
+    let rows = rest.lines().take_while(|line| line.starts_with('|'));
+    let mut out = BTreeSet::new();
+    for row in rows {
+        let mut words = between(row, '`');
+        let Some(table) = words.next() else {
+            continue;
+        };
+        out.extend(words.map(|key| format!("{table} {key}")));
+    }
+    out
+}
+
+#[test]
+fn the_reference_names_what_needs_a_restart() {
+    let source = settled_in_source(&text_of("src/control/reload.rs"));
+    assert!(source.contains("[server] listen"), "{source:?}");
+    assert_eq!(settled_in_reference(&text_of(REFERENCE)), source);
+}
+
+#[test]
+fn the_page_of_the_api_names_every_page_and_who_may_ask() {
+    let text = text_of("docs/api.md");
+    let pages = section(&text, "Pages").split("\n### ").next();
+    let mut written = BTreeSet::new();
+    for row in pages.unwrap_or_default().lines() {
+        let mut cells = row.split('|').skip(1).map(str::trim);
+        let (Some(pages), Some(role)) = (cells.next(), cells.next()) else {
+            continue;
+        };
+        for page in between(pages, '`') {
+            let page = page.split('?').next().unwrap_or_default();
+            assert!(written.insert(format!("{page}: {role}")), "{page} again");
+        }
+    }
+    // The files of the dashboard stand in the row of its page.
+    let is_file = |path: &str| path.contains('.') && !path.starts_with("/v1/");
+    let served: BTreeSet<String> = nearmost::admin::routes()
+        .filter(|(_, path, _)| !is_file(path))
+        .map(|(method, path, role)| {
+            let role = role.map_or("anyone", |role| role.word());
+            format!("{method} {path}: {role}")
+        })
+        .collect();
+    assert_eq!(written, served);
 }
 
 /// Where links within the document lead: headings as GitHub numbers them.
