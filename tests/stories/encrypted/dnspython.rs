@@ -1,4 +1,4 @@
-//! dnspython and aioquic as clients: a second opinion of DNS over QUIC and HTTP/3, which kdig and dig of Debian do not speak.
+//! dnspython and aioquic as clients: a second opinion of DNS over QUIC, and one of HTTP/3, which kdig and dig of Debian do not speak.
 
 use std::process::Command;
 

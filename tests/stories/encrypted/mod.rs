@@ -213,13 +213,15 @@ fn padding_and_idle_times_can_be_left_out() {
 }
 
 #[test]
-fn kdig_and_dig_ask_over_tls_and_https() {
+fn kdig_and_dig_ask_over_tls_https_and_quic() {
     let world = World::of(205, 1);
     let all = Encrypted::start(&world, "");
-    let ways: [(&str, u16, &[&str]); 7] = [
+    let ways: [(&str, u16, &[&str]); 8] = [
         ("kdig", all.dot.port(), &["+tls"]),
         ("kdig", all.doh.port(), &["+https"]),
         ("kdig", all.doh.port(), &["+https", "+https-get"]),
+        // Behind the options for TLS, which would make it ask over TCP.
+        ("kdig", all.doq.port(), &["+quic"]),
         ("dig", all.dot.port(), &["+tls"]),
         ("dig", all.doh.port(), &["+https"]),
         ("dig", all.doh.port(), &["+https-get"]),
