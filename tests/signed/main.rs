@@ -8,8 +8,10 @@
 
 mod budget;
 mod chains;
+mod denials;
 #[path = "../dns/mod.rs"]
 mod dns;
+mod sizes;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -386,197 +388,6 @@ fn each_set_that_is_given_verifies() {
 }
 
 #[test]
-fn what_is_not_there_is_denied_at_the_very_name() {
-    let signed = Signed::csk("denied");
-    let there = |qname: &str| !qname.ends_with("nope.example.org");
-    let mut denials = 0;
-    for qname in NAMES {
-        for qtype in TYPES {
-            let reply = signed.ask(qname, qtype);
-            let message = &reply.message;
-            assert_eq!(
-                message.metadata.response_code,
-                ResponseCode::NoError,
-                "{}",
-                reply.what
-            );
-            let Some((owner, nsec)) = reply.nsec() else {
-                assert!(
-                    !message.answers.is_empty() || qname.contains("s"),
-                    "{}",
-                    reply.what
-                );
-                continue;
-            };
-            denials += 1;
-            let next = Name::from_labels([&[0][..]])
-                .unwrap()
-                .append_domain(owner)
-                .unwrap();
-            assert_eq!(
-                nsec.next_domain_name().to_lowercase(),
-                next.to_lowercase(),
-                "{}",
-                reply.what
-            );
-            let types = reply.denied();
-            assert!(types.contains(&46) && types.contains(&47), "{}", reply.what);
-            let asked = owner.to_lowercase().to_string() == format!("{}.", qname.to_lowercase());
-            if asked && !matches!(qtype, 46 | 47) {
-                let referral = message
-                    .authorities
-                    .iter()
-                    .any(|r| r.record_type() == RecordType::NS);
-                if !referral {
-                    assert!(!types.contains(&qtype), "{}: {types:?}", reply.what);
-                    assert_eq!(
-                        types.contains(&128),
-                        !there(qname),
-                        "{}: {types:?}",
-                        reply.what
-                    );
-                }
-            }
-        }
-    }
-    assert!(denials > 200, "{denials}");
-    assert_eq!(signed.ask("ent.example.org", 1).denied(), [46, 47]);
-    assert_eq!(signed.ask("sub.example.org", 43).denied(), [2, 46, 47]);
-    assert_eq!(signed.ask("v4.example.org", 28).denied(), [1, 46, 47]);
-    assert_eq!(signed.ask("get.example.org", 16).denied(), [1, 28, 46, 47]);
-    assert_eq!(signed.ask("nope.example.org", 1).denied(), [46, 47, 128]);
-    assert_eq!(signed.ask("odd.example.org", 1).denied(), [46, 47, 65280]);
-
-    let plain = signed.send("nope.example.org", 1, false, Transport::Udp);
-    assert_eq!(plain.message.metadata.response_code, ResponseCode::NXDomain);
-    assert!(plain.nsec().is_none());
-}
-
-/// RFC 9824 5.1: who says that it knows is told by the response code too.
-#[test]
-fn who_knows_compact_denial_is_told_by_the_response_code() {
-    let signed = Signed::csk("knows");
-    // 0x4000 is the flag that says it.
-    let mut packet = query(
-        7,
-        &name("nope.example.org"),
-        1,
-        Some(&Edns {
-            dnssec_ok: true,
-            ..Edns::of_size(1232)
-        }),
-    );
-    let flags = packet.len() - 4;
-    packet[flags] |= 0x40;
-    let octets = ask(&signed.snapshot, &packet, Transport::Udp).unwrap();
-    let knows = Reply::of("nope.example.org", 1, &octets);
-    assert_eq!(
-        octets[octets.len() - 4] & 0x40,
-        0x40,
-        "it is said in the reply"
-    );
-    assert_eq!(knows.message.metadata.response_code, ResponseCode::NXDomain);
-    assert_eq!(knows.denied(), [46, 47, 128]);
-    // RFC 9824 3.5.
-    let asked = signed.ask("get.example.org", 128);
-    assert_eq!(asked.message.metadata.response_code, ResponseCode::FormErr);
-}
-
-/// An alias in a zone that is not signed leads to a denial that only who knows it believes under this response code.
-#[test]
-fn that_denial_is_compact_is_said_behind_an_alias_too() {
-    let file = std::env::temp_dir().join(format!("nearmost-alias-{}.zone", std::process::id()));
-    let zone = "@ 60 SOA ns h 1 2 3 4 5\n@ 60 NS ns.example.net.\nx 60 CNAME nope.example.org.\n";
-    fs::write(&file, zone).unwrap();
-    let other = format!("[zone.\"plain.example\"]\nfile = {file:?}\n");
-    let signed = Signed::with("alias", &[(Algorithm::EcdsaP256, Role::Csk)], &other);
-    fs::remove_file(&file).unwrap();
-    let edns = Edns {
-        dnssec_ok: true,
-        ..Edns::of_size(1232)
-    };
-    let mut packet = query(7, &name("x.plain.example"), 1, Some(&edns));
-    let flags = packet.len() - 4;
-    packet[flags] |= 0x40;
-    let octets = ask(&signed.snapshot, &packet, Transport::Udp).unwrap();
-    let reply = Reply::of("x.plain.example", 1, &octets);
-    assert_eq!(reply.message.metadata.response_code, ResponseCode::NXDomain);
-    assert_eq!(reply.denied(), [46, 47, 128]);
-    assert_eq!(octets[octets.len() - 4] & 0x40, 0x40);
-}
-
-/// RFC 1035 4.1: what the counts say, and nothing else.
-#[test]
-fn replies_of_all_sizes_are_whole_messages() {
-    let signed = Signed::csk("sizes");
-    let keys = signed.keys();
-    let (mut cut, mut whole) = (0, 0);
-    for size in 512..=1232 {
-        for (qname, qtype) in [
-            ("fleet.example.org", 15),
-            ("example.org", 2),
-            ("example.org", 48),
-            ("x.big.example.org", 1),
-            ("big.example.org", 2),
-            ("on.example.org", 1),
-            ("x.dn.example.org", 1),
-            ("nope.example.org", 1),
-            ("srv.example.org", 33),
-        ] {
-            let edns = Edns {
-                dnssec_ok: true,
-                ..Edns::of_size(size)
-            };
-            let packet = query(7, &name(qname), qtype, Some(&edns));
-            let octets = ask(&signed.snapshot, &packet, Transport::Udp).unwrap();
-            let reply = Reply::of(qname, qtype, &octets);
-            assert!(octets.len() <= size.into(), "{}", reply.what);
-            assert!(reply.message.edns.is_some(), "{} at {size}", reply.what);
-            if reply.message.metadata.truncation {
-                cut += 1;
-            } else {
-                whole += 1;
-                reply.verify(&keys, NOW);
-            }
-        }
-    }
-    assert!(cut > 100 && whole > 1000, "{cut} and {whole}");
-}
-
-#[test]
-fn who_asks_for_nsec_and_rrsig_by_name_is_given_these() {
-    let signed = Signed::csk("by-name");
-    let types = |qname: &str, qtype, dnssec_ok| {
-        let reply = signed.send(qname, qtype, dnssec_ok, Transport::Tcp);
-        let message = &reply.message;
-        assert!(message.authorities.is_empty(), "{}", reply.what);
-        let given = message.answers.iter().map(|r| u16::from(r.record_type()));
-        given.collect::<Vec<_>>()
-    };
-    for qname in [
-        "example.org",
-        "get.example.org",
-        "ent.example.org",
-        "x.wp.example.org",
-    ] {
-        // RFC 4035 3.1: who does not set DO is given no signatures but by their name.
-        assert_eq!(types(qname, 47, false), [47], "{qname}");
-        assert_eq!(types(qname, 47, true), [47, 46], "{qname}");
-        assert_eq!(types(qname, 46, false), [46], "{qname}");
-        assert_eq!(types(qname, 46, true), [46], "{qname}");
-    }
-    let plain = signed.send("nope.example.org", 47, false, Transport::Udp);
-    assert_eq!(plain.message.metadata.response_code, ResponseCode::NXDomain);
-    assert!(plain.nsec().is_none());
-    // A name that is denied as if it were there has the NSEC that says so: one that has none of its type is bogus.
-    for qname in ["nope.example.org", "a.b.nope.example.org"] {
-        assert_eq!(types(qname, 47, true), [47, 46], "{qname}");
-        assert_eq!(types(qname, 46, true), [46], "{qname}");
-        assert_eq!(signed.ask(qname, 47).denied(), [46, 47, 128]);
-    }
-}
-
-#[test]
 fn who_does_not_want_signatures_is_answered_as_if_there_were_none() {
     let (signed, plain) = (Signed::csk("plain"), Signed::with("unsigned", &[], ""));
     let keys = [46, 47, 48, 59, 60];
@@ -625,20 +436,6 @@ fn who_is_within_a_signed_zone_is_to_be_delegated_by_it() {
         .collect();
     assert_eq!(lines.len(), 1, "{}", signed.said);
     assert!(lines[0].contains("zone \"in.example.org.\" is within \"example.org.\""));
-}
-
-#[test]
-fn an_answer_of_one_address_is_small() {
-    let signed = Signed::csk("small");
-    for (qname, qtype) in [
-        ("v4.example.org", 1),
-        ("nope.example.org", 1),
-        ("x.wp.example.org", 28),
-    ] {
-        let reply = signed.send(qname, qtype, true, Transport::Udp);
-        assert!(!reply.message.metadata.truncation, "{}", reply.what);
-        assert!(reply.len < 512, "{}: {}", reply.what, reply.len);
-    }
 }
 
 #[test]
