@@ -11,6 +11,7 @@ mod chains;
 mod denials;
 #[path = "../dns/mod.rs"]
 mod dns;
+mod rolls;
 mod sizes;
 
 use std::collections::BTreeMap;
@@ -112,6 +113,9 @@ fn fleet() -> String {
     (1..9).map(host).collect()
 }
 
+/// A zone's key: how and what it signs and where it is on its way, and the key as PKCS#8.
+type OwnKey<'z> = (&'z str, (Algorithm, Role, KeyState), Vec<u8>);
+
 /// A signed zone, and the folder of its keys.
 struct Signed {
     folder: PathBuf,
@@ -127,25 +131,39 @@ impl Drop for Signed {
 }
 
 impl Signed {
-    /// With these keys, all active, and more lines of configuration.
+    /// With keys that are made for it, all active, and more lines of configuration.
     fn with(test: &str, keys: &[(Algorithm, Role)], more: &str) -> Self {
         Self::beside(test, &[], keys, more)
     }
 
     /// And with such keys for other zones that the configuration has.
     fn beside(test: &str, others: &[&str], keys: &[(Algorithm, Role)], more: &str) -> Self {
+        let mut made = Vec::new();
+        for zone in [&["example.org"], others].concat() {
+            for (algorithm, role) in keys {
+                let kind = (*algorithm, *role, KeyState::Active);
+                made.push((zone, kind, Key::make(*algorithm).unwrap()));
+            }
+        }
+        Self::made(test, &made, more)
+    }
+
+    /// With these keys, each given as PKCS#8, and more lines of configuration.
+    fn of(test: &str, keys: &[((Algorithm, Role, KeyState), Vec<u8>)], more: &str) -> Self {
+        let keys = keys.iter().cloned();
+        let keys = keys.map(|(kind, key)| ("example.org", kind, key));
+        Self::made(test, &keys.collect::<Vec<_>>(), more)
+    }
+
+    fn made(test: &str, keys: &[OwnKey<'_>], more: &str) -> Self {
         let folder = format!("nearmost-signed-{}-{test}", std::process::id());
         let folder = std::env::temp_dir().join(folder);
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join("example.org.zone"), ZONE.to_owned() + &fleet()).unwrap();
         let keyring = Keyring::at(&folder.join("keys"));
-        for zone in [&["example.org"], others].concat() {
+        for (zone, kind, key) in keys {
             let zone = nearmost::zone::Name::absolute(zone).unwrap();
-            for (algorithm, role) in keys {
-                let key = Key::make(*algorithm).unwrap();
-                let kind = (*algorithm, *role, KeyState::Active);
-                keyring.add(&zone, kind, &key, Duration::ZERO).unwrap();
-            }
+            keyring.add(&zone, *kind, key, Duration::ZERO).unwrap();
         }
         let text = format!(
             "{POOLS}\n[zone.\"example.org\"]\nfile = \"example.org.zone\"\nsigned = {}\n{more}",
