@@ -1,12 +1,13 @@
 //! Signed zones as operators and validators see them.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::net::UdpSocket;
 use std::process::Command;
 use std::sync::Arc;
 
 use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::RecordType::{self, A, AAAA, DNSKEY, DS, MX, NSEC, SOA, TXT};
+use hickory_proto::rr::RecordType::{self, A, AAAA, DNSKEY, DS, MX, NSEC, RRSIG, SOA, TXT};
 
 use crate::common::nodes::Does;
 use crate::program::{Folder, Ran, Server, other, skip};
@@ -31,7 +32,22 @@ a.b.ent      TXT   \"deep\"
 *.wild       TXT   \"wild\"
 dn           DNAME wild
 sub          NS    ns.elsewhere.example.
+sec          NS    ns.elsewhere.example.
+sec          DS    12345 13 2 0123456789012345678901234567890123456789012345678901234567890123
 ";
+
+/// One of each kind.
+const NAMES: [&str; 9] = [
+    "get.example.org",
+    "text.get.example.org",
+    "alias.get.example.org",
+    "ent.get.example.org",
+    "x.wild.get.example.org",
+    "y.dn.get.example.org",
+    "nope.get.example.org",
+    "no.such.nope.get.example.org",
+    "q.any.get.example.org",
+];
 
 /// The DS that `keys ds` shows, from the tag on.
 fn ds(folder: &Folder) -> String {
@@ -133,21 +149,33 @@ fn an_operator_goes_from_an_unsigned_zone_to_the_ds_in_hand() {
     assert!(refused.err.contains("others may read it"), "{refused:?}");
 }
 
-/// What a validator answers, which must be something that it has found secure.
-fn secure(validator: &Validator, name: &str, rtype: RecordType) -> Reply {
+/// Owners and types of the answer, but for its signatures.
+fn given(reply: &Reply) -> BTreeSet<(String, RecordType)> {
+    let records = reply.0.answers.iter();
+    let records = records.filter(|record| record.record_type() != RRSIG);
+    let named = records.map(|r| (r.name.to_lowercase().to_string(), r.record_type()));
+    named.collect()
+}
+
+/// What a validator answers, which must be something that it has found secure, and all that the server itself gives without signatures.
+fn secure(validator: &Validator, server: &Server, name: &str, rtype: RecordType) -> Reply {
     let reply = Question::new(name, rtype)
         .recursive()
         .signed()
         .by_udp(validator.address);
-    let what = format!("{}: {name} {rtype}: {reply:?}", validator.name);
-    assert!(
-        matches!(
-            reply.rcode(),
-            ResponseCode::NoError | ResponseCode::NXDomain
-        ),
-        "{what}"
-    );
+    let own = server.ask(&Question::new(name, rtype));
+    let what = format!("{}: {name} {rtype}: {reply:?} of {own:?}", validator.name);
     assert!(reply.0.metadata.authentic_data, "{what}");
+    // To who asks for signatures it is a name that has nothing but its NSEC (RFC 9824); not every validator can tell.
+    let not_there = own.rcode() == ResponseCode::NXDomain;
+    let may_be = not_there && reply.rcode() == ResponseCode::NoError;
+    assert!(reply.rcode() == own.rcode() || may_be, "{what}");
+    if rtype == NSEC {
+        // Where there is an alias both it and its own NSEC are right.
+        assert!(not_there || !given(&reply).is_empty(), "{what}");
+    } else {
+        assert_eq!(given(&reply), given(&own), "{what}");
+    }
     reply
 }
 
@@ -178,26 +206,20 @@ fn three_validators_find_all_secure_while_nodes_fail() {
     let judged = Cell::new(0);
     let secure = |validator: &Validator, name: &str, rtype| {
         judged.set(judged.get() + 1);
-        secure(validator, name, rtype)
+        secure(validator, &server, name, rtype)
     };
-    for validator in &validators {
-        for name in [
-            "get.example.org",
-            "text.get.example.org",
-            "alias.get.example.org",
-            "ent.get.example.org",
-            "x.wild.get.example.org",
-            "y.dn.get.example.org",
-            "nope.get.example.org",
-            "no.such.nope.get.example.org",
-            "q.any.get.example.org",
-        ] {
+    let all_names = |validator: &Validator| {
+        for name in NAMES {
             for rtype in [A, AAAA, MX, TXT, SOA, DNSKEY, NSEC] {
                 secure(validator, name, rtype);
             }
         }
-        secure(validator, "sub.get.example.org", DS);
-    }
+        for (name, is_signed) in [("sub", false), ("sec", true)] {
+            let reply = secure(validator, &format!("{name}.get.example.org"), DS);
+            assert_eq!(given(&reply).is_empty(), !is_signed, "{reply:?}");
+        }
+    };
+    validators.iter().for_each(all_names);
 
     let until = |validator: &Validator, first: bool| {
         crate::program::eventually("all are given another mirror", || {
@@ -209,9 +231,14 @@ fn three_validators_find_all_secure_while_nodes_fail() {
         });
     };
     // One of three goes down and comes back.
-    for _ in 0..2 {
+    for turn in 0..2 {
         world.now(0, Does::Answer(500, String::new()));
         validators.iter().for_each(|each| until(each, false));
+        if turn == 0 {
+            // What the first were given they have in their caches.
+            let others = Validator::all(OURS, APEX, &ds).unwrap();
+            others.iter().for_each(all_names);
+        }
         world.now(0, Does::ok());
         validators.iter().for_each(|each| until(each, true));
     }
