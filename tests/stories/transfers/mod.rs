@@ -1,4 +1,4 @@
-//! Zones between name servers: dig, Knot and NSD fetch ours, and we fetch theirs.
+//! Zones between name servers: dig, kdig, Knot and NSD fetch ours, and we fetch theirs.
 
 mod catalog;
 mod dig;
@@ -8,6 +8,7 @@ pub mod peers;
 mod primary;
 mod secondaries;
 mod signed;
+mod tls;
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -40,12 +41,17 @@ pub fn large(serial: u32, names: usize) -> String {
 
 /// A server of `large.example`, whose table says this besides.
 pub fn server_of(zone: &str, table: &str, more: &str) -> Server {
+    Server::start_in(&Arc::new(folder_of(zone, table, more)))
+}
+
+/// The folder of such a server.
+pub fn folder_of(zone: &str, table: &str, more: &str) -> Folder {
     let folder = Folder::with(&format!(
         "[server]\nlisten = [\"127.0.0.1:0\"]\nstate = \"state\"\n[key.\"transfer.key\"]\nsecret = \"{SECRET}\"\n\
          [key.\"other.key\"]\nalgorithm = \"hmac-sha512\"\nsecret = \"{OTHER}\"\n[zone.\"large.example\"]\n{table}\n{more}"
     ));
     folder.write("zones/large.example.zone", zone);
-    Server::start_in(&Arc::new(folder))
+    folder
 }
 
 /// All records that `dig AXFR` prints, in order and each once, names in lower case.
