@@ -30,7 +30,7 @@ pub fn this_after(setup: &str) -> Command {
 const INSIDE: &str = "NEARMOST_TEST_INSIDE";
 
 /// Whether the calling test, by its full name, is inside. Outside it is run again there once `setup` has succeeded, and must
-/// pass; where this system does not permit it, that is printed.
+/// pass; where this system does not permit it, that is printed, and the test fails where all are required.
 pub fn inside(test: &str, setup: &str) -> bool {
     if std::env::var_os(INSIDE).is_some() {
         return true;
@@ -41,20 +41,17 @@ pub fn inside(test: &str, setup: &str) -> bool {
             .env(INSIDE, "1")
             .output()
     };
-    match ran(set_up(setup)) {
-        Ok(set_up) if set_up.status.success() => {}
-        // Kernels and containers forbid it for reasons of their own: no fault of ours, nor a package that is missing.
-        Ok(not) => {
-            println!(
-                "skipped: no namespace for {test}: {}",
-                String::from_utf8_lossy(&not.stderr).trim()
-            );
-            return false;
-        }
-        Err(error) => {
-            println!("skipped: no namespace for {test}: unshare: {error}");
-            return false;
-        }
+    let forbidden = match ran(set_up(setup)) {
+        Ok(set_up) if set_up.status.success() => None,
+        // Kernels and containers forbid it for reasons of their own; a package may be missing too.
+        Ok(not) => Some(String::from_utf8_lossy(&not.stderr).trim().to_owned()),
+        Err(error) => Some(format!("unshare: {error}")),
+    };
+    if let Some(why) = forbidden {
+        let all = std::env::var_os("NEARMOST_REQUIRE_ALL").is_some();
+        assert!(!all, "required, but no namespace for {test}: {why}");
+        println!("skipped: no namespace for {test}: {why}");
+        return false;
     }
     let ran = ran(this_after(setup)).unwrap();
     let (out, err) = (

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::program::{Folder, Ran, other};
+use crate::program::{Folder, Ran, other, skip};
 use crate::world::server_on;
 
 const ZONE: &str = "\
@@ -46,7 +46,7 @@ fn dnsviz_finds_every_answer_secure() {
     }
     let alone = Command::new("unshare").args(["-rn", "true"]).status();
     if !alone.is_ok_and(|ran| ran.success()) {
-        return eprintln!("skipped: nobody may have a network of their own here");
+        return skip("nobody may have a network of their own here");
     }
     let server = server_on("127.0.0.1:53");
     let folder = Folder::with(&format!(

@@ -15,11 +15,11 @@ const LOW: &str = "127.157.0.53:53";
 /// On every system, and the owner of nothing.
 const NOBODY: u32 = 65534;
 
-/// Whether this process may become another user; a line says so where it may not.
+/// Whether this process may become another user.
 fn root() -> bool {
     let root = fs::metadata("/proc/self").unwrap().uid() == 0;
     if !root {
-        eprintln!("skipped: only root becomes another user");
+        skip("only root becomes another user");
     }
     root
 }
@@ -304,7 +304,7 @@ fn system_calls_that_it_has_no_use_for_are_refused() {
     // In service while what it starts may not have a namespace of its own.
     let allowed = Command::new("unshare").args(["-U", "true"]).status();
     if !allowed.is_ok_and(|ran| ran.success()) {
-        return eprintln!("skipped: nobody may have namespaces here");
+        return skip("nobody may have namespaces here");
     }
     let world = World::of(160, 1);
     let config = format!(

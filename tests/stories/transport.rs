@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use hickory_proto::rr::RecordType;
 
-use crate::program::{Folder, Ran, Server, dig, eventually, other};
+use crate::program::{Folder, Ran, Server, dig, eventually, other, skip};
 use crate::question::{Question, Reply, receive, send};
 use crate::world::{FRA, NYC, World, server, server_on, zone};
 
@@ -212,7 +212,7 @@ fn a_reply_takes_the_way_that_the_routing_table_knows() {
     }
     let alone = Command::new("unshare").args(["-rn", "true"]).status();
     if !alone.is_ok_and(|ran| ran.success()) {
-        return eprintln!("skipped: nobody may have a network of their own here");
+        return skip("nobody may have a network of their own here");
     }
     let config =
         server_on("0.0.0.0:53").replacen("\"0.0.0.0:53\"", "\"0.0.0.0:53\", \"[::]:53\"", 1);
