@@ -5,10 +5,11 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
-use maxminddb::Reader;
+use maxminddb::{LookupResult, Reader, WithinOptions, path};
 use nearmost::geo::{Country, Database, World};
 use nearmost::prefix::{CARRIERS, Client};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 /// Addresses that are looked up beside those that the input chooses.
 const ADDRESSES: [&str; 9] = [
@@ -72,6 +73,15 @@ pub fn run(octets: &[u8]) {
     let _ = about.to_string();
     let world = World::build(&[database], &[]);
     let reader = Reader::from_source(octets).expect("it was opened");
+    // A file has the form of its first record.
+    let first = reader
+        .networks(WithinOptions::default())
+        .map(|mut n| n.next());
+    let is_flat = |first: LookupResult<'_, _>| {
+        let code = first.decode_path::<IgnoredAny>(&path!["country_code"]);
+        matches!(code, Ok(Some(_)))
+    };
+    let flat = matches!(first, Ok(Some(Ok(first))) if is_flat(first));
     let mut addresses: Vec<IpAddr> = ADDRESSES.iter().map(|a| a.parse().unwrap()).collect();
     // Numbers of a file are addresses as good as any, at the grain of maps.
     for four in octets.chunks_exact(4).step_by(1 + octets.len() / 64) {
@@ -94,7 +104,8 @@ pub fn run(octets: &[u8]) {
         if let Ok(Some(record)) = found.decode::<Record<'_>>() {
             let codes = [record.country, record.registered_country];
             let nested = codes.into_iter().flatten().find_map(|c| c.iso_code);
-            let expected = nested.or(record.country_code).and_then(Country::new);
+            let code = if flat { record.country_code } else { nested };
+            let expected = code.and_then(Country::new);
             // Parts of a tree that lead into that of IPv4 are not walked.
             assert!(
                 place.country == expected || address.is_ipv6() && place.country.is_none(),
