@@ -161,6 +161,17 @@ pub enum ZoneSource {
     Primary(Vec<Peer>),
 }
 
+impl ZoneSource {
+    /// The name servers that it comes from; none where it is ours.
+    #[must_use]
+    pub fn primaries(&self) -> &[Peer] {
+        match self {
+            Self::Primary(peers) => peers,
+            Self::File(_) | Self::Made { .. } => &[],
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

@@ -6,9 +6,10 @@ use tokio::task::spawn_blocking;
 
 use super::fetch::{Fault, fetch};
 use super::kept::{self, Kept, RECEIVED};
-use super::put::{Arrival, Fetched};
+use super::put::{Arrival, Fetched, NotPut};
 use super::received::{checked, listed};
 use super::tell::source_for;
+use super::theirs::Life;
 use crate::control::handle::Handle;
 use crate::snapshot::Peer;
 use crate::transfer::{Kind, Received};
@@ -27,19 +28,20 @@ pub(super) enum Came {
 /// Asks a primary: for what differs, and if that leads nowhere for all of the zone.
 pub(super) async fn ask(
     handle: &Handle,
-    apex: &Name,
+    (apex, life): (&Name, &Life),
     (peer, most): (&Peer, Option<usize>),
     key: Option<Arc<Key>>,
 ) -> Result<Came, Fault> {
     let from = source_for(handle.listen(), peer);
-    let mut known = handle.with_theirs(|all| all.get(apex)?.known());
+    let known = handle.with_zone((apex, life), |theirs| theirs.known());
+    let mut known = known.ok_or(GONE)?;
     loop {
         let differences = known.is_some();
         let mut whole = false;
         let came = match fetch(apex, (peer.at, from), known.take(), key.clone()).await {
             Ok(received) => {
                 whole = matches!(received, Received::Version(_, Kind::Whole));
-                take(handle, apex, (peer, most), received).await
+                take(handle, (apex, life), (peer, most), received).await
             }
             Err(fault) => Err(fault),
         };
@@ -52,18 +54,19 @@ pub(super) async fn ask(
     }
 }
 
+const GONE: Fault = Fault::Late("the zone is gone");
+
 /// Puts in service what a primary gave; a catalog lists `most` zones at most.
 async fn take(
     handle: &Handle,
-    apex: &Name,
+    (apex, life): (&Name, &Life),
     (peer, most): (&Peer, Option<usize>),
     received: Received,
 ) -> Result<Came, Fault> {
-    let own = handle.with_theirs(|all| {
-        let theirs = all.get(apex)?;
-        Some((theirs.version.clone(), theirs.takes_any()))
+    let own = handle.with_zone((apex, life), |theirs| {
+        (theirs.version.clone(), theirs.takes_any())
     });
-    let (known, takes_any) = own.ok_or("the zone is gone")?;
+    let (known, takes_any) = own.ok_or(GONE)?;
     let behind = |serial: u32| {
         let ours = known.as_ref().map_or(0, |known| known.serial());
         format!("its serial {serial} is older than ours, {ours}")
@@ -94,10 +97,11 @@ async fn take(
         version,
         from: peer.at,
         how,
+        life: life.clone(),
     };
     let taker = handle.clone();
     let work = move || {
-        let records = checked(&fetched.version, None)?;
+        let records = checked(&fetched.version, None).map_err(NotPut::Failed)?;
         let apex = fetched.version.apex.clone();
         let arrival = Arrival::of(fetched, records, members);
         taker
@@ -105,9 +109,13 @@ async fn take(
             .into_iter()
             .collect::<Result<(), _>>()?;
         keep(&taker, &apex);
-        Ok::<_, String>(())
+        Ok(())
     };
-    spawn_blocking(work).await.map_err(|e| e.to_string())??;
+    match spawn_blocking(work).await.map_err(|e| e.to_string())? {
+        Ok(()) => {}
+        Err(NotPut::Late(why)) => return Err(Fault::Late(why)),
+        Err(NotPut::Failed(why)) => return Err(Fault::Failed(why)),
+    }
     let word = match how {
         Kind::Whole => "all of it",
         Kind::Differences => "what differs",

@@ -30,6 +30,8 @@ pub(super) enum Fault {
     Unreached(String),
     /// Nor a word of why not, for so long that others should not wait for it too.
     Silent(String),
+    /// What came is of no use, as something else has changed here meanwhile.
+    Late(&'static str),
     /// Theirs is older than ours.
     Older(String),
     /// Anything else.

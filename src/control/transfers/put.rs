@@ -1,21 +1,28 @@
 //! Other records of zones of others in service, and with those of a catalog other zones: one generation for all that wait.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fmt;
 use std::mem;
 use std::net::SocketAddr;
 use std::sync::{Arc, MutexGuard, PoisonError, mpsc};
+use std::thread::sleep;
+use std::time::Duration;
 
 use super::members::{self, Lists, Settled, Spare, owners, relist, settled};
 use super::received::{Filled, follow};
-use super::theirs::Theirs;
-use crate::config::Zone;
+use super::theirs::{Life, Theirs};
+use crate::config::{Config, Zone};
 use crate::control::handle::Handle;
 use crate::control::hosts::put_parts;
 use crate::control::load::Parts;
 use crate::control::reload::Basis;
+use crate::health::Time;
 use crate::transfer::{Kind, Member};
 use crate::zone::version::Version;
 use crate::zone::{Name, Record};
+
+/// Until the parts are looked at again while somebody reads them.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// What is to be put in service.
 #[derive(Debug)]
@@ -27,7 +34,28 @@ pub(in crate::control) struct Arrival {
     /// Whence it came; none: it has expired.
     fetched: Option<Fetched>,
     /// Told how it ended.
-    done: Option<mpsc::Sender<Result<(), String>>>,
+    done: Option<mpsc::Sender<Put>>,
+}
+
+/// How it ended.
+pub(super) type Put = Result<(), NotPut>;
+
+/// Why something is not in service.
+#[derive(Clone, Debug)]
+pub(super) enum NotPut {
+    /// Something else has changed here meanwhile: whoever gave it is not at fault.
+    Late(&'static str),
+    /// It cannot be.
+    Failed(String),
+}
+
+impl fmt::Display for NotPut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Late(why) => f.write_str(why),
+            Self::Failed(why) => f.write_str(why),
+        }
+    }
 }
 
 /// A version that a primary gave.
@@ -36,6 +64,8 @@ pub(super) struct Fetched {
     pub(super) version: Arc<Version>,
     pub(super) from: SocketAddr,
     pub(super) how: Kind,
+    /// Of which zone.
+    pub(super) life: Life,
 }
 
 impl Arrival {
@@ -65,9 +95,28 @@ impl Arrival {
         }
     }
 
-    fn tell(self, result: &Result<(), String>) {
+    fn tell(self, result: &Put) {
         if let Some(done) = self.done {
             let _ = done.send(result.clone());
+        }
+    }
+
+    /// How it has ended before anything was built; none: it is to be put in service. `zone` is what the configuration says now.
+    fn ended(&self, zone: Option<&Zone>, theirs: Option<&Theirs>, now: Time) -> Option<Put> {
+        let late = |why| Some(Err(NotPut::Late(why)));
+        let (Some(zone), Some(theirs)) = (zone, theirs) else {
+            return late("there is no such zone any more");
+        };
+        let has = |from| zone.source.primaries().iter().any(|peer| peer.at == from);
+        match &self.fetched {
+            // A primary may have been heard since.
+            None => {
+                let alive = theirs.expires().is_some_and(|at| at > now);
+                alive.then_some(Ok(()))
+            }
+            Some(fetched) if fetched.life != theirs.life => late("it has begun anew meanwhile"),
+            Some(fetched) if !has(fetched.from) => late("its primaries have changed meanwhile"),
+            Some(_) => None,
         }
     }
 }
@@ -89,7 +138,7 @@ impl Handle {
 
     /// Puts other records of zones in service, and what those list that are catalogs; how each ended. For a thread that may wait: whoever
     /// builds next takes all that have come until then.
-    pub(super) fn put_zones(&self, mut zones: Vec<Arrival>) -> Vec<Result<(), String>> {
+    pub(super) fn put_zones(&self, mut zones: Vec<Arrival>) -> Vec<Put> {
         let wait = |arrival: &mut Arrival| {
             let (done, is_done) = mpsc::channel();
             arrival.done = Some(done);
@@ -97,46 +146,44 @@ impl Handle {
         };
         let waiting: Vec<_> = zones.iter_mut().map(wait).collect();
         self.arrivals().append(&mut zones);
-        let mut basis = self.basis();
+        let mut basis = unshared(|| self.basis(), || sleep(AGAIN));
         // Whoever built before may have taken them.
         let all = mem::take(&mut *self.arrivals());
         if !all.is_empty() {
             self.put_all(&mut basis, all);
         }
         drop(basis);
-        let ended = |done: mpsc::Receiver<Result<(), String>>| {
+        let ended = |done: mpsc::Receiver<Put>| {
             let result = done.recv();
-            result.unwrap_or_else(|_| Err("the build has panicked".into()))
+            result.unwrap_or_else(|_| Err(NotPut::Failed("the build has panicked".into())))
         };
         waiting.into_iter().map(ended).collect()
     }
 
     fn put_all(&self, basis: &mut Basis, all: Vec<Arrival>) {
-        let tell = |all: Vec<Arrival>, result: &Result<(), String>| {
+        let tell = |all: Vec<Arrival>, result: &Put| {
             all.into_iter().for_each(|arrival| arrival.tell(result));
         };
         let Some(parts) = Arc::get_mut(&mut basis.parts) else {
-            return tell(all, &Err("the last build still runs".into()));
+            return tell(all, &Err(NotPut::Late("the last build still runs")));
         };
-        let known: BTreeSet<&Name> = parts.zones.iter().map(|(name, _)| name).collect();
-        let (here, gone): (Vec<_>, _) = all.into_iter().partition(|a| known.contains(&a.apex));
-        tell(gone, &Err("there is no such zone any more".into()));
-        // A primary may have been heard since.
-        let now = self.now();
-        let (mut here, alive): (Vec<_>, _) = self.with_theirs(|all| {
-            let old = |name: &Name| {
-                let end = all.get(name).and_then(Theirs::expires);
-                end.is_none_or(|at| at <= now)
-            };
-            let stays = |a: &Arrival| a.fetched.is_some() || old(&a.apex);
-            here.into_iter().partition(stays)
+        let zones = parts.zones.iter().zip(&parts.config.zones);
+        let zones: HashMap<&Name, &Zone> = zones.map(|((name, _), zone)| (name, zone)).collect();
+        let (now, mut here) = (self.now(), Vec::new());
+        self.with_theirs(|known| {
+            for arrival in all {
+                let (zone, theirs) = (zones.get(&arrival.apex), known.get(&arrival.apex));
+                match arrival.ended(zone.copied(), theirs, now) {
+                    Some(ended) => arrival.tell(&ended),
+                    None => here.push(arrival),
+                }
+            }
         });
-        tell(alive, &Ok(()));
         if here.is_empty() {
             return;
         }
         let (undo, listed) = self.change(parts, &mut here);
-        let done = put_parts(self, Arc::clone(&basis.parts));
+        let done = put_parts(self, Arc::clone(&basis.parts)).map_err(NotPut::Failed);
         match (&done, Arc::get_mut(&mut basis.parts)) {
             (Ok(()), _) => {
                 if let Some((lists, settled)) = listed {
@@ -145,9 +192,13 @@ impl Handle {
                         let zone = &arrival.apex;
                         settled.gone.contains(zone) || settled.fresh.contains(zone)
                     });
-                    tell(late, &Err("its catalog has changed meanwhile".into()));
+                    tell(
+                        late,
+                        &Err(NotPut::Late("its catalog has changed meanwhile")),
+                    );
                     here = taken;
                     self.take_members(lists, &settled);
+                    self.judge(&basis.parts.config);
                 }
                 self.go_on_with(&here);
             }
@@ -221,6 +272,21 @@ impl Handle {
         }
     }
 
+    /// Members may have other primaries, which are asked at once.
+    fn judge(&self, config: &Config) {
+        let now = self.now();
+        self.with_theirs(|all| {
+            for zone in &config.zones {
+                let theirs = all.get_mut(&zone.name);
+                if let Some(theirs) = theirs.filter(|theirs| !theirs.foreign)
+                    && theirs.judge(zone.source.primaries())
+                {
+                    theirs.want(now);
+                }
+            }
+        });
+    }
+
     /// Goes on with the zones of another generation, which are asked for at once: their primaries may be others.
     pub(in crate::control) fn take_theirs(&self, filled: Filled) {
         let now = self.now();
@@ -231,13 +297,30 @@ impl Handle {
                 let own = known.entry(name).or_insert_with(|| next.clone());
                 // What the generation was built of, which nobody has changed since; the rest goes on.
                 (own.version, own.expired) = (next.version, next.expired);
-                (own.from, own.foreign) = (next.from, next.foreign);
+                own.from = next.from;
+                // Somebody may have asked for all of it since.
+                own.foreign |= next.foreign;
                 own.is_catalog = next.is_catalog;
                 (own.members, own.catalog) = (next.members, next.catalog);
                 own.want(now);
             }
         });
         self.take_members(Lists::new(), &settled);
+    }
+}
+
+/// The basis, once nobody reads its parts any more: `wait` is for until then.
+fn unshared<'b>(
+    basis: impl Fn() -> MutexGuard<'b, Basis>,
+    mut wait: impl FnMut(),
+) -> MutexGuard<'b, Basis> {
+    loop {
+        let mut free = basis();
+        if Arc::get_mut(&mut free.parts).is_some() {
+            return free;
+        }
+        drop(free);
+        wait();
     }
 }
 
@@ -252,5 +335,31 @@ impl Undo {
                 *own = before;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::control::load::load_text;
+
+    #[test]
+    fn who_reads_the_parts_is_waited_for() {
+        let parts = load_text(Path::new("/nearmost.toml"), "").parts.unwrap();
+        let basis = Mutex::new(Basis::new(parts));
+        let mut read = vec![Arc::clone(&basis.lock().unwrap().parts)];
+        read.push(Arc::clone(&read[0]));
+        let mut waits = 0;
+        let wait = || {
+            waits += 1;
+            read.pop();
+        };
+        let mut free = unshared(|| basis.lock().unwrap(), wait);
+        assert!(Arc::get_mut(&mut free.parts).is_some());
+        drop(free);
+        assert_eq!(waits, 2);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use super::kept::{self, RECEIVED};
 use super::members::{self, Lists, Owned, Settled, Spare};
-use super::theirs::{AllTheirs, ReceivedLine, Theirs};
+use super::theirs::{AllTheirs, Life, ReceivedLine, Theirs};
 use crate::config::{self, ZoneSource};
 use crate::control::handle::Handle;
 use crate::control::load::Parts;
@@ -61,13 +61,7 @@ pub(in crate::control) fn fill(
         let theirs = known.get(&zone.name).cloned().or_else(restored);
         let mut theirs = theirs.unwrap_or_default();
         theirs.expired = theirs.expires().is_none_or(|at| at <= now);
-        theirs.foreign = match &zone.source {
-            ZoneSource::Primary(peers) => {
-                let gave = |from| peers.iter().any(|peer| peer.at == from);
-                theirs.foreign || theirs.from.is_some_and(|from| !gave(from))
-            }
-            ZoneSource::File(_) | ZoneSource::Made { .. } => false,
-        };
+        theirs.judge(zone.source.primaries());
         theirs.is_catalog = zone.catalog.is_some();
         theirs.catalog = zone.member.as_ref().map(|of| of.catalog.clone());
         let read = || listed(theirs.version.as_ref()?, usize::MAX).ok();
@@ -178,6 +172,18 @@ pub(super) fn checked(version: &Version, span: Option<Span>) -> Result<Vec<Recor
 }
 
 impl Handle {
+    /// Looks at a zone; none: it is gone, or has begun anew.
+    pub(super) fn with_zone<T>(
+        &self,
+        (apex, life): (&Name, &Life),
+        look: impl FnOnce(&mut Theirs) -> T,
+    ) -> Option<T> {
+        self.with_theirs(|all| {
+            let theirs = all.get_mut(apex).filter(|theirs| theirs.life == *life);
+            theirs.map(look)
+        })
+    }
+
     pub(in crate::control) fn with_theirs<T>(&self, look: impl FnOnce(&mut AllTheirs) -> T) -> T {
         let all = self.0.theirs.lock();
         look(&mut all.unwrap_or_else(PoisonError::into_inner))

@@ -15,7 +15,7 @@ use super::ask::{Came, ask, keep};
 use super::fetch::Fault;
 use super::kept::{self, RECEIVED};
 use super::put::Arrival;
-use super::theirs::AllTheirs;
+use super::theirs::{AllTheirs, Life};
 use super::turns::{Silent, Turn, Turns};
 use crate::control::handle::Handle;
 use crate::health::Time;
@@ -31,6 +31,7 @@ const AGAIN: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 struct Due {
     apex: Name,
+    life: Life,
     /// Those that have told of another version, a bit each.
     told: u64,
     since: Time,
@@ -90,6 +91,7 @@ fn due(all: &AllTheirs, now: Time) -> Vec<Due> {
     let due = all.iter().filter(|(_, t)| !t.running && t.next <= now);
     let due = due.map(|(name, theirs)| Due {
         apex: name.clone(),
+        life: theirs.life.clone(),
         told: theirs.told,
         since: theirs.next,
     });
@@ -133,6 +135,8 @@ struct Answers {
     newer: bool,
     /// One has the version that we have.
     current: bool,
+    /// What one gave was too late.
+    late: bool,
     /// One has an older one.
     older: Option<String>,
     /// One that has told of another version could not be asked.
@@ -143,7 +147,9 @@ struct Answers {
 
 /// Asks the primaries of a zone, one after the other.
 async fn refresh(handle: Handle, due: Due, _turn: Option<Turn>, silent: Arc<Silent>) {
-    let Due { apex, told, .. } = due;
+    let Due {
+        apex, life, told, ..
+    } = due;
     let snapshot = handle.current().get();
     let (keys, mut asked, mut most) = (snapshot.keys.clone(), Vec::new(), None);
     if let Some(own) = primaries(&snapshot, &apex) {
@@ -166,7 +172,7 @@ async fn refresh(handle: Handle, due: Due, _turn: Option<Turn>, silent: Arc<Sile
         let passed = silent.why(peer.at, handle.now()).filter(|_| !has_told);
         let came = match passed {
             Some(why) => Err(Fault::Unreached(why)),
-            None => ask(&handle, &apex, (&peer, most), key).await,
+            None => ask(&handle, (&apex, &life), (&peer, most), key).await,
         };
         match &came {
             Err(Fault::Silent(why)) => silent.add(peer.at, why.clone(), handle.now()),
@@ -180,6 +186,11 @@ async fn refresh(handle: Handle, due: Due, _turn: Option<Turn>, silent: Arc<Sile
                 break;
             }
             Ok(Came::Current) => answers.current = true,
+            Err(Fault::Late(why)) => {
+                tracing::info!("zone {apex}: {}: it is not taken: {why}", peer.at);
+                answers.late = true;
+                break;
+            }
             Err(Fault::Older(why)) => answers.older = words(why),
             Err(Fault::Unreached(why) | Fault::Silent(why) | Fault::Failed(why)) => {
                 let place = match has_told {
@@ -190,21 +201,26 @@ async fn refresh(handle: Handle, due: Due, _turn: Option<Turn>, silent: Arc<Sile
             }
         }
     }
-    conclude(&handle, &apex, answers).await;
+    conclude(&handle, (&apex, &life), answers).await;
 }
 
 /// Goes on with what came of it.
-async fn conclude(handle: &Handle, apex: &Name, answers: Answers) {
+async fn conclude(handle: &Handle, (apex, life): (&Name, &Life), answers: Answers) {
     let Answers {
         newer,
         current,
+        late,
         older,
         unheard,
         failed,
     } = answers;
     let now = handle.now();
-    let kept = handle.with_theirs(|all| {
-        let theirs = all.get_mut(apex)?;
+    let kept = handle.with_zone((apex, life), |theirs| {
+        if late {
+            theirs.is_late(now);
+            theirs.end();
+            return None;
+        }
         let good = newer || current;
         let trouble = match good {
             true => unheard.clone().or(older),
@@ -236,7 +252,7 @@ async fn conclude(handle: &Handle, apex: &Name, answers: Answers) {
         theirs.end();
         (current && !newer).then_some(theirs.kept)
     });
-    let Some(kept) = kept else { return };
+    let Some(kept) = kept.flatten() else { return };
     let (handle, apex) = (handle.clone(), apex.clone());
     let stays = move || match handle.state() {
         Some(state) if kept => kept::touch(state, RECEIVED, &apex),

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::put::Fetched;
 use crate::health::Time;
+use crate::snapshot::Peer;
 use crate::transfer::{Kind, Member};
 use crate::zone::Name;
 use crate::zone::version::{Version, numbers};
@@ -21,9 +22,20 @@ const REFRESH: (u32, u32) = (5, 7 * 86_400);
 /// Until the first has come: this, twice as long each time, up to the last.
 const BEGIN: (u32, u32) = (2, 300);
 
+/// Which of all zones that had a name a zone is: one that begins anew is another.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Life(Arc<()>);
+
+impl PartialEq for Life {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
 /// What is known of a zone of others.
 #[derive(Clone, Debug, Default)]
 pub(in crate::control) struct Theirs {
+    pub(super) life: Life,
     /// The newest that has come, expired or not.
     pub(super) version: Option<Arc<Version>>,
     /// The primary that gave it.
@@ -150,6 +162,13 @@ impl Theirs {
         self.version.clone().filter(|_| readable && !self.foreign)
     }
 
+    /// Goes on with these primaries; whether the version that is here is of another.
+    pub(super) fn judge(&mut self, peers: &[Peer]) -> bool {
+        let gave = |from| peers.iter().any(|peer| peer.at == from);
+        self.foreign |= self.from.is_some_and(|from| !gave(from));
+        self.foreign
+    }
+
     /// Whether anything is better than what is here.
     pub(super) fn takes_any(&self) -> bool {
         self.expired || self.known().is_none()
@@ -209,9 +228,16 @@ impl Theirs {
         };
         *count += 1;
         (self.version, self.fetched) = (Some(Arc::clone(&fetched.version)), Some(now));
-        (self.from, self.foreign) = (Some(fetched.from), false);
+        self.from = Some(fetched.from);
+        // What was asked for before that was wanted is built on what is here.
+        self.foreign &= fetched.how != Kind::Whole;
         (self.kept, self.expired) = (false, false);
         self.has_come(now);
+    }
+
+    /// What came was too late, by no fault of theirs: it is soon asked for again.
+    pub(super) fn is_late(&mut self, now: Time) {
+        self.next = now + Duration::from_secs(BEGIN.0.into());
     }
 
     /// They have been asked.
@@ -295,6 +321,35 @@ mod tests {
         theirs.has_failed("refused".into(), at(1010));
         theirs.end();
         assert!(theirs.next > at(1500));
+    }
+
+    #[test]
+    fn all_of_it_is_wanted_until_all_of_it_has_come() {
+        let mut theirs = theirs();
+        let from = ([192, 0, 2, 1], 53).into();
+        let peer = |at| Peer {
+            at,
+            key: None,
+            source: None,
+        };
+        let come = |theirs: &mut Theirs, how| {
+            let fetched = Fetched {
+                version: theirs.version.clone().unwrap(),
+                from,
+                how,
+                life: theirs.life.clone(),
+            };
+            theirs.take(&fetched, at(1000));
+        };
+        come(&mut theirs, Kind::Whole);
+        assert!(!theirs.judge(&[peer(from)]));
+        assert!(theirs.judge(&[peer(([192, 0, 2, 2], 53).into())]));
+        for how in [Kind::Current, Kind::Differences] {
+            come(&mut theirs, how);
+            assert!(theirs.foreign && theirs.known().is_none(), "{how:?}");
+        }
+        come(&mut theirs, Kind::Whole);
+        assert!(!theirs.foreign);
     }
 
     #[test]

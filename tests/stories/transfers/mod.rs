@@ -8,6 +8,7 @@ pub mod peers;
 mod primary;
 mod secondaries;
 mod signed;
+mod slow;
 mod tls;
 
 use std::fmt::Write as _;
