@@ -136,11 +136,15 @@ impl Found {
         sources: &mut Sources,
         found: &mut Diagnostics,
     ) -> Option<Self> {
+        sources.look_at(path);
         let main = Listed::add(path, read_octets(path, None, found)?, sources);
         let beside = path.parent().unwrap_or(Path::new(""));
         let mut parts = Vec::new();
         for kind in Kind::ALL {
-            for (path, name) in list(&beside.join(kind.folder()), "toml", found) {
+            let folder = beside.join(kind.folder());
+            sources.look_at(&folder);
+            for (path, name) in list(&folder, "toml", found) {
+                sources.look_at(&path);
                 if let Some(text) = read_octets(&path, None, found) {
                     parts.push((kind, name, Listed::add(&path, text, sources)));
                 }
@@ -162,7 +166,9 @@ impl Found {
             parts.push((kind, name.clone(), Listed(number, folder)));
             replaced.push((kind, name.clone()));
         }
-        let zones = list(&beside.join("zones"), "zone", found);
+        let zones = beside.join("zones");
+        sources.look_at(&zones);
+        let zones = list(&zones, "zone", found);
         Some(Self {
             main,
             parts,

@@ -21,6 +21,7 @@ pub fn read_latency(
     sources: &mut Sources,
     found: &mut Diagnostics,
 ) -> Vec<(LatencyRow, Span)> {
+    sources.look_at(path);
     let Some(octets) = read_octets(path, Some(at), found) else {
         return Vec::new();
     };

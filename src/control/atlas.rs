@@ -1,13 +1,11 @@
 //! Where addresses are: the GeoIP databases of a configuration, opened, laid over each other and let go. A database is opened again
 //! only where its file is another one than last time.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::diagnostic::{Diagnostics, Span};
+use crate::diagnostic::{Diagnostics, Span, Stamp};
 use crate::geo::{About, Database, Override, World};
 
 /// Where every address is, and what that was made of.
@@ -24,25 +22,6 @@ pub struct Atlas {
 
 /// A file, and what it was when it was opened.
 type Opened = (PathBuf, Option<Stamp>);
-
-/// What tells one content of a file from another without reading it: device, inode, octets, time of change. A file that is renamed
-/// into its place has another inode, one that is written in place another time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp(u64, u64, u64, i64, i64);
-
-impl Stamp {
-    /// Of a file that is there.
-    pub(super) fn of(path: &Path) -> Option<Self> {
-        let meta = fs::metadata(path).ok()?;
-        Some(Self(
-            meta.dev(),
-            meta.ino(),
-            meta.size(),
-            meta.ctime(),
-            meta.ctime_nsec(),
-        ))
-    }
-}
 
 /// A database with less than this part of the ranges that the one in use has is not believed: its making has failed half-way.
 const LEAST: (usize, usize) = (1, 2);

@@ -89,7 +89,7 @@ pub fn load_after(path: &Path, extras: &[Extra], last: Option<&Atlas>) -> Loaded
     if let Some(parts) = &loaded.parts {
         exposed::look(path, &parts.config, &mut loaded.found);
     }
-    loaded.files.add(path, &loaded.sources);
+    loaded.files.add(&loaded.sources);
     if let Some(parts) = &mut loaded.parts {
         parts.files = loaded.files.clone();
     }
@@ -114,8 +114,9 @@ fn finish(loaded: &mut Loaded, config: Config, last: Option<&Atlas>) {
         ..
     } = loaded;
     *reach = Some(Reach::named_in(&config));
-    let (zones, keys) = zones(&config, sources, found);
+    // Before they are read.
     *files = Files::named_in(&config);
+    let (zones, keys) = zones(&config, sources, found);
     let Some(atlas) = Atlas::of(&config, last, found) else {
         return;
     };

@@ -7,11 +7,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::atlas::Stamp;
 use super::handle::Handle;
 use super::keyring::Keyring;
-use crate::config::{Config, FOLDERS};
-use crate::diagnostic::Sources;
+use crate::config::Config;
+use crate::diagnostic::{Sources, Stamp};
 use crate::health::Kind;
 
 /// Time between looks.
@@ -42,15 +41,11 @@ impl Files {
         files
     }
 
-    /// The texts that were read, and the folders beside the first.
-    pub(super) fn add(&mut self, path: &Path, sources: &Sources) {
-        self.look_at(path);
-        let beside = path.parent().unwrap_or(Path::new(""));
-        FOLDERS
-            .iter()
-            .for_each(|folder| self.look_at(&beside.join(folder)));
-        let texts = (0..).take(sources.len()).map(|n| sources.path(n));
-        texts.for_each(|path| self.look_at(Path::new(path)));
+    /// The texts that were read, and their folders; of one that was read twice as it was the first time.
+    pub(super) fn add(&mut self, sources: &Sources) {
+        for (path, stamp) in sources.looks() {
+            self.0.entry(path.into()).or_insert(stamp);
+        }
     }
 
     /// Each of them.
@@ -93,5 +88,42 @@ pub(super) async fn keep_watching(handle: Handle) {
             Some(now)
         };
         last = tokio::task::spawn_blocking(look).await.unwrap_or_default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Write as _;
+    use std::process::Command;
+    use std::thread;
+
+    use crate::control::load;
+
+    #[test]
+    fn what_changes_while_files_are_read_is_another() {
+        let name = format!("nearmost-watch-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir_all(folder.join("nodes")).unwrap();
+        let [main, next, pipe] =
+            ["nearmost.toml", "next", "nodes/slow.toml"].map(|name| folder.join(name));
+        fs::write(&main, "").unwrap();
+        let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        let loaded = thread::scope(|scope| {
+            // Whoever opens it to write waits for who reads; the main file has been read then.
+            scope.spawn(|| {
+                let mut slow = fs::File::options().write(true).open(&pipe).unwrap();
+                fs::write(&next, "# another").unwrap();
+                fs::rename(&next, &main).unwrap();
+                slow.write_all(b"at = 'FRA'\nip = ['192.0.2.1']\n").unwrap();
+            });
+            load(&main)
+        });
+        assert!(loaded.parts.is_some());
+        let files = loaded.files;
+        assert!(files.0.contains_key(&main));
+        assert_ne!(files.0.get(&main), files.again().0.get(&main));
+        fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -34,6 +34,7 @@ pub fn read(
     sources: &mut Sources,
     found: &mut Diagnostics,
 ) -> Contents {
+    sources.look_at(path);
     match folder::read_file(path) {
         Ok(text) => read_text(path, text, origin, sources, found),
         Err(why) => {

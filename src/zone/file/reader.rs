@@ -204,6 +204,7 @@ impl<'a> Reader<'a> {
         let file = match self.files.iter().find(|(real, _)| *real == found.real) {
             Some(&(_, file)) => file,
             None => {
+                sources.look_at(&found.path);
                 let text = read_file(&found.real).map_err(wrong)?;
                 let file = sources.add(found.path.display().to_string(), text);
                 self.files.push((found.real.clone(), file));

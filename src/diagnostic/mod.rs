@@ -1,6 +1,11 @@
 //! What is wrong in the operator's files, and where: collected, never stopping at the first, rendered as compilers do.
 
+mod stamp;
+
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+pub use stamp::Stamp;
 
 /// Where in which file: a range of octets. Line and column are worked out only when somebody reads them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,6 +35,7 @@ impl Span {
 #[derive(Debug, Default)]
 pub struct Sources {
     files: Vec<Source>,
+    looks: Vec<(PathBuf, Option<Stamp>)>,
 }
 
 #[derive(Debug)]
@@ -46,6 +52,16 @@ impl Sources {
             text: text.into(),
         });
         u32::try_from(self.files.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    /// Notes what a file or a folder is. That is before it is read: what changes meanwhile is another afterwards.
+    pub fn look_at(&mut self, path: &Path) {
+        self.looks.push((path.into(), Stamp::of(path)));
+    }
+
+    /// What was looked at, and what it was; none: not there.
+    pub fn looks(&self) -> impl Iterator<Item = (&Path, Option<Stamp>)> {
+        self.looks.iter().map(|(path, stamp)| (&**path, *stamp))
     }
 
     /// The octets of a file.
