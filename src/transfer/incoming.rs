@@ -15,7 +15,7 @@ use crate::zone::file::check_rdata;
 use crate::zone::version::{Change, Records, Rr, Version, is_newer, serial};
 use crate::zone::{Name, rtype};
 
-/// Octets of records that are taken, so that no primary fills our memory.
+/// Octets of records that are taken, and that a zone has in the end, so that no primary fills our memory.
 const MOST: usize = 256 << 20;
 
 /// A transfer that comes in.
@@ -32,6 +32,7 @@ pub struct Incoming<'k> {
     records: Vec<(Change, Own)>,
     whole: bool,
     octets: usize,
+    most: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,6 +125,7 @@ impl<'k> Incoming<'k> {
             records: Vec::new(),
             whole: true,
             octets: 0,
+            most: MOST,
         };
         (packet, incoming)
     }
@@ -162,8 +164,8 @@ impl<'k> Incoming<'k> {
             let (own, next) = record(packet, at).ok_or("a record is malformed")?;
             at = next;
             self.octets += own.owner.wire().len() + own.rdata.len() + 64;
-            if self.octets > MOST {
-                return Err("it is larger than 256 MiB".into());
+            if self.octets > self.most {
+                return Err(LARGE.into());
             }
             self.record(own)?;
         }
@@ -245,6 +247,10 @@ impl<'k> Incoming<'k> {
             Some(known) => known.records.changed(all).ok_or(MISFIT)?,
             None => Records::new(all.map(|(_, rr)| rr)),
         };
+        // It grows with each difference.
+        if records.octets().len() > self.most {
+            return Err(LARGE.into());
+        }
         Ok(Version {
             apex: self.apex,
             ttl,
@@ -254,6 +260,7 @@ impl<'k> Incoming<'k> {
     }
 }
 
+const LARGE: &str = "it is larger than 256 MiB";
 /// Why steps are of no use.
 const MISFIT: &str = "what differs does not fit what is here";
 
@@ -412,6 +419,20 @@ mod tests {
         assert_eq!(made(ask(Some(&known)), &all), Ok(whole(5, &[9])));
         let misfit = [newest(5), newest(3), address(7), newest(5), newest(5)];
         assert_eq!(made(ask(Some(&known)), &misfit), Err(MISFIT.into()));
+    }
+
+    #[test]
+    fn no_zone_grows_by_differences_without_end() {
+        let steps = [newest(4), newest(3), newest(4), address(250), newest(4)];
+        let (few, many) = (whole(3, &[1]), whole(3, &(0..200).collect::<Vec<u8>>()));
+        let step = |known: &Version| {
+            let incoming = Incoming {
+                most: 1000,
+                ..ask(Some(known))
+            };
+            made(incoming, &steps).map(|grown| grown.records.len())
+        };
+        assert_eq!((step(&few), step(&many)), (Ok(2), Err(LARGE.into())));
     }
 
     #[test]

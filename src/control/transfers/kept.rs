@@ -32,9 +32,12 @@ pub(super) struct Kept {
 impl Kept {
     fn to_octets(&self) -> Vec<u8> {
         let from = self.from.map(|from| from.to_string()).unwrap_or_default();
-        let length = (from.len() as u64).to_be_bytes();
-        let rest = [&length[..], from.as_bytes(), &self.journal.to_octets()].concat();
-        [MAGIC, &sum(&rest).to_be_bytes(), &rest].concat()
+        let mut out = [MAGIC, &[0; 8], &(from.len() as u64).to_be_bytes()].concat();
+        out.extend_from_slice(from.as_bytes());
+        self.journal.append_to(&mut out);
+        let (head, rest) = out.split_at_mut(MAGIC.len() + 8);
+        head[MAGIC.len()..].copy_from_slice(&sum(rest).to_be_bytes());
+        out
     }
 
     fn of_octets(octets: &[u8]) -> Option<Self> {

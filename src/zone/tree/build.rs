@@ -268,5 +268,5 @@ fn write_set(arena: &mut Vec<u8>, set: &[(u32, u16, u32)], records: &[Record]) -
 }
 
 pub(super) fn offset(n: usize) -> u32 {
-    u32::try_from(n).expect("a zone is below 4 GiB: the reader refuses larger files")
+    u32::try_from(n).expect("a zone is below 4 GiB: its check refuses larger ones")
 }

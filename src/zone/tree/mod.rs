@@ -53,6 +53,11 @@ const NONE: u32 = u32::MAX;
 /// Octets of a set before its records.
 const SET_HEAD: usize = 12;
 
+/// Octets that a name takes beside its own.
+pub(super) const NAME_ROOM: usize = field::NAME;
+/// Octets that a record takes beside its RDATA, at most.
+pub(super) const SET_ROOM: usize = SET_HEAD + 2;
+
 /// A name whose addresses come from a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolUse {

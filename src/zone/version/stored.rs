@@ -7,32 +7,44 @@ use crate::zone::Name;
 
 /// What such octets begin with.
 const MAGIC: &[u8] = b"nearmost zone 2\n";
+/// Octets of a step besides its records and SOAs: six lengths and two TTLs.
+const STEP: usize = 56;
+/// Octets of the rest at most, beside its records: two names in an SOA and the zone's own.
+const HEAD: usize = 1024;
 
 impl Journal {
     /// All of it.
     #[must_use]
     pub fn to_octets(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.append_to(&mut out);
+        out
+    }
+
+    /// The same behind others: a zone may be large, and is not copied twice.
+    pub fn append_to(&self, out: &mut Vec<u8>) {
         let Version {
             apex,
             ttl,
             soa,
             records,
         } = &*self.version;
-        let mut out = MAGIC.to_vec();
-        part(&mut out, apex.wire());
-        part(&mut out, &ttl.to_be_bytes());
-        part(&mut out, soa);
-        part(&mut out, records.octets());
-        part(&mut out, &(self.steps.len() as u64).to_be_bytes());
+        let steps: usize = self.steps.iter().map(|step| step.octets() + STEP).sum();
+        out.reserve(records.octets().len() + steps + HEAD);
+        out.extend_from_slice(MAGIC);
+        part(out, apex.wire());
+        part(out, &ttl.to_be_bytes());
+        part(out, soa);
+        part(out, records.octets());
+        part(out, &(self.steps.len() as u64).to_be_bytes());
         for step in &self.steps {
             for (ttl, soa) in [&step.from, &step.to] {
-                part(&mut out, &ttl.to_be_bytes());
-                part(&mut out, soa);
+                part(out, &ttl.to_be_bytes());
+                part(out, soa);
             }
-            part(&mut out, step.removed.octets());
-            part(&mut out, step.added.octets());
+            part(out, step.removed.octets());
+            part(out, step.added.octets());
         }
-        out
     }
 
     /// What [`Self::to_octets`] gave; none if it is not whole.

@@ -5,6 +5,7 @@
 
 mod order;
 mod sets;
+mod size;
 mod targets;
 
 use std::collections::HashSet;
@@ -32,6 +33,7 @@ pub fn check(
         pools,
         pool_names: pools.iter().copied().collect(),
     };
+    size::size(origin, &sorted, &mut findings);
     zone.apex(&mut findings);
     zone.hashing(&mut findings);
     zone.walk(&mut findings);
