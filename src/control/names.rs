@@ -1,6 +1,7 @@
 //! Which names of the zones two generations answer differently for.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,11 @@ impl ZoneChange {
         let ahead = to.wrapping_sub(from);
         ahead == 0 || ahead > 1 << 31
     }
+}
+
+/// What is said of a zone whose serial has not gone up.
+pub(super) fn hidden(zone: impl fmt::Display, serial: u32) -> String {
+    format!("zone {zone} has changed, and its serial has not gone up: {serial}")
 }
 
 /// The zones that differ.

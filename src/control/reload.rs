@@ -21,7 +21,7 @@ use super::history::Entry;
 use super::hosts;
 use super::load::{Loaded, Parts, load_after};
 use super::moves::Moves;
-use super::names::{ZoneChange, zone_changes};
+use super::names::{self, ZoneChange, zone_changes};
 use super::reach::Reach;
 use super::transfers::{fill, owners};
 use super::watch::Files;
@@ -296,10 +296,7 @@ impl Handle {
         let hidden = hidden.filter(|z| !by_keys(z) && !moving.contains(&z.zone));
         let hidden = hidden.map(|z| {
             let serial = z.to_serial.unwrap_or_default();
-            format!(
-                "warning: zone {} has changed, and its serial has not gone up: {serial}",
-                z.zone
-            )
+            format!("warning: {}", names::hidden(&z.zone, serial))
         });
         let nothing = |_: &mut Board, _: &[Node]| Ok(());
         let moves = self.forecast(last, next, &parts.audience, nothing);

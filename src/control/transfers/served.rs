@@ -15,6 +15,7 @@ use tokio::time::sleep;
 use super::kept::{self, Kept, SERVED};
 use super::tell::Telling;
 use crate::control::handle::Handle;
+use crate::control::names::hidden;
 use crate::health::{Table, Time};
 use crate::snapshot::{Secondaries, Snapshot};
 use crate::transfer::{flat, sign, sign_soa};
@@ -101,6 +102,12 @@ impl Serving {
                 continue;
             };
             let finish = |version: &mut Version| finish(next, number, version);
+            if let Some(before) = last.filter(|_| !known && !own.moves)
+                && is_hidden(before, &version)
+            {
+                // Of what changes while it runs a reload says so.
+                tracing::warn!("{}", hidden(zone.apex(), version.serial()));
+            }
             let journal = match &before {
                 None => {
                     finish(&mut version);
@@ -171,6 +178,12 @@ fn made(
         sign(&mut version, signed, zone.negative_ttl(), last);
     }
     Some(version)
+}
+
+/// Whether secondaries that have a version do not take the next.
+fn is_hidden(before: &Version, next: &Version) -> bool {
+    let (was, is) = (before.serial(), next.serial());
+    !is_newer(is, was) && (was != is || !before.is_like(next))
 }
 
 /// Signs the SOA of a version whose serial is settled.

@@ -98,7 +98,8 @@ impl Version {
     }
 
     /// Whether both hold the same, their serials aside.
-    fn is_like(&self, other: &Self) -> bool {
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
         self.ttl == other.ttl
             && with_serial(&self.soa, 0) == with_serial(&other.soa, 0)
             && self.records == other.records

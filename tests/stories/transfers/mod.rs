@@ -6,6 +6,7 @@ mod given;
 mod ours;
 pub mod peers;
 mod primary;
+mod restarts;
 mod secondaries;
 mod signed;
 mod slow;
