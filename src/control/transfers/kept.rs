@@ -5,11 +5,12 @@
 //! ```
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
+use crate::control::keep;
 use crate::zone::Name;
 use crate::zone::version::Journal;
 
@@ -105,18 +106,9 @@ pub(super) fn touch(state: &Path, folder: &str, apex: &Name) {
 /// Keeps it, on the disk when this comes back; whether that is done.
 pub(super) fn write(state: &Path, folder: &str, kept: &Kept) -> bool {
     let path = path(state, folder, &kept.journal.version.apex);
-    let fresh = path.with_extension("new");
-    let done = || {
-        let folder = path.parent().unwrap_or(state);
-        fs::create_dir_all(folder)?;
-        let mut file = fs::File::create(&fresh)?;
-        file.write_all(&kept.to_octets())?;
-        file.sync_all()?;
-        fs::rename(&fresh, &path)?;
-        // The name too.
-        fs::File::open(folder)?.sync_all()
-    };
-    let done = done();
+    let name = path.file_name().unwrap_or_default();
+    let folder = keep::Folder::make(&state.join(folder));
+    let done = folder.and_then(|folder| folder.put(name, 0o666, &kept.to_octets()));
     if let Err(error) = &done {
         tracing::warn!("{} is not kept: {error}", path.display());
     }
@@ -156,17 +148,43 @@ mod tests {
     use super::*;
     use crate::zone::version::Version;
 
-    #[test]
-    fn what_a_disk_has_spoiled_is_nothing() {
-        let version = Version {
+    fn version() -> Version {
+        Version {
             apex: Name::absolute("x.example").unwrap(),
             ttl: 60,
             soa: vec![0; 22].into(),
             records: Arc::default(),
+        }
+    }
+
+    #[test]
+    fn two_processes_write_no_file_together_and_leave_none() {
+        let name = format!("nearmost-kept-{}", std::process::id());
+        let state = std::env::temp_dir().join(name);
+        let own = path(&state, SERVED, &version().apex);
+        // Another process is in the middle of the same, under a name that this one could use; and the last step fails.
+        fs::create_dir_all(&own).unwrap();
+        let others = own.with_extension("new");
+        fs::write(&others, "theirs").unwrap();
+        let kept = Kept {
+            journal: Journal::new(version()),
+            from: None,
         };
+        assert!(!write(&state, SERVED, &kept));
+        assert_eq!(fs::read_to_string(&others).unwrap(), "theirs");
+        let files = fs::read_dir(state.join(SERVED)).unwrap().count();
+        assert_eq!(files, 2);
+        fs::remove_dir(&own).unwrap();
+        assert!(write(&state, SERVED, &kept));
+        assert_eq!(read(&state, SERVED, &version().apex), Some(kept));
+        fs::remove_dir_all(state).unwrap();
+    }
+
+    #[test]
+    fn what_a_disk_has_spoiled_is_nothing() {
         for from in [None, Some("[2001:db8::1]:53".parse().unwrap())] {
             let kept = Kept {
-                journal: Journal::new(version.clone()),
+                journal: Journal::new(version()),
                 from,
             };
             let octets = kept.to_octets();

@@ -21,6 +21,7 @@ mod served;
 mod tell;
 mod theirs;
 mod turns;
+mod unkept;
 
 pub(super) use members::owners;
 pub(super) use others::{keys, others, query};

@@ -14,6 +14,7 @@ use tokio::time::sleep;
 
 use super::kept::{self, Kept, SERVED};
 use super::tell::Telling;
+use super::unkept::{Key, Unkept};
 use crate::control::handle::Handle;
 use crate::control::names::hidden;
 use crate::health::{Table, Time};
@@ -29,12 +30,12 @@ const EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(in crate::control) struct Serving {
     /// Zones with another version that nobody was told of yet, by their names in lower case; and whether it is on the disk.
-    changed: BTreeMap<Box<[u8]>, bool>,
+    changed: BTreeMap<Key, bool>,
     /// When serials have gone up last without that of a file.
-    moved: BTreeMap<Box<[u8]>, Time>,
+    moved: BTreeMap<Key, Time>,
 }
 
-fn key(apex: &Name) -> Box<[u8]> {
+fn key(apex: &Name) -> Key {
     apex.to_lower().wire().into()
 }
 
@@ -207,7 +208,7 @@ fn journal_of(snapshot: &Snapshot, apex: &Name) -> Option<Arc<Journal>> {
 
 /// Looks from time to time, and tells secondaries what changed, for ever.
 pub(in crate::control) async fn keep_serving(handle: Handle) {
-    let mut telling = Telling::default();
+    let (mut telling, mut unkept) = (Telling::default(), Unkept::default());
     let mut seen = None;
     loop {
         let (snapshot, now) = (handle.current().get(), handle.now());
@@ -229,25 +230,25 @@ pub(in crate::control) async fn keep_serving(handle: Handle) {
                 false => BTreeMap::new(),
             }
         };
-        if !changed.is_empty() {
-            let mut journals: Vec<(Arc<Journal>, bool)> = Vec::new();
-            for (apex, kept) in &changed {
-                let journal = Name::from_wire(apex).ok();
-                let journal = journal.and_then(|apex| journal_of(&snapshot, &apex));
-                journals.extend(journal.map(|journal| (journal, *kept)));
-            }
-            let (keeper, all) = (handle.clone(), journals.clone());
+        let journal = |apex: &Key| journal_of(&snapshot, &Name::from_wire(apex).ok()?);
+        let due = unkept.due(&changed, now).into_iter();
+        let due = due.filter_map(|apex| Some((journal(&apex)?, apex)));
+        let mut due: Vec<(Arc<Journal>, Key)> = due.collect();
+        if !due.is_empty() {
+            let keeper = handle.clone();
             // Before anybody asks: what was handed out must not be forgotten by a restart.
             let write = spawn_blocking(move || {
-                let left = all.iter().filter(|(_, kept)| !kept);
-                for (state, (journal, _)) in left.filter_map(|j| Some((keeper.state()?, j))) {
-                    keep(state, journal);
-                }
+                let fails = |journal: &Journal| {
+                    let state = keeper.state();
+                    state.is_some_and(|state| !keep(state, journal))
+                };
+                due.retain(|(journal, _)| fails(journal));
+                due.into_iter().map(|(_, apex)| apex).collect()
             });
-            let _ = write.await;
-            for (journal, _) in journals {
-                telling.tell(&handle, &snapshot, &journal);
-            }
+            unkept.add(write.await.unwrap_or_default());
+        }
+        for journal in changed.keys().filter_map(journal) {
+            telling.tell(&handle, &snapshot, &journal);
         }
         tokio::select! {
             () = sleep(EVERY) => {}
