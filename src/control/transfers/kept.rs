@@ -92,15 +92,13 @@ pub(super) fn read_dated(state: &Path, folder: &str, apex: &Name) -> Option<(Kep
     Some((kept, at.unwrap_or_default()))
 }
 
-/// Says that it is still the newest.
-pub(super) fn touch(state: &Path, folder: &str, apex: &Name) {
+/// Says that it is still the newest; whether that is done.
+pub(super) fn touch(state: &Path, folder: &str, apex: &Name) -> bool {
     let file = fs::File::options()
         .append(true)
         .open(path(state, folder, apex));
     let now = UNIX_EPOCH + Duration::from_secs(crate::clock::wall());
-    if let Err(error) = file.and_then(|file| file.set_modified(now)) {
-        tracing::warn!("zone {apex}: what is kept of it stays as old as it was: {error}");
-    }
+    file.and_then(|file| file.set_modified(now)).is_ok()
 }
 
 /// Keeps it, on the disk when this comes back; whether that is done.

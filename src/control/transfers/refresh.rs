@@ -254,9 +254,12 @@ async fn conclude(handle: &Handle, (apex, life): (&Name, &Life), answers: Answer
     });
     let Some(kept) = kept.flatten() else { return };
     let (handle, apex) = (handle.clone(), apex.clone());
-    let stays = move || match handle.state() {
-        Some(state) if kept => kept::touch(state, RECEIVED, &apex),
-        _ => keep(&handle, &apex),
+    let stays = move || {
+        let touch = |state| kept::touch(state, RECEIVED, &apex);
+        // Somebody may have taken it away.
+        if !(kept && handle.state().is_some_and(touch)) {
+            keep(&handle, &apex);
+        }
     };
     let _ = spawn_blocking(stays).await;
 }

@@ -162,3 +162,16 @@ fn all_of_a_zone_is_still_wanted_after_an_answer_that_was_on_its_way() {
     primary.is_asked(3);
     assert_eq!(primary.asked()[..3], [AXFR, IXFR, AXFR]);
 }
+
+#[test]
+fn a_copy_that_somebody_took_away_is_written_again() {
+    let primary = Primary::of(7, false);
+    let ours = start(&primary);
+    let kept = ours.folder.path(&format!("state/received/{ZONE}.zone"));
+    let is_there = || eventually("it is kept", || kept.exists().then_some(()));
+    is_there();
+    fs::remove_file(&kept).unwrap();
+    assert_eq!(ours.run(&["fetch", ZONE]).code, 0);
+    is_there();
+    assert_eq!(primary.asked(), [AXFR, IXFR]);
+}
