@@ -13,7 +13,7 @@ use crate::wire::tsig::{Chain, Key};
 use crate::wire::{HEADER, Query, Section, Suffixes, Writer, class, name_at, rcode};
 use crate::zone::file::check_rdata;
 use crate::zone::version::{Change, Records, Rr, Version, is_newer, serial};
-use crate::zone::{Name, rtype};
+use crate::zone::{Name, rdata_names, rtype};
 
 /// Octets of records that are taken, and that a zone has in the end, so that no primary fills our memory.
 const MOST: usize = 256 << 20;
@@ -302,21 +302,7 @@ fn record(packet: &[u8], at: usize) -> Option<(Own, usize)> {
 
 /// RDATA with its names written out, of the types in which some have compressed them (RFC 3597 4).
 fn rdata(packet: &[u8], rtype: u16, range: std::ops::Range<usize>) -> Option<Vec<u8>> {
-    // Octets before the names, and how many names.
-    let (before, names) = match rtype {
-        rtype::NS
-        | rtype::MD
-        | rtype::MF
-        | rtype::CNAME
-        | rtype::MB..=rtype::MR
-        | rtype::PTR
-        | rtype::DNAME => (0, 1),
-        rtype::SOA | rtype::MINFO | rtype::RP => (0, 2),
-        rtype::MX | rtype::AFSDB | rtype::RT | rtype::KX => (2, 1),
-        rtype::PX => (2, 2),
-        rtype::SRV => (6, 1),
-        _ => return Some(packet.get(range)?.to_vec()),
-    };
+    let (before, names) = rdata_names(rtype, packet.get(range.clone())?);
     let mut at = range.start + before;
     let mut out = packet.get(range.start..at)?.to_vec();
     for _ in 0..names {
@@ -459,6 +445,23 @@ mod tests {
             newest(4),
         ];
         assert_eq!(made(ask(Some(&known)), &steps), Ok(whole(4, &[1])));
+    }
+
+    #[test]
+    fn names_may_be_compressed_in_old_types_of_which_few_know() {
+        let head = [&[0, 1, 5, 2][..], &[0; 14]].concat();
+        for (rtype, before, after) in [
+            (rtype::NAPTR, &b"\0\x01\0\x02\x01S\x03SIP\0"[..], &b""[..]),
+            (rtype::SIG, &head, b"signature"),
+            (rtype::NXT, b"", b"\x40"),
+        ] {
+            let compressed = (rtype, [before, b"\x02ns\xc0\x0c", after].concat());
+            let all = [newest(3), compressed, newest(3)];
+            let version = made(ask(None), &all).unwrap();
+            let written = [before, b"\x02ns", apex().wire(), after].concat();
+            let rdata: Vec<&[u8]> = version.records.iter().map(|rr| rr.rdata).collect();
+            assert_eq!(rdata, [&written[..]], "{rtype}");
+        }
     }
 
     #[test]

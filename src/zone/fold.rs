@@ -17,7 +17,21 @@ pub fn folded(rtype: u16, rdata: &[u8]) -> impl Iterator<Item = u8> {
 
 /// Where the names of such types stand, one behind the other.
 fn names(rtype: u16, rdata: &[u8]) -> Range<usize> {
-    let (start, names) = match rtype {
+    let (start, names) = rdata_names(rtype, rdata);
+    let mut end = start;
+    for _ in 0..names {
+        while let Some(&len @ 1..) = rdata.get(end) {
+            end += 1 + usize::from(len);
+        }
+        end += 1;
+    }
+    start..end
+}
+
+/// Octets before the names in RDATA, and how many names there are, of the types whose names others may have compressed (RFC 3597 4), which
+/// are those that RFC 4034 6.2 lists; of other types none.
+pub fn rdata_names(rtype: u16, rdata: &[u8]) -> (usize, usize) {
+    match rtype {
         rtype::NS
         | rtype::MD
         | rtype::MF
@@ -38,16 +52,8 @@ fn names(rtype: u16, rdata: &[u8]) -> Range<usize> {
             let string = |at: usize| at + 1 + rdata.get(at).map_or(0, |len| usize::from(*len));
             (string(string(string(4))), 1)
         }
-        _ => return 0..0,
-    };
-    let mut end = start;
-    for _ in 0..names {
-        while let Some(&len @ 1..) = rdata.get(end) {
-            end += 1 + usize::from(len);
-        }
-        end += 1;
+        _ => (0, 0),
     }
-    start..end
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ pub mod rtype;
 mod tree;
 pub mod version;
 
-pub use fold::folded;
+pub use fold::{folded, rdata_names};
 pub use index::Index;
 pub use key::{NameKey, hash_by};
 pub use name::{MAX_LABEL, MAX_NAME, Name, NameError, escape, is_below, labels};
