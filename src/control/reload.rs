@@ -240,7 +240,7 @@ impl Handle {
         done.generation += 1;
         parts.let_go(named.is_empty());
         self.take_hosts(named);
-        self.take_theirs(theirs);
+        self.take_theirs(theirs, &basis.parts.config, &parts.config);
         self.set_access(&parts);
         self.note_keys(&parts.keys, clock::wall());
         basis.parts = Arc::new(parts);

@@ -1,11 +1,14 @@
 //! What the configuration says of other name servers, for a generation.
 
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::config::{Config, SharedKey, ZoneSource};
 use crate::prefix::Prefix;
 use crate::snapshot::{Allow, Keys, Peer, Primaries, Secondaries, Zones};
-use crate::wire::tsig::Key;
+use crate::wire::tsig::{Algorithm, Key};
+use crate::zone::Name;
 
 /// The keys that messages are signed with.
 pub(in crate::control) fn keys(config: &Config) -> Keys {
@@ -61,6 +64,30 @@ pub(in crate::control) fn query(config: &Config) -> Vec<Option<Vec<Allow>>> {
         true => all,
         false => Vec::new(),
     }
+}
+
+/// A primary: where it is, our own address, and the name, algorithm and secret of the key.
+pub(super) type Asked<'c> = (
+    SocketAddr,
+    Option<IpAddr>,
+    Option<(&'c Name, Algorithm, &'c [u8])>,
+);
+
+/// Whom each zone of others is asked for, and how many zones it may list.
+pub(super) fn asked(config: &Config) -> HashMap<&Name, (Vec<Asked<'_>>, Option<usize>)> {
+    let signs = |number: usize| {
+        let key = config.keys.get(number)?;
+        Some((&key.name, key.algorithm, &key.secret[..]))
+    };
+    let of = |peer: &Peer| (peer.at, peer.source, peer.key.and_then(signs));
+    let zones = config.zones.iter();
+    zones
+        .map(|zone| {
+            let peers = zone.source.primaries().iter().map(of);
+            let most = zone.catalog.as_ref().map(|_| config.limits.catalog_members);
+            (&zone.name, (peers.collect(), most))
+        })
+        .collect()
 }
 
 /// Who a primary is when it tells of a change: any port of its address.

@@ -9,6 +9,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use super::members::{self, Lists, Settled, Spare, owners, relist, settled};
+use super::others::asked;
 use super::received::{Filled, follow};
 use super::theirs::{Life, Theirs};
 use crate::config::{Config, Zone};
@@ -287,13 +288,15 @@ impl Handle {
         });
     }
 
-    /// Goes on with the zones of another generation, which are asked for at once: their primaries may be others.
-    pub(in crate::control) fn take_theirs(&self, filled: Filled) {
+    /// Goes on with the zones of another generation; those that are new, or have other primaries than `before`, are asked for at once.
+    pub(in crate::control) fn take_theirs(&self, filled: Filled, before: &Config, after: &Config) {
         let now = self.now();
+        let (before, after) = (asked(before), asked(after));
         let Filled { theirs, settled } = filled;
         self.with_theirs(|known| {
             known.retain(|name, _| theirs.contains_key(name));
             for (name, next) in theirs {
+                let same = known.contains_key(&name) && before.get(&name) == after.get(&name);
                 let own = known.entry(name).or_insert_with(|| next.clone());
                 // What the generation was built of, which nobody has changed since; the rest goes on.
                 (own.version, own.expired) = (next.version, next.expired);
@@ -302,7 +305,9 @@ impl Handle {
                 own.foreign |= next.foreign;
                 own.is_catalog = next.is_catalog;
                 (own.members, own.catalog) = (next.members, next.catalog);
-                own.want(now);
+                if own.foreign || !same {
+                    own.want(now);
+                }
             }
         });
         self.take_members(Lists::new(), &settled);

@@ -7,6 +7,7 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
 use super::peers::{Peer, free_port, knot_of, serial};
+use super::slow::Primary;
 use super::{SECRET, signed, transferred};
 use crate::program::{Folder, Server, eventually, other};
 use crate::question::Question;
@@ -214,6 +215,32 @@ fn a_broken_catalog_changes_nothing() {
     comes(&ours, "a.example", 1);
     comes(&ours, "b.example", 1);
     assert_eq!(line(&ours, CATALOG)["problems"], serde_json::json!([]));
+}
+
+#[test]
+fn a_member_of_another_group_comes_from_its_primary_at_once() {
+    if other("knotd").is_none() {
+        return;
+    }
+    let (port, theirs) = (free_port(), free_port());
+    let zone = member(9);
+    let lists = |serial, members| {
+        let catalog = catalog(serial, "2", members);
+        let zones = [(CATALOG, &*catalog), ("a.example", &*zone)];
+        knot_of(&zones, None, theirs, port)
+    };
+    let knot = Peer::of(&lists(1, "1.zones PTR a.example.\n"));
+    let elsewhere = Primary::of(5, false);
+    let at = elsewhere.address;
+    let group = format!("group = {{ elsewhere = {{ primary = [{{ at = \"{at}\" }}] }} }}\n");
+    let folder = Arc::new(Folder::with(&config(port, theirs, &group)));
+    let ours = start(&folder);
+    comes(&ours, "a.example", 9);
+    knot.list(&lists(
+        2,
+        "1.zones PTR a.example.\ngroup.1.zones TXT elsewhere\n",
+    ));
+    comes(&ours, "a.example", 5);
 }
 
 #[test]

@@ -14,8 +14,8 @@ const IXFR: u16 = 251;
 const AXFR: u16 = 252;
 
 /// A primary of small zones with one serial. Its thread ends with the program.
-struct Primary {
-    address: SocketAddr,
+pub(super) struct Primary {
+    pub(super) address: SocketAddr,
     shared: Arc<(Mutex<State>, Condvar)>,
 }
 
@@ -28,7 +28,7 @@ struct State {
 }
 
 impl Primary {
-    fn of(serial: u32, held: bool) -> Self {
+    pub(super) fn of(serial: u32, held: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let state = State {
@@ -174,4 +174,25 @@ fn a_copy_that_somebody_took_away_is_written_again() {
     assert_eq!(ours.run(&["fetch", ZONE]).code, 0);
     is_there();
     assert_eq!(primary.asked(), [AXFR, IXFR]);
+}
+
+#[test]
+fn a_reload_asks_only_where_primaries_are_others() {
+    let (first, second) = (Primary::of(7, false), Primary::of(7, false));
+    let ours = start(&first);
+    let next = || {
+        ours.json(&["status"])["received"][0]["next"]
+            .as_u64()
+            .unwrap()
+    };
+    let fetched = || ours.json(&["status"])["received"][0]["fetched"].is_u64();
+    eventually("it has come", || fetched().then_some(()));
+    let due = next();
+    reload(
+        &ours,
+        &(config(&[&first]) + "[limits]\nserial_every = \"1h\"\n"),
+    );
+    assert_eq!((next(), first.asked().len()), (due, 1));
+    reload(&ours, &config(&[&first, &second]));
+    first.is_asked(2);
 }
