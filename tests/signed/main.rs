@@ -113,8 +113,10 @@ fn fleet() -> String {
     (1..9).map(host).collect()
 }
 
-/// A zone's key: how and what it signs and where it is on its way, and the key as PKCS#8.
-type OwnKey<'z> = (&'z str, (Algorithm, Role, KeyState), Vec<u8>);
+/// How and what a key signs, and where it is on its way.
+type Kind = (Algorithm, Role, KeyState);
+/// A zone's key, and the key as PKCS#8.
+type OwnKey<'z> = (&'z str, Kind, Vec<u8>);
 
 /// A signed zone, and the folder of its keys.
 struct Signed {
@@ -149,7 +151,7 @@ impl Signed {
     }
 
     /// With these keys, each given as PKCS#8, and more lines of configuration.
-    fn of(test: &str, keys: &[((Algorithm, Role, KeyState), Vec<u8>)], more: &str) -> Self {
+    fn of(test: &str, keys: &[(Kind, Vec<u8>)], more: &str) -> Self {
         let keys = keys.iter().cloned();
         let keys = keys.map(|(kind, key)| ("example.org", kind, key));
         Self::made(test, &keys.collect::<Vec<_>>(), more)
