@@ -6,7 +6,7 @@ use super::client::Asker;
 use crate::health::{STEADY, Table};
 use crate::policy::{Address, MOST, NoneLeft, Outcome};
 use crate::snapshot::{Family, Snapshot};
-use crate::wire::{ExtendedError, Full, Place, Section, Writer};
+use crate::wire::{ExtendedError, Full, Mark, Place, Section, Writer};
 use crate::zone::{Name, PoolUse, rtype};
 
 /// A question for a pool's addresses.
@@ -88,7 +88,8 @@ pub(super) fn answer<'s>(
     let mark = writer.mark();
     for &member in choice.members() {
         let some = steering.addresses_of(member).iter().filter(serves);
-        match addresses(some, ttl, owner, writer, given) {
+        let known = steering.twins.then_some(&mark);
+        match addresses(some, known, (owner, ttl), writer, given) {
             Ok(written) => did.records += written,
             Err(Full) => {
                 writer.back_to(mark);
@@ -161,16 +162,19 @@ pub(super) fn ttl(used: PoolUse, cap: u16) -> u32 {
     }
 }
 
-/// Writes addresses; how many these are.
+/// Writes addresses; how many these are. What was written since `known` is not written once more (RFC 2181 5).
 fn addresses<'a>(
     addresses: impl Iterator<Item = &'a Address>,
-    ttl: u32,
-    owner: Place<'_>,
+    known: Option<&Mark>,
+    (owner, ttl): (Place<'_>, u32),
     writer: &mut Writer<'_>,
     given: &mut Given,
 ) -> Result<usize, Full> {
     let mut written = 0;
     for address in addresses {
+        if known.is_some_and(|mark| is_written(writer, mark, address.ip)) {
+            continue;
+        }
         match address.ip {
             IpAddr::V4(ip) => writer.record(Section::Answer, owner, rtype::A, ttl, |w| {
                 w.put(&ip.octets())
@@ -183,6 +187,15 @@ fn addresses<'a>(
         written += 1;
     }
     Ok(written)
+}
+
+#[cold]
+fn is_written(writer: &Writer<'_>, mark: &Mark, ip: IpAddr) -> bool {
+    let mut written = writer.since(mark).map(|(_, _, rdata)| rdata);
+    match ip {
+        IpAddr::V4(ip) => written.any(|rdata| rdata == ip.octets()),
+        IpAddr::V6(ip) => written.any(|rdata| rdata == ip.octets()),
+    }
 }
 
 /// The addresses of an answer, by their numbers; of a very long one the first.

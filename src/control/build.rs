@@ -441,6 +441,7 @@ impl<'a> Builder<'a> {
             slowed: pool.slow_start.map(|_| Arc::default()),
             members: shared(&mut self.members, members.to_vec()),
             addresses: shared(&mut self.addresses, addresses.to_vec()),
+            twins: addresses.iter().map(|a| a.ip).collect::<HashSet<_>>().len() < addresses.len(),
             answer: pool.answer,
             sticky: pool.sticky,
             none: pool.none.clone(),

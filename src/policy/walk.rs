@@ -24,6 +24,8 @@ pub struct Steering {
     pub members: Arc<[Member]>,
     /// The members' addresses; pools share them where they share their states too.
     pub addresses: Arc<[Address]>,
+    /// Some address is that of several members, as of two nodes whose names lead to one machine.
+    pub twins: bool,
     /// How many members an answer holds.
     pub answer: Answer,
     /// The same client keeps the same member.

@@ -252,3 +252,23 @@ fn who_has_delegated_a_name_in_between_says_nothing_of_a_ds() {
     assert_eq!(ds("c.b.example"), soa("c.b.example"));
     assert_eq!(ds("d.example"), soa("example"));
 }
+
+/// RFC 2181 5: a set has each record once.
+#[test]
+fn an_address_of_two_nodes_is_given_once() {
+    let folder = Folder::new("packets-twins");
+    let node = |name: &str, ip: &str| format!("[node.{name}]\nat = \"FRA\"\nip = {ip}\n");
+    let more = format!(
+        "[zone.\"get.example\"]\nns = [\"ns.example.net\"]\npools = {{ \"@\" = \"all\" }}\n[pool.all]\nanswer = \"all\"\nnodes = [\"*\"]\n{}{}{}",
+        node("a", "[\"192.0.2.1\", \"192.0.2.2\"]"),
+        node("b", "[\"192.0.2.2\", \"2001:db8::1\"]"),
+        node("c", "[\"192.0.2.1\", \"192.0.2.3\", \"2001:db8::1\"]")
+    );
+    let snapshot = ours::snapshot(folder.path(), &[], &more);
+    let count = |qtype| {
+        let packet = message::query(1, &message::name("get.example"), qtype, None);
+        let reply = ours::read(&snapshot, &packet, Transport::Udp);
+        reply.answer.len()
+    };
+    assert_eq!((count(rtype::A), count(rtype::AAAA)), (3, 1));
+}

@@ -105,6 +105,7 @@ fn steering(plan: &Plan, map: Map, answer: Answer, none: NoneLeft) -> Steering {
         map: Arc::new(map),
         members: (0..count).map(member).collect(),
         addresses: (0..count).map(address).collect(),
+        twins: false,
         answer,
         sticky: plan.sticky,
         none,
