@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -27,17 +27,17 @@ use super::querylog::{self, Writing};
 use super::reload::Basis;
 use super::replace::{Runs, Swap};
 use super::sign::keep_signing;
-use super::socket_file::SocketFile;
+use super::socket_file::{SocketFile, make};
 use super::sockets::{Doors, Encrypted, Sockets, cores, tcp_limits};
 use super::states;
 use super::streams::{self, Later, Stopped};
-use super::takeover::{self, Own, Taken};
+use super::takeover::{self, ENDING, Own, Taken};
 use super::transfers::{self, keep_fetching, keep_serving};
 use super::trim::keep_trimmed;
 use super::watch::keep_watching;
 use crate::answer::Transport;
 use crate::clock::Clock;
-use crate::config::QueryLog;
+use crate::config::{Admin, QueryLog};
 use crate::health::{Board, Time};
 use crate::metrics::Questions;
 use crate::probe::Prober;
@@ -57,6 +57,8 @@ pub struct Running {
     tcp: Option<tokio::task::JoinHandle<()>>,
     /// What a new process may take.
     own: Option<Own>,
+    /// The files are ours; before a takeover they are still those of the process before.
+    owns: bool,
     file: SocketFile,
     /// The control socket, beside which it is offered.
     control: PathBuf,
@@ -106,7 +108,7 @@ pub fn start(
     taken: Option<&mut Taken>,
 ) -> Result<(Running, Doors), StartError> {
     let (all, own, rights) = (prepared.sockets, prepared.own, prepared.rights);
-    let (sockets, encrypted) = (all.dns, all.encrypted);
+    let (sockets, encrypted, mut doors) = (all.dns, all.encrypted, all.doors);
     let clock = Clock::start();
     let system = |e: io::Error| StartError::System(e.to_string());
     let probing = runtime("probe", 1).map_err(system)?;
@@ -169,6 +171,7 @@ pub fn start(
         stopping,
         tcp: None,
         own: Some(own),
+        owns: taken.is_none(),
         file: all.file,
         control: config.server.control.clone(),
         workers: Vec::new(),
@@ -177,15 +180,14 @@ pub fn start(
         probing: Some(probing),
     };
     running.probe(swapped)?;
-    running.handle.serve_first();
     running.go_on(&config.querylog)?;
     let told = (stopped, tcp_limits(&config.limits, prepared.connections));
     let later = running.serve(sockets, encrypted, told).map_err(system)?;
     if let Some(taken) = taken {
-        running.goes_on_from(taken);
+        running.goes_on_from(taken, &mut doors, &config.admin, all.managed)?;
     }
     running.begin(later).map_err(system)?;
-    Ok((running, all.doors))
+    Ok((running, doors))
 }
 
 /// The nodes that are known by a name, resolved for the first time.
@@ -235,12 +237,38 @@ impl Running {
         self.runtime.as_ref().expect("taken only by drop")
     }
 
-    /// Answers in the place of the process before.
-    fn goes_on_from(&self, taken: &mut Taken) {
-        if let Err(error) = taken.answer() {
-            tracing::warn!("the process before has ended without a word: {error}");
+    /// The control socket's file is ours from now on. A process that was told to end instead of waiting for us has removed it.
+    /// Answers in the place of the process before, whose files are ours from now on; that of control may be the service manager's.
+    fn goes_on_from(
+        &mut self,
+        taken: &mut Taken,
+        doors: &mut Doors,
+        admin: &Admin,
+        managed: bool,
+    ) -> Result<(), StartError> {
+        taken.answer(ENDING).map_err(StartError::System)?;
+        self.owns = true;
+        if !managed {
+            self.take_file(&mut doors.control, admin);
         }
         self.handle.take_orders();
+        Ok(())
+    }
+
+    fn take_file(&mut self, control: &mut UnixListener, admin: &Admin) {
+        let path = &self.control;
+        self.file.take(path);
+        if path.exists() {
+            return;
+        }
+        let made = make(path, admin, None).and_then(|made| {
+            self.own.iter_mut().try_for_each(|own| own.renew(&made))?;
+            Ok(made)
+        });
+        match made {
+            Ok(made) => *control = made,
+            Err(error) => tracing::error!("cannot listen on {}: {error}", path.display()),
+        }
     }
 
     /// Starts the probers and waits for their first round, or until the slowest of it must have timed out.
@@ -272,6 +300,7 @@ impl Running {
     /// Does what is to be done from time to time, and writes the query log.
     fn go_on(&mut self, log: &QueryLog) -> Result<(), StartError> {
         self.querylog = querylog::start(log, &self.handle)?;
+        self.handle.serve_first();
         let (runtime, handle) = (self.runtime(), &self.handle);
         runtime.spawn(handle.clone().look());
         runtime.spawn(handle.clone().look_at_ttls());
@@ -374,13 +403,16 @@ const GRACE: Duration = Duration::from_secs(2);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if !self.handle.0.retired.load(Ordering::Relaxed) {
+        let ours = self.owns && !self.handle.0.retired.load(Ordering::Relaxed);
+        if ours {
             takeover::withdraw(&self.control);
         }
         self.stop.store(true, Ordering::Relaxed);
         let _ = self.stopping.send(Some(Duration::ZERO));
-        self.handle.write_states();
-        self.handle.write_clients();
+        if ours {
+            self.handle.write_states();
+            self.handle.write_clients();
+        }
         for worker in self.workers.drain(..) {
             let _ = worker.join();
         }

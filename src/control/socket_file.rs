@@ -29,6 +29,11 @@ impl SocketFile {
         Self(None)
     }
 
+    /// Another process has left it to us.
+    pub(super) fn take(&mut self, path: &Path) {
+        self.0 = Some(path.to_owned());
+    }
+
     /// Another process has it.
     pub(super) fn leave(&mut self) {
         self.0 = None;

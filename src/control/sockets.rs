@@ -103,8 +103,9 @@ impl All {
         let (control, file) = match handed.control(path) {
             Some(control) if managed => (control, SocketFile::theirs()),
             Some(control) => {
+            // The process that answers on it has its file until it leaves it to us.
                 dress(path, &config.admin).map_err(cannot)?;
-                (control, SocketFile::ours(path))
+                (control, SocketFile::theirs())
             }
             None => {
                 let control = make(path, &config.admin, target).map_err(cannot)?;

@@ -11,7 +11,8 @@
 //!   lets its TCP connections end                 takes what was ordered last, answers on the control socket
 //! ```
 //! All sockets are handed on, that of control and those of the admin API too: the new process need not have the rights to bind them.
-//! If the new one fails before it answers, nothing has happened. The way is a Unix socket beside the control socket, for the same user only.
+//! If the new one fails before it answers, nothing has happened: until then all files are the old one's, which waits as long as the new one runs.
+//! The way is a Unix socket beside the control socket, for the same user only.
 
 use std::fs;
 use std::io::{self, IoSlice, Read, Write};
@@ -23,14 +24,18 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
 
 use super::handed::{Bound, Handed, IN_ONE, Kind, receive, room};
 use super::reach::Landlock;
 
-/// A process that says nothing for so long is gone.
+/// So long one process waits for what the other need only send or take.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// So long the end of a process takes whose end of the stream is closed: what it knows it writes to disk before.
+pub(super) const ENDING: Duration = Duration::from_secs(30);
 
 /// Where a server with this control socket offers its sockets.
 fn place(control: &Path) -> PathBuf {
@@ -101,6 +106,12 @@ impl Own {
         Ok(())
     }
 
+    /// Has another control socket.
+    pub(super) fn renew(&mut self, control: &impl AsFd) -> io::Result<()> {
+        self.control = control.as_fd().try_clone_to_owned()?;
+        Ok(())
+    }
+
     /// Offers them until somebody who has taken them answers; the way to tell that one that we are done. For a thread of its own.
     pub(super) fn offer(&self, control: &Path) -> io::Result<UnixStream> {
         let path = place(control);
@@ -125,7 +136,6 @@ impl Own {
                 theirs.uid.as_raw()
             )));
         }
-        stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         let offer = Offer {
             pid: std::process::id(),
@@ -151,6 +161,7 @@ impl Own {
                 SendFlags::empty(),
             )?;
         }
+        // Its first round takes as long as the slowest probe may. If it ends before, so does the stream.
         let mut answers = [0];
         stream.read_exact(&mut answers)
     }
@@ -215,12 +226,71 @@ impl Taken {
         self.pid
     }
 
-    /// Says that we answer, and waits until the other does not any more.
+    /// Says that we answer, and waits until the other does not any more. If it does not wait for us, it has so long to end.
     ///
     /// # Errors
-    /// The other has gone without a word; its sockets are ours all the same.
-    pub(super) fn answer(&mut self) -> io::Result<()> {
-        self.stream.write_all(b"a")?;
-        self.stream.read_exact(&mut [0])
+    /// In words: it answers on, and does not wait for us any more. Both would answer for ever, each with orders of its own.
+    pub(super) fn answer(&mut self, ending: Duration) -> Result<(), String> {
+        let told = self.stream.write_all(b"a");
+        let told = told.and_then(|()| self.stream.read_exact(&mut [0]));
+        let pid = self.pid;
+        match told {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                tracing::warn!("process {pid} knows that we answer, and takes long to stop");
+            }
+            Err(error) if has_ended(pid, ending) => {
+                tracing::warn!("process {pid} has ended without a word: {error}");
+            }
+            Err(error) => {
+                return Err(format!(
+                    "process {pid} answers on and does not wait for us any more: {error}"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a process has ended, or does within this time; also where nobody has asked for its exit code yet.
+fn has_ended(pid: u32, within: Duration) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let Some(Ok(process)) = pid.map(|pid| pidfd_open(pid, PidfdFlags::empty())) else {
+        return true;
+    };
+    let within = Timespec::try_from(within).ok();
+    let mut ends = [PollFd::new(&process, PollFlags::IN)];
+    poll(&mut ends, within.as_ref()) != Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// What has taken from a process that has closed its end.
+    fn taken(pid: u32) -> Taken {
+        let (stream, _closed) = UnixStream::pair().unwrap();
+        Taken {
+            stream,
+            pid,
+            held: Held::default(),
+        }
+    }
+
+    #[test]
+    fn who_does_not_wait_any_more_is_gone_only_if_its_process_is() {
+        let mut other = Command::new("cat")
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let error = taken(other.id()).answer(Duration::ZERO).unwrap_err();
+        assert!(error.contains("answers on"), "{error}");
+        // It ends as nobody writes to it any more, and nobody has waited for it.
+        drop(other.stdin.take());
+        assert_eq!(taken(other.id()).answer(ENDING), Ok(()));
+        other.wait().unwrap();
+        assert_eq!(taken(other.id()).answer(Duration::ZERO), Ok(()));
     }
 }

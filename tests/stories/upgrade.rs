@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use crate::common::nodes::Does;
 use crate::program::{Folder, PATIENCE, Server, Stop, eventually, kill, successors};
 use crate::question::{Question, receive, send};
 use crate::world::{FRA, World};
@@ -107,4 +108,71 @@ fn a_successor_that_fails_changes_nothing() {
     let nobody = alone.run(&["serve", "--take-over"]);
     assert_eq!(nobody.code, 1, "{nobody:?}");
     assert!(nobody.err.contains("gives its sockets away"), "{nobody:?}");
+}
+
+#[test]
+fn a_successor_that_fails_late_leaves_all_files_alone() {
+    let world = World::of(196, 1);
+    let config = world
+        .config("")
+        .replacen("[server]", "[server]\nwatch = false", 1);
+    let server = Server::start(&config);
+    let successors = Successors(&server);
+    // It is opened after the sockets are taken and the first round has ended.
+    let wrong = config.clone() + "[querylog]\nto = \"file:not/there.json\"\n";
+    server.folder.write("nearmost.toml", &wrong);
+    let failed = server.run(&["upgrade"]);
+    assert_eq!(failed.code, 1, "{failed:?}");
+    assert!(failed.err.contains("goes on answering"), "{failed:?}");
+    assert_eq!(server.run(&["status"]).code, 0);
+    // Nor is that in the way of the next.
+    server.folder.write("nearmost.toml", &config);
+    let upgraded = server.run(&["upgrade"]);
+    assert_eq!(upgraded.code, 0, "{upgraded:?}");
+    let files = ["nearmost.sock", "nearmost.takeover"].map(|file| server.folder.path(file));
+    eventually("it is offered again", || {
+        files.iter().all(|file| file.exists()).then_some(())
+    });
+    successors.tell("TERM");
+    eventually("the last has taken them away", || {
+        (!files.iter().any(|file| file.exists())).then_some(())
+    });
+}
+
+#[test]
+fn a_server_that_ends_while_another_takes_over_leaves_it_a_control_socket() {
+    let world = World::of(197, 1);
+    let config = world
+        .config("")
+        .replacen("[server]", "[server]\nwatch = false", 1);
+    let server = Server::start(&config);
+    let successors = Successors(&server);
+    // Its first round lasts until the other has ended.
+    world.now(0, Does::Hang);
+    let long = config.replacen("timeout = \"500ms\"", "timeout = \"10s\"", 1);
+    assert_ne!(long, config);
+    let long = long.replacen("every = \"1s\"", "every = \"20s\"", 1);
+    server.folder.write("nearmost.toml", &long);
+    kill(server.pid(), "USR2");
+    eventually("it has taken the sockets", || {
+        let rounds = server.log.text();
+        (rounds.matches("waiting for the first round").count() == 2).then_some(())
+    });
+    kill(server.pid(), "TERM");
+    server.log.wait(&["has ended without a word"]);
+    let pid = eventually("the other is told what to do", || {
+        let status = server.run(&["status", "--json"]);
+        (!status.out.is_empty()).then(|| status.json()["pid"].as_u64())
+    });
+    assert_eq!(pid, Some(successors.pids()[0].into()));
+    assert_eq!(
+        server
+            .run(&["drain", "fra", "--why", "disk", "--anyway"])
+            .code,
+        0
+    );
+    // The one that it hands on is the one that it has.
+    server.folder.write("nearmost.toml", &config);
+    let upgraded = server.run(&["upgrade"]);
+    assert_eq!(upgraded.code, 0, "{upgraded:?}");
 }
