@@ -180,6 +180,11 @@ fn successor(handle: &Handle, program: Option<&Path>) {
         tracing::error!("no other process has taken over: {why}");
         handle.upgrade_failed(Some(why));
     };
+    // Its end would be the container's, whoever else answers there.
+    if std::process::id() == 1 {
+        let why = "process 1 of a container cannot be replaced: start another container";
+        return failed(handle, why.into());
+    }
     let Some(program) = program else {
         return failed(handle, "this program does not know its own name".into());
     };

@@ -1,12 +1,13 @@
 //! Another process takes the place of the one that answers.
 
 use std::net::TcpStream;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use crate::common::nodes::Does;
-use crate::program::{Folder, PATIENCE, Server, Stop, eventually, kill, successors};
+use crate::program::{Folder, PATIENCE, Server, Stop, eventually, kill, skip, successors};
 use crate::question::{Question, receive, send};
 use crate::world::{FRA, World};
 
@@ -175,4 +176,31 @@ fn a_server_that_ends_while_another_takes_over_leaves_it_a_control_socket() {
     server.folder.write("nearmost.toml", &config);
     let upgraded = server.run(&["upgrade"]);
     assert_eq!(upgraded.code, 0, "{upgraded:?}");
+}
+
+#[test]
+fn the_first_process_of_a_container_is_not_replaced() {
+    let alone = ["-rpf", "--mount-proc", "--kill-child"];
+    let may = Command::new("unshare").args(alone).arg("true").status();
+    if !may.is_ok_and(|ran| ran.success()) {
+        return skip("nobody may have namespaces here");
+    }
+    let world = World::of(198, 1);
+    let folder = Arc::new(Folder::with(&world.config("")));
+    let mut command = Command::new("unshare");
+    command
+        .args(alone)
+        .arg(folder.command(&[]).get_program())
+        .arg("serve")
+        .current_dir(folder.path(""))
+        .stderr(Stdio::piped());
+    let server = Server::start_as(&folder, &mut command);
+    let upgraded = server.run(&["upgrade"]);
+    assert_eq!(upgraded.code, 1, "{upgraded:?}");
+    assert!(
+        upgraded.err.contains("start another container"),
+        "{upgraded:?}"
+    );
+    assert_eq!(server.json(&["status"])["pid"], 1);
+    assert_eq!(server.given(FRA), world.ip(0));
 }
