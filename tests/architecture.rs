@@ -105,6 +105,7 @@ const DOORS: [(&str, &[&str]); 27] = [
             "control/rights.rs",
             "control/socket_file.rs",
             "control/takeover.rs",
+            "server/udp.rs",
         ],
     ),
     ("rustls", &["dnssec/key.rs", "probe", "server/tls.rs"]),

@@ -7,6 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt};
+use rustix::net::sockopt::{
+    Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover,
+};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::mmsg::{Batch, Datagram};
@@ -62,6 +65,12 @@ fn prepare(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     let _ = socket.set_recv_buffer_size(4 << 20);
     let _ = socket.set_send_buffer_size(4 << 20);
     socket.set_read_timeout(Some(NOTICE))?;
+    // Whoever forges an ICMP message could make the system believe in a small MTU, and have replies leave in fragments, of which others
+    // can be put in the place of the second (RFC 9715). QUIC looks for the MTU itself, by an option of its own.
+    let _ = match address {
+        SocketAddr::V4(_) => set_ip_mtu_discover(socket, Ipv4PathMtuDiscovery::OMIT),
+        SocketAddr::V6(_) => set_ipv6_mtu_discover(socket, Ipv6PathMtuDiscovery::OMIT),
+    };
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => {
             setsockopt(socket, sockopt::Ipv4PacketInfo, &true)?;
@@ -260,5 +269,23 @@ impl Drop for AbortUnless<'_> {
             tracing::error!("a UDP worker has ended: ending the process");
             std::process::abort();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::net::sockopt::{ip_mtu_discover, ipv6_mtu_discover};
+
+    use super::*;
+
+    #[test]
+    fn what_icmp_says_of_the_mtu_is_not_believed() {
+        let v4 = bind("127.0.0.1:0".parse().unwrap(), false).unwrap();
+        assert_eq!(ip_mtu_discover(&v4), Ok(Ipv4PathMtuDiscovery::OMIT));
+        let others = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let others = adopt(others).unwrap();
+        assert_eq!(ip_mtu_discover(&others), Ok(Ipv4PathMtuDiscovery::OMIT));
+        let v6 = bind("[2001:db8::53]:0".parse().unwrap(), false).unwrap();
+        assert_eq!(ipv6_mtu_discover(&v6), Ok(Ipv6PathMtuDiscovery::OMIT));
     }
 }
