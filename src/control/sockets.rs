@@ -1,8 +1,9 @@
 //! What is settled at the start: sockets, for each address one of TCP and one of UDP for each worker, those of encrypted questions and of the
 //! admin API, and the limits of connections.
 
+use std::collections::BTreeSet;
 use std::io;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::net::UnixListener;
 
 use socket2::{Domain, Socket, Type};
@@ -14,7 +15,7 @@ use super::socket_file::{SocketFile, dress, make};
 use super::takeover::Own;
 use crate::answer::Transport;
 use crate::config::{Config, Limits};
-use crate::server::{tcp, udp};
+use crate::server::{bind_to, tcp, udp};
 
 /// Connections of the admin API that the system keeps waiting.
 const BACKLOG: i32 = 64;
@@ -102,8 +103,8 @@ impl All {
         let managed = handed.managed;
         let (control, file) = match handed.control(path) {
             Some(control) if managed => (control, SocketFile::theirs()),
-            Some(control) => {
             // The process that answers on it has its file until it leaves it to us.
+            Some(control) => {
                 dress(path, &config.admin).map_err(cannot)?;
                 (control, SocketFile::theirs())
             }
@@ -112,6 +113,10 @@ impl All {
                 (control, SocketFile::ours(path))
             }
         };
+        let encrypted_at = encrypted.iter().map(|e| e.address);
+        let all = server.listen.iter().chain(&config.admin.listen).copied();
+        let all: BTreeSet<IpAddr> = all.chain(encrypted_at).map(|a| a.ip()).collect();
+        all.into_iter().for_each(tell_absent);
         if let Some(why) = handed.left_over() {
             return Err(StartError::System(why));
         }
@@ -231,6 +236,16 @@ impl Sockets {
     }
 }
 
+/// Tells of an address that this machine does not have (yet).
+fn tell_absent(ip: IpAddr) {
+    let bound = UdpSocket::bind((ip, 0));
+    if bound.is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable) {
+        tracing::warn!(
+            "this machine does not have the address {ip}: it is listened on, for when it has"
+        );
+    }
+}
+
 /// Listens on an address of the admin API. IPv6 is IPv6 alone, as the other sockets are.
 fn bind_admin(address: SocketAddr) -> io::Result<TcpListener> {
     let kind = Type::STREAM.nonblocking().cloexec();
@@ -239,7 +254,7 @@ fn bind_admin(address: SocketAddr) -> io::Result<TcpListener> {
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    socket.bind(&address.into())?;
+    bind_to(&socket, address)?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }

@@ -38,6 +38,23 @@ fn only_its_own(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     Ok(())
 }
 
+/// Binds a socket, also to an address that this machine does not have yet: others may give it that address while it runs, and take it away.
+///
+/// # Errors
+/// As the system says.
+pub fn bind_to(socket: &Socket, address: SocketAddr) -> io::Result<()> {
+    match socket.bind(&address.into()) {
+        Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
+            match address {
+                SocketAddr::V4(_) => socket.set_freebind_v4(true),
+                SocketAddr::V6(_) => socket.set_freebind_v6(true),
+            }?;
+            socket.bind(&address.into())
+        }
+        bound => bound,
+    }
+}
+
 /// Counts the addresses that the newest answer gives, and for how long, for the threads with this number. Of some answers it keeps
 /// who asked: `asked` tells it.
 #[inline]
@@ -114,6 +131,18 @@ fn counted(tally: &mut Tally, answer: impl FnOnce() -> Outcome) -> Option<Outcom
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_that_may_come_later_is_bound() {
+        // Addresses of documentation, which no machine has.
+        for address in ["192.0.2.53:0", "[2001:db8::53]:0"] {
+            let address = address.parse().unwrap();
+            let tcp = tcp::bind(address).unwrap();
+            let there = tcp.local_addr().unwrap();
+            assert_eq!(there.ip(), address.ip());
+            udp::bind(there, true).unwrap();
+        }
+    }
 
     #[test]
     fn a_panic_is_counted_and_goes_no_further() {

@@ -21,7 +21,7 @@ use super::quic::{self, Knock};
 use super::service::Service;
 use super::stream::Talk;
 use super::tls::Shown;
-use super::{https, only_its_own};
+use super::{bind_to, https, only_its_own};
 use crate::answer::Transport;
 use crate::metrics::Questions;
 use crate::snapshot::Current;
@@ -102,7 +102,7 @@ pub fn bind(address: SocketAddr) -> io::Result<net::TcpListener> {
         socket.set_only_v6(true)?;
     }
     bound_buffers(&socket)?;
-    socket.bind(&address.into())?;
+    bind_to(&socket, address)?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }

@@ -15,7 +15,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::mmsg::{Batch, Datagram};
 use super::rrl::{Limiter, Verdict, slip};
 use super::streak::Streak;
-use super::{count_given, counted, note_down, only_its_own};
+use super::{bind_to, count_given, counted, note_down, only_its_own};
 use crate::answer::{Outcome, Request, Scratch, Transport, answer, client};
 use crate::clock::Clock;
 use crate::health::Table;
@@ -43,7 +43,7 @@ pub fn bind(address: SocketAddr, shared: bool) -> io::Result<UdpSocket> {
     // Not where it is the only one: another program could take half of its questions unseen, and the system has one look-up less.
     socket.set_reuse_port(shared)?;
     prepare(&socket, address)?;
-    socket.bind(&address.into())?;
+    bind_to(&socket, address)?;
     Ok(socket.into())
 }
 
