@@ -3,15 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Read, Write};
+use std::net::UdpSocket;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use hickory_proto::rr::RecordType;
 use regex::Regex;
 
 use crate::common::nodes::Does;
-use crate::program::{PATIENCE, Ran, Server, eventually, other, ours};
+use crate::program::{Folder, PATIENCE, Ran, Server, eventually, kill, other, ours};
 use crate::question::Question;
 use crate::world::{FRA, NYC, World};
 
@@ -126,6 +128,39 @@ fn numbers_add_up_with_what_was_asked() {
 #[test]
 fn numbers_follow_nodes_that_go_and_operators_who_order() {
     let world = World::of(116, 2);
+#[test]
+fn full_queues_are_counted_where_proc_shows_only_processes() {
+    // As the unit has it: ProcSubset=pid.
+    let alone =
+        "mount -t proc -o subset=pid proc /proc && test ! -e /proc/net && exec \"$0\" \"$@\"";
+    let start = |arguments: [&Path; 2]| {
+        let mut command = Command::new("unshare");
+        command.args(["-m", "sh", "-c", alone]).args(arguments);
+        command
+    };
+    let may = start([Path::new("true"), Path::new("")]).output();
+    if !may.is_ok_and(|ran| ran.status.success()) {
+        return eprintln!("skipped: nobody may mount such a /proc here");
+    }
+    let world = World::of(190, 1);
+    let folder = Arc::new(Folder::with(&world.config("")));
+    let program = folder.command(&[]);
+    let mut command = start([Path::new(program.get_program()), Path::new("serve")]);
+    command.current_dir(folder.path("")).stderr(Stdio::piped());
+    let server = Server::start_as(&folder, &mut command);
+    let name = "nearmost_dropped_messages_total{transport=\"udp\",reason=\"queue_full\"}";
+    Numbers::of(&server).is(name, 0.0);
+    // One that does not look at what comes.
+    kill(server.pid(), "STOP");
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let question = Question::a("get.example.org").to_vec();
+    for _ in 0..100_000 {
+        client.send_to(&question, server.address).unwrap();
+    }
+    kill(server.pid(), "CONT");
+    assert!(Numbers::of(&server).0[name] > 0.0);
+}
+
     let server = Server::start(&world.config(""));
     assert_eq!(server.run(&["drain", "nyc"]).code, 0);
     let numbers = Numbers::of(&server);

@@ -64,11 +64,13 @@ fn cpu_ticks(stat: &str) -> Option<f64> {
     Some(user + system)
 }
 
-/// Datagrams that the system dropped as the receive queue of one of our sockets was full.
-pub(super) fn queue_drops(listen: &[SocketAddr]) -> u64 {
-    let files = ["/proc/net/udp", "/proc/net/udp6"];
-    let texts = files.map(|file| fs::read_to_string(file).unwrap_or_default());
-    texts.iter().map(|text| drops_in(text, listen)).sum()
+/// Datagrams that the system dropped as the receive queue of one of our sockets was full; none where it does not tell.
+pub(super) fn queue_drops(listen: &[SocketAddr]) -> Option<u64> {
+    // By the process: where only processes are seen of `/proc` there is no `/proc/net`.
+    let files = ["/proc/self/net/udp", "/proc/self/net/udp6"];
+    let texts: Vec<String> = files.iter().flat_map(fs::read_to_string).collect();
+    let drops = texts.iter().map(|text| drops_in(text, listen)).sum();
+    (!texts.is_empty()).then_some(drops)
 }
 
 /// Of a table of the system's sockets: the local address is the second column, what was dropped the last.

@@ -83,7 +83,7 @@ pub(super) fn write(page: &mut Page<'_>, handle: &Handle) -> fmt::Result {
     )
 }
 
-fn messages(page: &mut Page<'_>, transports: &[Sums<'_>], queue_drops: u64) -> fmt::Result {
+fn messages(page: &mut Page<'_>, transports: &[Sums<'_>], queue_drops: Option<u64>) -> fmt::Result {
     page.counters(
         "nearmost_received_messages",
         "Messages received.",
@@ -136,7 +136,7 @@ fn messages(page: &mut Page<'_>, transports: &[Sums<'_>], queue_drops: u64) -> f
 }
 
 /// What was cut short, or not sent at all.
-fn cut(page: &mut Page<'_>, transports: &[Sums<'_>], queue_drops: u64) -> fmt::Result {
+fn cut(page: &mut Page<'_>, transports: &[Sums<'_>], queue_drops: Option<u64>) -> fmt::Result {
     page.counters(
         "nearmost_truncated_replies",
         "Replies cut short, so that the client asks again over TCP.",
@@ -162,10 +162,9 @@ fn cut(page: &mut Page<'_>, transports: &[Sums<'_>], queue_drops: u64) -> fmt::R
     page.counters(
         "nearmost_dropped_messages",
         "Messages without a reply, by reason: no question, a network over the rate, a reply that the system did not take, a panic, a full receive queue.",
-        dropped.chain([(
-            [("transport", "udp"), ("reason", "queue_full")],
-            queue_drops,
-        )]),
+        dropped.chain(queue_drops.map(|count| {
+            ([("transport", "udp"), ("reason", "queue_full")], count)
+        })),
     )?;
     page.counters(
         "nearmost_slipped_replies",
