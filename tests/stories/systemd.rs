@@ -1,7 +1,9 @@
 //! What the service manager is told, and the unit that it is given.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::process::{Child, Command};
 use std::time::Instant;
 
@@ -149,4 +151,53 @@ fn the_unit_is_good_and_hardened() {
         security.out.contains("Overall exposure level"),
         "{security:?}"
     );
+}
+
+/// The system calls of a set, as this systemd has them.
+fn calls_of(analyze: &Path, set: &str) -> BTreeSet<String> {
+    if !set.starts_with('@') {
+        return [set.to_owned()].into();
+    }
+    let ran = Ran::of(Command::new(analyze).args(["syscall-filter", "--no-pager", set]));
+    let listed = ran.out.lines().skip(1).map(str::trim);
+    let listed: Vec<&str> = listed
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .collect();
+    assert!(!listed.is_empty(), "{ran:?}");
+    listed
+        .iter()
+        .flat_map(|set| calls_of(analyze, set))
+        .collect()
+}
+
+#[test]
+fn the_unit_forbids_what_the_server_refuses_to_itself() {
+    let Some(analyze) = other("systemd-analyze") else {
+        return;
+    };
+    let unit = fs::read_to_string(ours("packaging/nearmost.service")).unwrap();
+    let mut allowed = BTreeSet::new();
+    for line in unit.lines() {
+        let Some(sets) = line.strip_prefix("SystemCallFilter=") else {
+            continue;
+        };
+        let without = sets.strip_prefix('~');
+        let sets = without.unwrap_or(sets).split_whitespace();
+        let calls: BTreeSet<String> = sets.flat_map(|set| calls_of(&analyze, set)).collect();
+        match without {
+            Some(_) => allowed.retain(|call| !calls.contains(call)),
+            None => allowed.extend(calls),
+        }
+    }
+    assert!(allowed.contains("seccomp"), "the server's own filter");
+    let source = fs::read_to_string(ours("src/control/calls.rs")).unwrap();
+    let refused = source.split_once("REFUSED").unwrap().1;
+    let refused = refused.split_once("];").unwrap().0;
+    let refused = refused.lines().filter_map(|line| {
+        let name = line.trim().strip_prefix("libc::SYS_")?;
+        name.strip_suffix(',')
+    });
+    let left: Vec<&str> = refused.filter(|call| allowed.contains(*call)).collect();
+    // Other lines do, each with a filter of its own: RestrictNamespaces and LockPersonality.
+    assert_eq!(left, ["unshare", "setns", "personality"]);
 }
