@@ -67,6 +67,12 @@ const REFUSED: [libc::c_long; 47] = [
     libc::SYS_vhangup,
 ];
 
+/// A kernel of x86-64 takes the calls of x32 too, if it was made so: the same numbers with this bit.
+const X32: i64 = 0x4000_0000;
+/// `ptrace`, `kexec_load`, `process_vm_readv` and `process_vm_writev`, which have numbers of their own there. Old kernels take those without the
+/// bit too.
+const ONLY_X32: [i64; 4] = [521, 528, 539, 540];
+
 /// What `clone` is refused with: it makes threads and processes, but no namespaces.
 const NAMESPACES: [libc::c_int; 7] = [
     libc::CLONE_NEWNS,
@@ -89,6 +95,9 @@ pub(super) fn refuse() -> Result<(), String> {
     let flags = NAMESPACES.map(|flag| with_flag(flag.unsigned_abs().into()));
     let flags = flags.into_iter().collect::<Result<_, _>>();
     rules.insert(libc::SYS_clone, flags.map_err(|e| e.to_string())?);
+    if ARCH == "x86_64" {
+        rules.extend(ONLY_X32.map(|call| (call, Vec::new())));
+    }
     lay(rules, libc::EPERM)?;
     // A filter cannot look behind pointers: who is told that there is no such call makes threads by `clone`.
     lay([(libc::SYS_clone3, Vec::new())].into(), libc::ENOSYS)
@@ -102,7 +111,11 @@ fn with_flag(bit: u64) -> seccompiler::Result<SeccompRule> {
     rule.map_err(Into::into)
 }
 
-fn lay(rules: Rules, error: libc::c_int) -> Result<(), String> {
+fn lay(mut rules: Rules, error: libc::c_int) -> Result<(), String> {
+    if ARCH == "x86_64" {
+        let same = rules.clone().into_iter();
+        rules.extend(same.map(|(call, how)| (call | X32, how)));
+    }
     let arch = ARCH
         .try_into()
         .map_err(|_| format!("nothing is known of {ARCH}"))?;

@@ -244,7 +244,7 @@ fn whoever_is_not_root_lets_go_of_what_it_has_of_root() {
     assert_eq!(server.given(FRA), world.ip(0));
 }
 
-/// Forks into a namespace of its own, then asks for what filters cannot look into: both are refused, each in its way.
+/// Forks into a namespace of its own, then asks for what filters cannot look into: both are refused, each in its way; also by their numbers of x32.
 const CALLS: &str = "
 import ctypes, os, platform
 libc = ctypes.CDLL(None, use_errno=True)
@@ -256,6 +256,10 @@ clone = {'x86_64': 56}.get(platform.machine(), 220)
 for flag in [0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000]:
     assert call(clone, flag | 17, 0, 0, 0, 0) == 1, hex(flag)
 assert call(435, 0, 0) == 38
+if platform.machine() == 'x86_64':
+    for number in [272, 521, 528, 539, 540]:
+        assert call(0x40000000 | number, 0, 0, 0, 0) == 1, number
+    assert call(0x40000000 | clone, 0x10000000 | 17, 0, 0, 0, 0) == 1
 ";
 
 /// As some containers do: refuses `unshare`, then becomes a program.
