@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use clap::Args;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::log::log;
 use super::{Stop, config_path, load_parts, systemd};
@@ -154,24 +155,39 @@ pub(super) fn until_told(running: &mut Running, program: Option<&Path>) -> End {
             return End::Stop;
         };
         let mut replaced = std::pin::pin!(replaced);
+        // It may take as long as the first round of new checks.
+        let mut reloading: Option<JoinHandle<()>> = None;
+        let mut again = false;
         loop {
+            if again && reloading.is_none() {
+                again = false;
+                systemd::reloading();
+                let handle = handle.clone();
+                // What comes out of it is logged.
+                reloading = Some(spawn_blocking(move || drop(handle.reload(false, "SIGHUP"))));
+            }
             tokio::select! {
                 _ = term.recv() => return End::Stop,
                 _ = interrupt.recv() => return End::Stop,
                 to = &mut replaced => return End::Replaced(to),
                 _ = user.recv() => successor(&handle, program),
                 () = handle.upgrade_wanted() => successor(&handle, program),
-                _ = hangup.recv() => {
-                    systemd::reloading();
-                    let reloaded = handle.clone();
-                    // What comes out of it is logged.
-                    let reload = move || reloaded.reload(false, "SIGHUP");
-                    let _ = tokio::task::spawn_blocking(reload).await;
+                _ = hangup.recv() => again = true,
+                () = ended(&mut reloading) => {
+                    reloading = None;
                     systemd::ready(&handle);
                 }
             }
         }
     })
+}
+
+/// Waits for its end, for ever if there is none.
+async fn ended(task: &mut Option<JoinHandle<()>>) {
+    match task {
+        Some(task) => drop(task.await),
+        None => std::future::pending().await,
+    }
 }
 
 /// Starts a process that is to take over. That it fails is told, and nothing else happens.

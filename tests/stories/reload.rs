@@ -1,12 +1,13 @@
 //! Files change under a server that answers: all of it is taken over, or nothing.
 
 use std::fs;
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use crate::common::nodes::Does;
-use crate::program::{Folder, Server, Stop, eventually, ours};
+use crate::program::{Folder, Server, Stop, eventually, kill, ours};
 use crate::question::Question;
 use crate::world::{FRA, NYC, World};
 
@@ -337,4 +338,23 @@ fn a_slip_in_a_secret_is_told_without_it() {
             assert!(!said.contains(&secret[..8]), "{said}");
         }
     }
+}
+
+#[test]
+fn a_server_ends_while_it_reads_its_files_again() {
+    let world = World::of(199, 1);
+    let config = unwatched(&world, "");
+    let server = Server::start(&config);
+    // A node that takes a question and says nothing: its check runs once before anything is changed.
+    let silent = TcpListener::bind("127.199.0.9:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let silence = format!(
+        "[probe.slow]\nkind = \"http\"\nport = {port}\nevery = \"10m\"\ntimeout = \"5m\"\n\
+         [node.nyc]\nat = \"NYC\"\nip = [\"127.199.0.9\"]\n"
+    );
+    let config = config.replacen("probes = [\"web\"]", "probes = [\"web\", \"slow\"]", 1);
+    server.folder.write("nearmost.toml", &(config + &silence));
+    kill(server.pid(), "HUP");
+    let _asked = silent.accept().unwrap();
+    assert_eq!(server.stop(), Some(0));
 }
