@@ -31,12 +31,12 @@ pub(super) async fn ready() -> Response {
     Json(json!({ "ready": true })).into_response()
 }
 
-pub(super) async fn status(State(handle): State<Handle>) -> Json<Status> {
-    Json(Status::of(&handle))
+pub(super) async fn status(State(handle): State<Handle>) -> Response {
+    apart(move || Ok(Status::of(&handle))).await
 }
 
-pub(super) async fn health(State(handle): State<Handle>) -> Json<Vec<CheckLine>> {
-    Json(CheckLine::all(&handle))
+pub(super) async fn health(State(handle): State<Handle>) -> Response {
+    apart(move || Ok(CheckLine::all(&handle))).await
 }
 
 #[derive(Deserialize)]
@@ -69,14 +69,23 @@ pub(super) async fn explain_live(
     else {
         return refuse(StatusCode::BAD_REQUEST, "type: no such record type");
     };
-    let hosts = handle.hosts();
-    // Who has the board has the generation that it is of.
-    let board = handle.board();
-    let snapshot = handle.current().get();
     let resolver = question.resolver.unwrap_or(question.from);
-    let board = Some(&*board);
-    let explained = explain(&snapshot, board, &name, rtype, question.from, resolver);
-    Json(explained.with_hosts(hosts, handle.now())).into_response()
+    let explained = move || {
+        let hosts = handle.hosts();
+        // Who has the board has the generation that it is of.
+        let board = handle.board();
+        let snapshot = handle.current().get();
+        let explained = explain(
+            &snapshot,
+            Some(&*board),
+            &name,
+            rtype,
+            question.from,
+            resolver,
+        );
+        Ok(explained.with_hosts(hosts, handle.now()))
+    };
+    apart(explained).await
 }
 
 #[derive(Deserialize)]

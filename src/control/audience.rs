@@ -160,7 +160,10 @@ impl Handle {
     /// Keeps what is known of clients.
     pub(super) fn write_clients(&self) {
         let Some(folder) = self.state() else { return };
-        if let Err(error) = self.with_audience(|audience| audience.write(folder)) {
+        let _alone = self.0.writing.lock();
+        // A disk may be slow, and others look meanwhile.
+        let audience = self.with_audience(|audience| audience.clone());
+        if let Err(error) = audience.write(folder) {
             tracing::warn!("clients are not kept in {}: {error}", folder.display());
         }
     }

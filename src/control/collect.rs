@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until};
 
 use super::build::aside;
@@ -99,15 +100,20 @@ impl Publisher {
 
     /// Publishes the table if it changed; whether all checks have a result.
     fn publish(&mut self) -> bool {
-        let all_checked = {
+        let (all_checked, over) = {
             let (mut board, now) = (self.handle.board(), self.handle.now());
-            self.handle.end_orders(&mut board, now);
+            let over = self.handle.end_orders(&mut board, now);
             for notice in board.look(now) {
                 self.handle.tell(&board, &notice, now);
             }
             self.handle.publish(&board, now);
-            board.all_checked()
+            (board.all_checked(), over)
         };
+        if over {
+            let handle = self.handle.clone();
+            // A disk may be slow.
+            spawn_blocking(move || handle.keep_orders());
+        }
         if all_checked {
             let snapshot = self.handle.current().get();
             self.tell_pools(&snapshot);

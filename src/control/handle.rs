@@ -63,7 +63,7 @@ pub(super) struct Shared {
     pub(super) shown: Option<Arc<Shown>>,
     /// The runtime of probes and of names.
     pub(super) probing: runtime::Handle,
-    /// Held by whoever writes states.
+    /// Held by whoever writes states, orders or clients.
     pub(super) writing: Mutex<()>,
     /// Since when keys are answered with.
     pub(super) answered: Mutex<Answered>,
@@ -292,6 +292,14 @@ impl Handle {
             };
             let _ = tokio::task::spawn_blocking(write).await;
         }
+    }
+
+    /// Has all that is known on disk, for the process that comes after this one.
+    pub(super) fn keep_all(&self) {
+        self.write_states();
+        self.write_clients();
+        self.keep_orders();
+        self.lock_history().end();
     }
 
     pub(super) fn write_states(&self) {

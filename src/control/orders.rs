@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::task::spawn_blocking;
 
 use super::expiry::SETTLED;
 use super::guard;
@@ -105,6 +106,8 @@ impl Handle {
     ///
     /// # Errors
     /// In words, and nothing was done: no such node, no such state, an end that is over, a pool whose `keep` would break.
+    ///
+    /// It is not kept yet.
     fn order(&self, wanted: &Wanted) -> Result<Done, String> {
         let (snapshot, now) = (self.current().get(), self.now());
         let forced = match &wanted.state {
@@ -157,14 +160,13 @@ impl Handle {
         }
         // At once, not with the next results: what is answered until then would be kept beyond the time that is told here.
         self.publish(&board, now);
-        let (now, kept) = (self.now(), self.keep_orders(&board));
         drop(board);
-        let now = up(now);
+        let now = up(self.now());
         Ok(Done {
             safe_at: now,
             now,
             nodes,
-            kept,
+            kept: false,
             broken,
         })
     }
@@ -175,9 +177,17 @@ impl Handle {
     /// In words, and nothing was done: no such node, no such state, an end that is over, a pool that would keep too little.
     pub async fn order_and_settle(&self, wanted: &Wanted) -> Result<Done, String> {
         let done = self.order(wanted)?;
+        let handle = self.clone();
+        // A disk may be slow.
+        let kept = spawn_blocking(move || handle.keep_orders()).await;
+        let kept = kept.unwrap_or(false);
         tokio::time::sleep(SETTLED).await;
         let safe_at = up(self.safe_at(&done.nodes));
-        Ok(Done { safe_at, ..done })
+        Ok(Done {
+            safe_at,
+            kept,
+            ..done
+        })
     }
 
     /// Takes the orders from the state folder: another process had them until now.
@@ -192,8 +202,8 @@ impl Handle {
         self.publish(&board, self.now());
     }
 
-    /// Ends the orders whose time is over.
-    pub(super) fn end_orders(&self, board: &mut Board, now: Time) {
+    /// Ends the orders whose time is over; whether there were any, which are then to be kept no more.
+    pub(super) fn end_orders(&self, board: &mut Board, now: Time) -> bool {
         let over = board.expire(now);
         for (node, order) in &over {
             let word = order.forced.word();
@@ -209,17 +219,18 @@ impl Handle {
                 &order.who,
             ));
         }
-        if !over.is_empty() {
-            self.keep_orders(board);
-        }
+        !over.is_empty()
     }
 
-    /// Whether the orders are kept on disk now.
-    fn keep_orders(&self, board: &Board) -> bool {
+    /// Whether the orders are kept on disk now, those that are given meanwhile perhaps too. For a thread that may wait.
+    pub(super) fn keep_orders(&self) -> bool {
         let Some(folder) = self.state() else {
             return false;
         };
-        let lines: Vec<OrderLine> = board
+        // What is written last is what was ordered last.
+        let _alone = self.0.writing.lock();
+        let lines: Vec<OrderLine> = self
+            .board()
             .orders()
             .iter()
             .map(|(node, order)| OrderLine::of(node, order))

@@ -384,8 +384,7 @@ impl Running {
         if let Some(probing) = self.probing.take() {
             probing.shutdown_background();
         }
-        self.handle.write_states();
-        self.handle.write_clients();
+        self.handle.keep_all();
         self.handle.retire();
         self.file.leave();
         let _ = to.write_all(b"d");
@@ -410,8 +409,7 @@ impl Drop for Running {
         self.stop.store(true, Ordering::Relaxed);
         let _ = self.stopping.send(Some(Duration::ZERO));
         if ours {
-            self.handle.write_states();
-            self.handle.write_clients();
+            self.handle.keep_all();
         }
         for worker in self.workers.drain(..) {
             let _ = worker.join();

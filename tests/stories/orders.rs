@@ -1,10 +1,13 @@
 //! An operator takes nodes out and puts them back; what is ordered outlives the server.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::process::Command;
 use std::sync::Arc;
 
 use crate::common::nodes::Does;
-use crate::program::{Folder, Server, eventually};
+use crate::program::{Folder, Server, eventually, other};
+use crate::question::Question;
 use crate::world::{SITES, World};
 
 const FRA: &str = SITES[0].2;
@@ -13,6 +16,33 @@ fn folder(world: &World) -> Arc<Folder> {
     let config = world.config("");
     let config = config.replacen("[server]", "[server]\nstate = \".\"", 1);
     Arc::new(Folder::with(&config))
+}
+
+#[test]
+fn nobody_waits_for_a_disk_that_stands_still() {
+    if other("mkfifo").is_none() {
+        return;
+    }
+    let world = World::of(191, 2);
+    let server = Server::start_in(&folder(&world));
+    // Whoever opens it to write waits for somebody who reads.
+    let [pipe, history] = ["pipe", "history.jsonl"].map(|file| server.folder.path(file));
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    fs::rename(pipe, &history).unwrap();
+    let drained = server.run(&["drain", "fra", "--why", "disk"]);
+    assert_eq!(drained.code, 0, "{drained:?}");
+    for verb in [&["status"][..], &["health"], &["history"]] {
+        assert_eq!(server.run(verb).code, 0, "{verb:?}");
+    }
+    let question = Question::a("get.example.org").from(FRA);
+    assert_eq!(question.by_tcp(server.address).one(), world.ip(1));
+    // It is written once the disk moves.
+    let mut lines = BufReader::new(File::open(&history).unwrap()).lines();
+    eventually("the event", || {
+        let line = lines.next()?.unwrap();
+        line.contains("drained").then_some(())
+    });
 }
 
 #[test]
