@@ -205,7 +205,7 @@ impl Told {
     fn server(&mut self, handle: &Handle) -> String {
         let board = handle.board();
         let snapshot = handle.current().get();
-        let (frozen, warnings) = (FrozenLine::all(&board), warnings(&board, handle.now()));
+        let (frozen, warnings) = (FrozenLine::all(&board), warnings(handle, &board));
         drop(board);
         if self.names.0 != snapshot.generation {
             self.names = (snapshot.generation, names(&snapshot));

@@ -207,7 +207,7 @@ impl Status {
                 .collect(),
             hosts: handle.hosts(),
             frozen: FrozenLine::all(&board),
-            warnings: warnings(&board, handle.now()),
+            warnings: warnings(handle, &board),
             counters: counters(
                 handle.counters().iter().map(AsRef::as_ref),
                 board.freezes(),
@@ -461,15 +461,17 @@ fn seen(status: &health::Status) -> Seen {
         .map_or(Seen::default(), |(_, o)| o.seen)
 }
 
-/// What will become a failure if nothing is done, by node, address and probe.
-pub(super) fn warnings(board: &Board, now: Time) -> Vec<String> {
+/// What will become a failure if nothing is done: our own certificates by their tables, those of nodes by node, address and probe.
+pub(super) fn warnings(handle: &Handle, board: &Board) -> Vec<String> {
+    let now = handle.now();
     let checks = board.checks().iter().zip(board.statuses());
     let line = |(check, status): (&Check, &health::Status)| {
         let (node, address, probe) = (&check.node, check.address, &check.probe);
         let warning = seen(status).warning(probe, now)?;
         Some(format!("{node} {address} {}: {warning}", probe.name))
     };
-    checks.filter_map(line).collect()
+    let own = handle.own_certificates_that_end();
+    own.chain(checks.filter_map(line)).collect()
 }
 
 /// An explanation, with the reply in text.

@@ -2,13 +2,18 @@
 //! for each connection and for each request.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
 use super::handle::Handle;
 use super::load::Parts;
 use crate::config::Token;
+use crate::health::{Time, certificate_ends};
 use crate::server::tls::Identity;
+
+/// Our own certificate is told of so long before it ends.
+const SOON: Duration = Duration::from_secs(14 * 86_400);
 
 /// Who may ask over TCP, and who we are there.
 #[derive(Clone, Debug)]
@@ -42,6 +47,23 @@ impl Handle {
     #[must_use]
     pub fn access(&self) -> Access {
         self.0.access.borrow().clone()
+    }
+
+    /// When the certificates end that we show ourselves, by the tables that name them.
+    pub fn own_certificates(&self) -> impl Iterator<Item = (&'static str, Time)> + use<> {
+        let encrypted = self.0.shown.as_ref().and_then(|shown| shown.end());
+        let admin = self.access().identity.and_then(|own| own.end());
+        let ends = [("tls", encrypted), ("admin", admin)].into_iter();
+        ends.filter_map(|(table, end)| Some((table, end?)))
+    }
+
+    /// Those of them that end soon, in words.
+    pub fn own_certificates_that_end(&self) -> impl Iterator<Item = String> + use<> {
+        let now = self.now();
+        let soon = self
+            .own_certificates()
+            .filter(move |(_, ends)| *ends < now + SOON);
+        soon.map(move |(table, ends)| format!("[{table}]: {}", certificate_ends(ends, now)))
     }
 
     /// Tells when others may ask from now on: what was granted before may not be granted any more.

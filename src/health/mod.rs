@@ -18,7 +18,7 @@ pub use damping::{Damped, Damping};
 pub use doubt::{CANARY, Frozen, Thaw};
 pub use order::{Forced, Order};
 pub use probe::{DnsCheck, Expect, HttpCheck, Kind, Probe, RCODES};
-pub use seen::Seen;
+pub use seen::{Seen, certificate_ends};
 pub use slot::{Require, Slot};
 pub use table::{STEADY, Table, Word};
 pub use verdict::Notice;

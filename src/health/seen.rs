@@ -39,15 +39,24 @@ impl Seen {
         if ends <= now || ends - now > (*warn_cert)? {
             return None;
         }
-        let days = match self.certificate_days(now)? {
-            0 => "today".into(),
-            1 => "in 1 day".into(),
-            days => format!("in {days} days"),
-        };
-        let mut date = utc(ends);
-        date.truncate("2026-11-21".len());
-        Some(format!("certificate ends {days}, {date}"))
+        Some(certificate_ends(ends, now))
     }
+}
+
+/// When a certificate ends, in words.
+#[must_use]
+pub fn certificate_ends(ends: Time, now: Time) -> String {
+    let mut date = utc(ends);
+    date.truncate("2026-11-21".len());
+    let Some(left) = ends.checked_sub(now) else {
+        return format!("certificate has ended, {date}");
+    };
+    let days = match left.as_secs() / DAY {
+        0 => "today".into(),
+        1 => "in 1 day".into(),
+        days => format!("in {days} days"),
+    };
+    format!("certificate ends {days}, {date}")
 }
 
 #[cfg(test)]

@@ -46,6 +46,8 @@ pub struct Identity {
     config: Arc<ServerConfig>,
     /// Its certificate.
     shown: CertificateDer<'static>,
+    /// When that ends.
+    end: Option<Duration>,
     /// Who vouches for clients; none: they show nothing.
     client_ca: Vec<CertificateDer<'static>>,
 }
@@ -105,6 +107,7 @@ impl Identity {
         let config = Arc::new(config);
         Ok(Self {
             config,
+            end: end(&shown),
             shown,
             client_ca,
         })
@@ -132,21 +135,26 @@ impl Identity {
     /// When the certificate ends, since 1970; none: it cannot be told.
     #[must_use]
     pub fn end(&self) -> Option<Duration> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.shown.clone()).ok()?;
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
-        let name = ServerName::try_from("name.invalid").ok()?;
-        // Validity is what is looked at first: at the end of time all have expired, and the error says when.
-        let then = UnixTime::since_unix_epoch(END_OF_TIME);
-        let verifier = verifier.build().ok()?;
-        match verifier.verify_server_cert(&self.shown, &[], &name, &[], then) {
-            Err(rustls::Error::InvalidCertificate(CertificateError::ExpiredContext {
-                not_after,
-                ..
-            })) => Some(Duration::from_secs(not_after.as_secs())),
-            _ => None,
-        }
+        self.end
+    }
+}
+
+/// When a certificate ends.
+fn end(certificate: &CertificateDer<'static>) -> Option<Duration> {
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate.clone()).ok()?;
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
+    let name = ServerName::try_from("name.invalid").ok()?;
+    // Validity is what is looked at first: at the end of time all have expired, and the error says when.
+    let then = UnixTime::since_unix_epoch(END_OF_TIME);
+    let verifier = verifier.build().ok()?;
+    match verifier.verify_server_cert(certificate, &[], &name, &[], then) {
+        Err(rustls::Error::InvalidCertificate(CertificateError::ExpiredContext {
+            not_after,
+            ..
+        })) => Some(Duration::from_secs(not_after.as_secs())),
+        _ => None,
     }
 }
 
@@ -162,6 +170,7 @@ struct Spoken {
     dot: Arc<ServerConfig>,
     doh: Arc<ServerConfig>,
     doq: Arc<ServerConfig>,
+    end: Option<Duration>,
 }
 
 impl Spoken {
@@ -171,6 +180,7 @@ impl Spoken {
             dot: identity.speaking(&[b"dot"]),
             doh: identity.speaking(&[b"h2", b"http/1.1"]),
             doq: identity.speaking(&[b"doq"]),
+            end: identity.end,
         }
     }
 }
@@ -191,6 +201,12 @@ impl Shown {
     /// From now on this one.
     pub fn show(&self, identity: &Identity) {
         self.0.store(Arc::new(Spoken::by(identity)));
+    }
+
+    /// When its certificate ends; none: it cannot be told.
+    #[must_use]
+    pub fn end(&self) -> Option<Duration> {
+        self.0.load().end
     }
 
     /// For HTTP/3, whose listener has one for all its life: it asks for the certificate anew each time. None: the provider lacks TLS 1.3.

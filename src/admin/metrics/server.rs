@@ -44,6 +44,13 @@ pub(super) fn write(page: &mut Page<'_>, handle: &Handle, strangers: &Strangers)
         "1 if the files were read without an error the last time.",
         if failed { 0.0 } else { 1.0 },
     )?;
+    page.gauges(
+        "nearmost_own_certificate_expiry_timestamp_seconds",
+        "When a certificate ends that this server shows, in seconds since 1970.",
+        handle
+            .own_certificates()
+            .map(|(table, ends)| ([("for", table)], ends.as_secs_f64())),
+    )?;
     page.counters(
         "nearmost_admin_unauthenticated_requests",
         "Requests over TCP without a valid token.",

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::client::{NAME, Trust, exchange, post};
 use super::{Encrypted, certify};
 use crate::common::certificates::Authority;
+use crate::metrics::scrape_at;
 use crate::program::Folder;
 use crate::question::Question;
 use crate::world::World;
@@ -63,6 +64,11 @@ fn an_expired_certificate_is_told_of_and_another_address_needs_a_restart() {
     assert!(checked.err.contains(words), "{checked:?}");
 
     let server = crate::program::Server::start_in(&folder);
+    let warnings = &server.json(&["status"])["warnings"];
+    assert_eq!(warnings[0], "[tls]: certificate has ended, 2020-01-02");
+    let (_, metrics) = scrape_at(&folder.path("nearmost.sock"), "*/*");
+    let ends = "nearmost_own_certificate_expiry_timestamp_seconds{for=\"tls\"} 1577923200.0\n";
+    assert!(metrics.contains(ends), "{metrics}");
     folder.write(
         "nearmost.toml",
         &config.replace("dot = [\"127.0.0.1:0\"]", "doh = [\"127.0.0.1:0\"]"),
