@@ -26,6 +26,7 @@ use super::prepare::Prepared;
 use super::querylog::{self, Writing};
 use super::reload::Basis;
 use super::replace::{Runs, Swap};
+use super::settings::keep_cookies_fresh;
 use super::sign::keep_signing;
 use super::socket_file::{SocketFile, make};
 use super::sockets::{Doors, Encrypted, Sockets, cores, tcp_limits};
@@ -237,7 +238,6 @@ impl Running {
         self.runtime.as_ref().expect("taken only by drop")
     }
 
-    /// The control socket's file is ours from now on. A process that was told to end instead of waiting for us has removed it.
     /// Answers in the place of the process before, whose files are ours from now on; that of control may be the service manager's.
     fn goes_on_from(
         &mut self,
@@ -255,6 +255,7 @@ impl Running {
         Ok(())
     }
 
+    /// The control socket's file is ours from now on. A process that was told to end instead of waiting for us has removed it.
     fn take_file(&mut self, control: &mut UnixListener, admin: &Admin) {
         let path = &self.control;
         self.file.take(path);
@@ -299,8 +300,8 @@ impl Running {
 
     /// Does what is to be done from time to time, and writes the query log.
     fn go_on(&mut self, log: &QueryLog) -> Result<(), StartError> {
-        self.querylog = querylog::start(log, &self.handle)?;
         self.handle.serve_first();
+        self.querylog = querylog::start(log, &self.handle)?;
         let (runtime, handle) = (self.runtime(), &self.handle);
         runtime.spawn(handle.clone().look());
         runtime.spawn(handle.clone().look_at_ttls());
@@ -309,6 +310,7 @@ impl Running {
         runtime.spawn(keep_serving(handle.clone()));
         runtime.spawn(keep_signing(handle.clone()));
         runtime.spawn(keep_fetching(handle.clone()));
+        runtime.spawn(keep_cookies_fresh(handle.clone()));
         runtime.spawn(keep_trimmed());
         if handle.state().is_some() {
             runtime.spawn(handle.clone().keep_states());

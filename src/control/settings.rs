@@ -1,7 +1,9 @@
 //! What all replies of a generation share, from the configuration.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::handle::Handle;
 use super::sign::seconds;
 use crate::config::Config;
 use crate::dnssec::random;
@@ -23,14 +25,28 @@ pub(super) fn settings(config: &Config, last: Option<&Snapshot>, now: Time) -> S
     }
 }
 
-/// With the secrets that are configured, else with those of the generation before.
+/// A secret of cookies that is made here is used for so long, and known for as long again (RFC 7873 7.1: 36 days at most).
+const RENEWED: Duration = Duration::from_secs(86_400);
+
+/// Renews the secrets of cookies that nobody has configured, for ever.
+pub(super) async fn keep_cookies_fresh(handle: Handle) {
+    loop {
+        tokio::time::sleep(RENEWED).await;
+        if let Some(cookies) = &handle.current().get().settings.cookies {
+            cookies.renew(random());
+        }
+    }
+}
+
+/// With the secrets that are configured, else with those that were made for the generation before.
 fn cookies(config: &Config, last: Option<&Snapshot>, now: Time) -> Option<Arc<Cookies>> {
     let secrets = &config.cookies.secrets;
     let before = last.and_then(|last| last.settings.cookies.as_ref());
-    let made = |secrets: &[[u8; 16]]| Cookies::new(secrets.to_vec(), seconds(now));
+    let before = before.filter(|before| before.are_made());
+    let now = seconds(now);
     config.cookies.give.then(|| match (before, &secrets[..]) {
         (Some(before), []) => Arc::clone(before),
-        (None, []) => Arc::new(made(&[random()])),
-        (_, secrets) => Arc::new(made(secrets)),
+        (None, []) => Arc::new(Cookies::made([random(), random()], now)),
+        (_, secrets) => Arc::new(Cookies::new(secrets.to_vec(), now)),
     })
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::hash::Hasher;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use siphasher::sip::SipHasher24;
 
@@ -18,9 +18,35 @@ const AHEAD: u32 = 300;
 /// Gives cookies and knows them again.
 pub struct Cookies {
     /// The first is used; the others are known.
-    secrets: Vec<[u8; 16]>,
+    secrets: Vec<Secret>,
+    /// Nobody has configured them.
+    made: bool,
     /// Unix time in seconds, as of the last tick.
     now: AtomicU32,
+}
+
+/// Changed while it is used: whoever sees half of another makes a cookie that is known to nobody, and gives a better one the next time.
+struct Secret([AtomicU64; 2]);
+
+impl Secret {
+    fn new(octets: [u8; 16]) -> Self {
+        let secret = Self([AtomicU64::new(0), AtomicU64::new(0)]);
+        secret.set(octets);
+        secret
+    }
+
+    fn get(&self) -> [u8; 16] {
+        let [high, low] = self.0.each_ref().map(|half| half.load(Ordering::Acquire));
+        (u128::from(high) << 64 | u128::from(low)).to_be_bytes()
+    }
+
+    fn set(&self, octets: [u8; 16]) {
+        let [a, b, c, d, e, f, g, h, rest @ ..] = octets;
+        let halves = [[a, b, c, d, e, f, g, h], rest].map(u64::from_be_bytes);
+        for (half, is) in self.0.iter().zip(halves) {
+            half.store(is, Ordering::Release);
+        }
+    }
 }
 
 impl fmt::Debug for Cookies {
@@ -34,15 +60,35 @@ impl Cookies {
     #[must_use]
     pub fn new(secrets: Vec<[u8; 16]>, now: u32) -> Self {
         Self {
-            secrets,
+            secrets: secrets.into_iter().map(Secret::new).collect(),
+            made: false,
             now: AtomicU32::new(now),
         }
     }
 
-    /// Its secrets.
+    /// With two secrets that nobody has configured: one that is used, one as if there had been others before.
     #[must_use]
-    pub fn secrets(&self) -> &[[u8; 16]] {
-        &self.secrets
+    pub fn made(secrets: [[u8; 16]; 2], now: u32) -> Self {
+        Self {
+            made: true,
+            ..Self::new(secrets.into(), now)
+        }
+    }
+
+    /// Whether nobody has configured them.
+    #[must_use]
+    pub fn are_made(&self) -> bool {
+        self.made
+    }
+
+    /// Uses another secret from now on, if nobody has configured them; the one before is still known.
+    pub fn renew(&self, fresh: [u8; 16]) {
+        if let [used, known] = &self.secrets[..]
+            && self.made
+        {
+            known.set(used.get());
+            used.set(fresh);
+        }
     }
 
     /// It is another second.
@@ -71,7 +117,7 @@ impl Cookies {
         cookie[CLIENT] = 1;
         cookie[12..16].copy_from_slice(&now.to_be_bytes());
         if let Some(secret) = self.secrets.first() {
-            let hash = hash(secret, &cookie, source);
+            let hash = hash(&secret.get(), &cookie, source);
             cookie[16..].copy_from_slice(&hash);
         }
         (cookie, known.is_some())
@@ -82,7 +128,7 @@ impl Cookies {
         let age = now.wrapping_sub(time_of(whole));
         // Times wrap (RFC 1982).
         let fresh = age <= HOUR || age >= AHEAD.wrapping_neg();
-        let ours = |secret: &[u8; 16]| whole[16..] == hash(secret, whole, source);
+        let ours = |secret: &Secret| whole[16..] == hash(&secret.get(), whole, source);
         let own = self.secrets.iter().position(ours);
         own.filter(|_| whole[CLIENT] == 1 && fresh)
     }
@@ -115,6 +161,23 @@ mod tests {
             .map(|two| std::str::from_utf8(two).expect("text"));
         let octets = digits.map(|two| u8::from_str_radix(two, 16).expect("digits"));
         octets.collect::<Vec<u8>>().try_into().expect("so many")
+    }
+
+    #[test]
+    fn made_secrets_are_renewed_and_the_one_before_is_known() {
+        let source = "198.51.100.100".parse().expect("an address");
+        let cookies = Cookies::made([[1; 16], [2; 16]], 1_559_731_985);
+        let (first, _) = cookies.judge(&[7; CLIENT], source);
+        assert_eq!(cookies.judge(&first, source), (first, true));
+        cookies.renew([3; 16]);
+        let (second, known) = cookies.judge(&first, source);
+        assert!(known && second != first, "it is replaced at once");
+        cookies.renew([4; 16]);
+        assert!(!cookies.judge(&first, source).1);
+        assert!(cookies.judge(&second, source).1);
+        let configured = Cookies::new(vec![[1; 16], [2; 16]], 1_559_731_985);
+        configured.renew([3; 16]);
+        assert_eq!(configured.judge(&first, source), (first, true));
     }
 
     /// The examples of RFC 9018 A.
