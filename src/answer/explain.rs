@@ -73,6 +73,9 @@ pub struct PoolPart {
     pub ttl_why: String,
     /// The scope that a resolver is told.
     pub scope: u8,
+    /// The client's own block counts for nothing, and its resolver's address was looked up.
+    #[serde(default)]
+    pub ignored: bool,
     /// First and last address of the merged range that it comes from.
     pub range: (IpAddr, IpAddr),
 }
@@ -172,6 +175,7 @@ pub fn explain(
         };
         let mut part = explainer.pool(used.pool);
         part.scope = outcome.scope;
+        part.ignored = asker.ignored > 0;
         part
     });
     let looked_up = asker.map_or(client, |a| a.client.addr());
@@ -369,6 +373,7 @@ impl Explainer<'_> {
                 true => choice.scope,
                 false => self.asker.ignored,
             },
+            ignored: false,
             range: steering.range(self.asker.client, self.table),
         };
         (part, choice.outcome)
@@ -549,6 +554,7 @@ fn without_family(snapshot: &Snapshot, pool: &Pool, asker: Asker, qtype: u16) ->
         ttl: 0,
         ttl_why: "there is no record".into(),
         scope: 0,
+        ignored: false,
         range: everything,
     }
 }

@@ -233,11 +233,11 @@ fn scope(pool: &PoolPart) -> String {
         // Ranges of IPv6 are known by their upper halves.
         IpAddr::V6(last) => last.to_bits() >> 64 == u128::from(u64::MAX),
     };
-    if first.is_unspecified() && to_the_end {
+    if first.is_unspecified() && to_the_end && !pool.ignored {
         return "the same for every client".into();
     }
-    if pool.scope == 0 && !first.is_unspecified() {
-        return "not routable, so no client's address: counted as the resolver's own".into();
+    if pool.ignored {
+        return "not routable, so no client's address: answered as the resolver, and for nobody else".into();
     }
     format!("the widest block around it within {first} - {last}, which all have this list")
 }

@@ -71,7 +71,7 @@ fn explain_gives_place_distance_and_one_reason_for_each_node() {
     }
     let local = server.run(&["explain", NAME, "--from", "127.0.0.1"]);
     assert!(
-        local.out.contains("scope     /0  (not routable"),
+        local.out.contains("scope     /32  (not routable"),
         "{local:?}"
     );
     // Nothing is broken, and still there is no address: each in words, and exit code 1.
