@@ -125,8 +125,8 @@ impl Handle {
     /// Takes up what the process before has known of its keys.
     pub(super) fn restore_keys(&self, wall: u64) {
         *self.lock_answered() = Answered::restore(self.state(), self.now(), wall);
-        let parts = Arc::clone(&self.basis().parts);
-        self.note_keys(&parts.keys, wall);
+        let keys = self.basis().parts.keys.clone();
+        self.note_keys(&keys, wall);
     }
 
     /// The keys of the zones that are signed.

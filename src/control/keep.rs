@@ -12,6 +12,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -52,6 +53,16 @@ impl Folder {
     pub(super) fn lock(&self) -> io::Result<()> {
         let lock = || rustix::fs::flock(&self.0, FlockOperation::LockExclusive);
         Ok(rustix::io::retry_on_intr(lock)?)
+    }
+
+    /// Holds it until it is closed if nobody else does; whether that is so.
+    pub(super) fn try_lock(&self) -> io::Result<bool> {
+        let lock = || rustix::fs::flock(&self.0, FlockOperation::NonBlockingLockExclusive);
+        match rustix::io::retry_on_intr(lock) {
+            Ok(()) => Ok(true),
+            Err(Errno::WOULDBLOCK) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Puts a file in the place of another.

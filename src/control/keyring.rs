@@ -263,14 +263,38 @@ impl Keyring {
         zone: &Name,
         change: impl FnOnce(&mut Changing<'_>) -> Result<T, String>,
     ) -> Result<T, String> {
+        let wrong = |e: io::Error| format!("{}: {e}", self.0.display());
+        let folder = keep::Folder::make(&self.0).map_err(wrong)?;
+        folder.lock().map_err(wrong)?;
+        self.change_in(&folder, zone, change)
+    }
+
+    /// As [`Self::change`], which it does not wait for: none where somebody else changes keys.
+    pub(super) fn try_change<T>(
+        &self,
+        zone: &Name,
+        change: impl FnOnce(&mut Changing<'_>) -> Result<T, String>,
+    ) -> Result<Option<T>, String> {
+        let wrong = |e: io::Error| format!("{}: {e}", self.0.display());
+        let folder = keep::Folder::make(&self.0).map_err(wrong)?;
+        match folder.try_lock().map_err(wrong)? {
+            true => self.change_in(&folder, zone, change).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    /// In the folder, which is held.
+    fn change_in<T>(
+        &self,
+        folder: &keep::Folder,
+        zone: &Name,
+        change: impl FnOnce(&mut Changing<'_>) -> Result<T, String>,
+    ) -> Result<T, String> {
         let path = self.list_file(zone);
-        let in_folder = |e: io::Error| format!("{}: {e}", self.0.display());
-        let folder = keep::Folder::make(&self.0).map_err(in_folder)?;
-        folder.lock().map_err(in_folder)?;
         let before = self.list(zone)?;
         let mut keys = Changing {
             list: before.clone(),
-            folder: &folder,
+            folder,
             ring: self,
             zone,
         };
@@ -280,7 +304,7 @@ impl Keyring {
             return Ok(done);
         }
         let text = serde_json::to_vec_pretty(&list).map_err(|e| e.to_string())?;
-        put(&folder, &path, 0o666, &text)?;
+        put(folder, &path, 0o666, &text)?;
         let is_gone = |entry: &&KeyEntry| list.keys.iter().all(|other| other.tag != entry.tag);
         for gone in before.keys.iter().filter(is_gone) {
             let path = self.key_file(zone, gone.tag);
@@ -384,6 +408,25 @@ mod tests {
             assert!(why.contains("take it from a backup"), "{why}");
         }
         add(&other).unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn who_may_not_wait_is_told_that_others_change_keys() {
+        let folder = folder("held");
+        let ring = Keyring::at(&folder);
+        let zone = Name::absolute("example.org").unwrap();
+        let leave = |keys: &mut Changing<'_>| {
+            keys.list.unsigning = Some(1);
+            Ok(())
+        };
+        let other = keep::Folder::make(&folder).unwrap();
+        other.lock().unwrap();
+        assert_eq!(ring.try_change(&zone, leave), Ok(None));
+        assert_eq!(ring.list(&zone).unwrap().unsigning, None);
+        drop(other);
+        assert_eq!(ring.try_change(&zone, leave), Ok(Some(())));
+        assert_eq!(ring.list(&zone).unwrap().unsigning, Some(1));
         fs::remove_dir_all(&folder).unwrap();
     }
 

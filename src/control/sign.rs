@@ -112,41 +112,59 @@ pub(super) async fn keep_signing(handle: Handle) {
 
 /// `wall` is the system's clock, seconds.
 fn look(handle: &Handle, wall: u64) {
-    let (parts, current) = {
-        // Who holds it has what the current generation was built of.
+    let (keys, keyring, current) = {
+        // Who holds it has what the current generation was built of. Parts are not held on to: who builds meanwhile changes them.
         let basis = handle.basis();
-        (Arc::clone(&basis.parts), handle.current().get())
+        let keyring = Keyring::at(&basis.parts.config.dnssec.keys);
+        (basis.parts.keys.clone(), keyring, handle.current().get())
     };
-    handle.note_keys(&parts.keys, wall);
-    let zones = current.zones.list();
-    let all = current.signed.iter().flat_map(|s| s.zones.iter());
-    let keyring = Keyring::at(&parts.config.dnssec.keys);
-    let mut moved = false;
-    for (zone, signed) in zones.iter().zip(all) {
-        let Some(Signatures::Made(signed)) = signed else {
-            continue;
-        };
+    handle.note_keys(&keys, wall);
+    for (zone, signed) in signed_here(&current) {
         if signed.refresh(zone) {
             tracing::info!("zone {}: signed anew", zone.apex());
         }
+    }
+    if move_on(handle, &current, &keyring, wall)
+        && let Err(why) = handle.reload(false, "keys")
+    {
+        tracing::error!("keys have moved on, and the reload failed: {why}");
+    }
+}
+
+/// The zones that we sign.
+fn signed_here(current: &Snapshot) -> impl Iterator<Item = (&Zone, &SignedZone)> {
+    let all = current.signed.iter().flat_map(|s| s.zones.iter());
+    let zones = current.zones.list().iter().zip(all);
+    zones.filter_map(|(zone, signed)| match signed {
+        Some(Signatures::Made(signed)) => Some((zone, &**signed)),
+        Some(Signatures::Stored(_)) | None => None,
+    })
+}
+
+/// Moves keys on as far as time has; whether any has moved.
+fn move_on(handle: &Handle, current: &Snapshot, keyring: &Keyring, wall: u64) -> bool {
+    let mut moved = false;
+    for (zone, _) in signed_here(current) {
         let (now, longest) = (handle.now(), longest_ttl(zone));
-        let done = keyring.change(zone.apex(), |keys| {
+        let done = keyring.try_change(zone.apex(), |keys| {
             let answered = |entry: &_| handle.answered(zone.apex(), entry, now);
             Ok(advance(&mut keys.list.keys, wall, longest, answered))
         });
         match done {
-            Ok(done) => {
+            Ok(Some(done)) => {
                 moved |= !done.is_empty();
                 for what in done {
                     tracing::info!("zone {}: {what}", zone.apex());
                 }
             }
+            Ok(None) => {
+                tracing::warn!("keys do not move on: somebody else holds their folder");
+                break;
+            }
             Err(why) => tracing::error!("zone {}: keys do not move on: {why}", zone.apex()),
         }
     }
-    if moved && let Err(why) = handle.reload(false, "keys") {
-        tracing::error!("keys have moved on, and the reload failed: {why}");
-    }
+    moved
 }
 
 /// Seconds.

@@ -1,9 +1,13 @@
 //! Keys of signed zones: taken from BIND, called off, and the way out of DNSSEC.
 
+use std::fs::File;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use crate::program::{Folder, Ran, Server, other};
+use crate::program::{Folder, PATIENCE, Ran, Server, eventually, other};
+use crate::transfers::given::Primary;
+use crate::transfers::peers::serial;
 use crate::world::server;
 
 const ZONE: &str = "get.example.org";
@@ -107,6 +111,37 @@ fn a_zone_leaves_dnssec_by_asking_its_parent_and_may_stay() {
         &folder,
         &["keys", "remove", ZONE, &new.to_string(), "--anyway"],
     );
+}
+
+#[test]
+fn whoever_holds_the_keys_holds_up_no_transfer() {
+    let primary = Primary::start(2, 1, [3600, 600, 86_400]);
+    let folder = Arc::new(folder());
+    let config = std::fs::read_to_string(folder.path("nearmost.toml")).unwrap();
+    let theirs = format!(
+        "[zone.\"theirs.example\"]\nprimary = [\"{}\"]\n",
+        primary.address
+    );
+    folder.write("nearmost.toml", &(config + &theirs));
+    done(&folder, &["keys", "new", ZONE]);
+    let server = Server::start_in(&folder);
+    let comes = |wanted| {
+        eventually("it is fetched", || {
+            serial(server.address, "theirs.example").filter(|s| *s == wanted)
+        });
+    };
+    comes(1);
+    let held = File::open(folder.path("keys")).unwrap();
+    held.lock().unwrap();
+    // It looks once a minute.
+    let (begun, said) = (Instant::now(), "somebody else holds their folder");
+    while !server.log.text().contains(said) {
+        assert!(begun.elapsed() < 4 * PATIENCE, "{}", server.log.text());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    primary.with(|given| given.serial = 2);
+    done(&folder, &["fetch", "theirs.example"]);
+    comes(2);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 mod catalog;
 mod dig;
-mod given;
+pub mod given;
 mod ours;
 pub mod peers;
 mod primary;
