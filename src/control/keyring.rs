@@ -176,7 +176,7 @@ impl Keyring {
             // Without it nobody knows which of them the parent points at, and another key would be a wrong one.
             Err(error) if error.kind() == io::ErrorKind::NotFound => match self.stray(zone) {
                 Some(key) => Err(wrong(&format!(
-                    "it is not there, but {} is: it belongs with the keys, take it from a backup",
+                    "it is not there, but {0} is: it belongs with the keys, take it from a backup; if nothing was ever signed with that key, remove {0}",
                     key.display()
                 ))),
                 None => Ok(KeyList::default()),
@@ -297,22 +297,31 @@ impl Keyring {
             folder,
             ring: self,
             zone,
+            added: Vec::new(),
         };
-        let done = change(&mut keys)?;
-        let list = keys.list;
-        if list == before {
-            return Ok(done);
+        let done = change(&mut keys).and_then(|done| {
+            if keys.list != before {
+                let text = serde_json::to_vec_pretty(&keys.list).map_err(|e| e.to_string())?;
+                put(folder, &path, 0o666, &text)?;
+            }
+            Ok(done)
+        });
+        let Changing { list, added, .. } = keys;
+        if done.is_err() {
+            // The list may be in place even so: what it names stays.
+            let listed = self.list(zone).unwrap_or_default().keys;
+            let is_stray = |tag: &u16| listed.iter().all(|entry| entry.tag != *tag);
+            for tag in added.into_iter().filter(is_stray) {
+                let _ = remove(folder, &self.key_file(zone, tag));
+            }
+            return done;
         }
-        let text = serde_json::to_vec_pretty(&list).map_err(|e| e.to_string())?;
-        put(folder, &path, 0o666, &text)?;
         let is_gone = |entry: &&KeyEntry| list.keys.iter().all(|other| other.tag != entry.tag);
         for gone in before.keys.iter().filter(is_gone) {
             let path = self.key_file(zone, gone.tag);
-            let name = path.file_name().unwrap_or_default();
-            let removed = folder.remove(name);
-            removed.map_err(|e| format!("{}: {e}", path.display()))?;
+            remove(folder, &path).map_err(|e| format!("{}: {e}", path.display()))?;
         }
-        Ok(done)
+        done
     }
 }
 
@@ -324,6 +333,8 @@ pub struct Changing<'f> {
     folder: &'f keep::Folder,
     ring: &'f Keyring,
     zone: &'f Name,
+    /// The keys whose files came by the change.
+    added: Vec<u16>,
 }
 
 impl Changing<'_> {
@@ -352,6 +363,7 @@ impl Changing<'_> {
                 algorithm.word()
             ));
         }
+        self.added.push(tag);
         let path = self.ring.key_file(self.zone, tag);
         put(self.folder, &path, 0o600, pkcs8)?;
         let entry = KeyEntry {
@@ -371,6 +383,14 @@ fn put(folder: &keep::Folder, path: &Path, mode: u32, octets: &[u8]) -> Result<(
     let name = path.file_name().unwrap_or_default();
     let put = folder.put(name, mode, octets);
     put.map_err(|e| format!("{}: {e}", path.display()))
+}
+
+/// One that somebody has taken away already is gone too.
+fn remove(folder: &keep::Folder, path: &Path) -> io::Result<()> {
+    match folder.remove(path.file_name().unwrap_or_default()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
 }
 
 /// The zone's name as a file has it: without the final dot, and what separates folders written as in addresses of pages.
@@ -427,6 +447,33 @@ mod tests {
         drop(other);
         assert_eq!(ring.try_change(&zone, leave), Ok(Some(())));
         assert_eq!(ring.list(&zone).unwrap().unsigning, Some(1));
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_change_that_fails_leaves_no_keys() {
+        let folder = folder("failed");
+        let ring = Keyring::at(&folder);
+        let zone = Name::absolute("example.org").unwrap();
+        let kind = (Algorithm::Ed25519, Role::Ksk, KeyState::Active);
+        let key = Key::make(Algorithm::Ed25519).unwrap();
+        let split = |keys: &mut Changing<'_>| {
+            keys.add(kind, &key, Duration::ZERO)?;
+            // The second of two is the same, or does not fit on the disk.
+            keys.add(kind, &key, Duration::ZERO)
+        };
+        ring.change(&zone, split).unwrap_err();
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+        let tag = ring.add(&zone, kind, &key, Duration::ZERO).unwrap().tag;
+        ring.change(&zone, split).unwrap_err();
+        assert!(ring.key_file(&zone, tag).exists(), "it was there before");
+        // What is to go may have gone.
+        fs::remove_file(ring.key_file(&zone, tag)).unwrap();
+        let clear = |keys: &mut Changing<'_>| {
+            keys.list.keys.clear();
+            Ok(())
+        };
+        ring.change(&zone, clear).unwrap();
         fs::remove_dir_all(&folder).unwrap();
     }
 
