@@ -1,7 +1,7 @@
 //! Since when this server answers with each key of its zones in the state that it has: what the steps of a roll count from.
 //!
-//! It is of this server alone, so it is not in the list of keys, which is copied to others; it outlives a restart in the state folder. Without
-//! one, time counts anew from each start.
+//! It is of this server alone, so it is not in the list of keys, which is copied to others; it outlives a restart in the state folder, where
+//! it stands for how long, as what is not answered while the server is down counts for nothing. Without one, time counts anew from each start.
 
 use std::collections::HashMap;
 use std::io;
@@ -16,7 +16,7 @@ use super::keep;
 use super::keyring::ZoneKeys;
 use super::load::AllKeys;
 use super::rollover::{KeyEntry, KeyState};
-use super::sign::longest_ttl;
+use super::sign::{longest_ttl, spread};
 use crate::clock;
 use crate::health::Time;
 use crate::zone::{Name, Zone};
@@ -56,17 +56,18 @@ struct Line {
     zone: String,
     key: u16,
     state: KeyState,
-    /// Seconds of Unix time, by the system's clock.
-    since: u64,
+    /// Seconds that it was answered with in this state; files of before have none.
+    #[serde(default)]
+    answered: u64,
 }
 
 impl Answered {
-    /// What a folder holds. `wall` is the system's clock, seconds.
-    pub(super) fn restore(folder: Option<&Path>, now: Time, wall: u64) -> Self {
+    /// What a folder holds.
+    pub(super) fn restore(folder: Option<&Path>, now: Time) -> Self {
         let lines: Option<Vec<Line>> = folder.and_then(|folder| keep::read(&folder.join(FILE)));
         let known = lines.unwrap_or_default().into_iter().filter_map(|line| {
             let zone = Name::absolute(&line.zone).ok()?;
-            let age = Duration::from_secs(wall.saturating_sub(line.since));
+            let age = Duration::from_secs(line.answered);
             Some(((zone, line.key), (line.state, now.saturating_sub(age))))
         });
         Self {
@@ -75,7 +76,7 @@ impl Answered {
         }
     }
 
-    /// Takes down what is answered with from now on; whether anything is new.
+    /// Takes down what is answered with from now on; whether there is anything to write: it is new, or time counts for a key.
     pub(super) fn note(&mut self, keys: &AllKeys, now: Time) -> bool {
         let of_zone = |(zone, keys): (&Name, &Arc<ZoneKeys>)| {
             let of_key = |entry: &KeyEntry| {
@@ -90,10 +91,11 @@ impl Answered {
             keys.entries().map(of_key).collect::<Vec<_>>()
         };
         let since: Since = keys.iter().flat_map(of_zone).collect();
+        let counts = since.values().any(|(state, _)| *state != KeyState::Active);
         let is_new = self.since != since;
         self.since = since;
         self.keys.clone_from(keys);
-        is_new
+        is_new || counts
     }
 
     /// Seconds that a key is answered with in its state; none: it is not.
@@ -103,12 +105,12 @@ impl Answered {
     }
 
     /// Writes it into a folder.
-    pub(super) fn write(&self, folder: &Path, now: Time, wall: u64) -> io::Result<()> {
+    pub(super) fn write(&self, folder: &Path, now: Time) -> io::Result<()> {
         let line = |((zone, key), (state, since)): (&(Name, u16), &(KeyState, Time))| Line {
             zone: zone.to_string(),
             key: *key,
             state: *state,
-            since: wall.saturating_sub(now.saturating_sub(*since).as_secs()),
+            answered: now.saturating_sub(*since).as_secs(),
         };
         let mut lines: Vec<Line> = self.since.iter().map(line).collect();
         lines.sort_by(|a, b| (&a.zone, a.key).cmp(&(&b.zone, b.key)));
@@ -123,19 +125,19 @@ impl Handle {
     }
 
     /// Takes up what the process before has known of its keys.
-    pub(super) fn restore_keys(&self, wall: u64) {
-        *self.lock_answered() = Answered::restore(self.state(), self.now(), wall);
+    pub(super) fn restore_keys(&self) {
+        *self.lock_answered() = Answered::restore(self.state(), self.now());
         let keys = self.basis().parts.keys.clone();
-        self.note_keys(&keys, wall);
+        self.note_keys(&keys);
     }
 
     /// The keys of the zones that are signed.
     #[must_use]
     pub fn key_lines(&self) -> Vec<KeyLine> {
         let (snapshot, now, wall) = (self.current().get(), self.now(), clock::wall());
-        let zones = snapshot.zones.list().iter();
+        let zones = snapshot.zones.list().iter().enumerate();
         let answered = self.lock_answered();
-        let of_zone = |zone: &Zone| {
+        let of_zone = |(number, zone): (usize, &Zone)| {
             let keys = answered.keys.get(zone.apex())?;
             let of_key = |entry: &KeyEntry| {
                 // All of the zone is looked at only where it matters.
@@ -145,7 +147,7 @@ impl Handle {
                 };
                 let past = answered.seconds(zone.apex(), entry, now).unwrap_or(0);
                 let past = past.min(wall.saturating_sub(entry.since));
-                let stay = entry.stay(longest);
+                let stay = entry.stay(longest, spread(&snapshot, number));
                 KeyLine {
                     zone: zone.apex().to_string(),
                     key: entry.tag,
@@ -160,14 +162,14 @@ impl Handle {
         zones.filter_map(of_zone).flatten().collect()
     }
 
-    /// Takes down that it answers with these keys. `wall` is the system's clock, seconds.
-    pub(super) fn note_keys(&self, keys: &AllKeys, wall: u64) {
+    /// Takes down that it answers with these keys.
+    pub(super) fn note_keys(&self, keys: &AllKeys) {
         let (mut answered, now) = (self.lock_answered(), self.now());
-        let is_new = answered.note(keys, now);
-        let Some(folder) = self.state().filter(|_| is_new) else {
+        let is_to_write = answered.note(keys, now);
+        let Some(folder) = self.state().filter(|_| is_to_write) else {
             return;
         };
-        if let Err(error) = answered.write(folder, now, wall) {
+        if let Err(error) = answered.write(folder, now) {
             tracing::warn!("ages of keys are not kept in {}: {error}", folder.display());
         }
     }
@@ -218,7 +220,7 @@ mod tests {
             let answered = |entry: &KeyEntry| self.answered.seconds(&self.zone, entry, now);
             let wall = BEGIN + minute * 60;
             let moved = self.ring.change(&self.zone, |keys| {
-                Ok(advance(&mut keys.list.keys, wall, 300, answered))
+                Ok(advance(&mut keys.list.keys, wall, (300, 0), answered))
             });
             moved.unwrap()
         }
@@ -244,11 +246,16 @@ mod tests {
             if minute == 5 * 60 {
                 server.load();
             }
-            // A restart, after which the clock of the process is the same only here.
-            if minute == 6 * 60 {
-                let (now, wall) = (Duration::from_secs(minute * 60), BEGIN + minute * 60);
-                server.answered.write(&folder, now, wall).unwrap();
-                server.answered = Answered::restore(Some(&folder), now, wall);
+            // The server is down for three hours: nothing is answered.
+            let (now, down) = (Duration::from_secs(minute * 60), 6 * 60..9 * 60);
+            if minute == down.start {
+                server.answered.write(&folder, now).unwrap();
+            }
+            if minute == down.end {
+                server.answered = Answered::restore(Some(&folder), now);
+            }
+            if down.contains(&minute) {
+                continue;
             }
             let moved = server.look(minute);
             done.extend(moved.into_iter().map(|what| (minute, what)));
@@ -259,7 +266,7 @@ mod tests {
         }
         fs::remove_dir_all(&folder).unwrap();
         let expected = [
-            (7 * 60, format!("key {new} signs from now on")),
+            (10 * 60, format!("key {new} signs from now on")),
             (13 * 60 + 6, format!("key {old} is gone")),
         ];
         assert_eq!(done, expected);

@@ -25,7 +25,6 @@ use super::names::{self, ZoneChange, zone_changes};
 use super::reach::Reach;
 use super::transfers::{fill, owners};
 use super::watch::Files;
-use crate::clock;
 use crate::config::{Difference, ZoneSource, differences};
 use crate::health::Board;
 use crate::policy::Node;
@@ -242,7 +241,7 @@ impl Handle {
         self.take_hosts(named);
         self.take_theirs(theirs, &basis.parts.config, &parts.config);
         self.set_access(&parts);
-        self.note_keys(&parts.keys, clock::wall());
+        self.note_keys(&parts.keys);
         basis.parts = Arc::new(parts);
         Ok(done)
     }

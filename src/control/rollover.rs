@@ -15,7 +15,7 @@ use crate::dnssec::Role;
 
 /// The TTL of DNSKEY, CDS and CDNSKEY, seconds.
 pub(super) const TTL: u32 = 3600;
-/// Seconds on top of each TTL: caches and secondary servers are not exact.
+/// Seconds on top of each TTL, at least: caches are not exact.
 const MARGIN: u64 = 3600;
 /// Seconds that a DS may be in caches, where nobody has said what the parent gives it.
 const DS_TTL: u64 = 86_400;
@@ -101,33 +101,34 @@ impl KeyEntry {
     }
 
     /// Seconds that it is answered with in its state before it moves on by itself; none: it waits for somebody, or for nothing. `longest` is the
-    /// longest TTL of the zone, seconds.
-    pub(super) fn stay(&self, longest: u32) -> Option<u64> {
+    /// longest TTL of the zone, and `spread` how long its secondaries may stay behind us, seconds.
+    pub(super) fn stay(&self, longest: u32, spread: u64) -> Option<u64> {
+        let margin = MARGIN.max(spread);
         match self.state {
-            KeyState::Published => Some(u64::from(TTL) + MARGIN),
+            KeyState::Published => Some(u64::from(TTL) + margin),
             // What no DS points at need not wait for one.
-            KeyState::Ready => (!self.signs_keys()).then_some(u64::from(TTL) + MARGIN),
+            KeyState::Ready => (!self.signs_keys()).then_some(u64::from(TTL) + margin),
             KeyState::Active => None,
             KeyState::Retired => {
                 let ds = self.ds_ttl.unwrap_or(DS_TTL);
                 let ds = if self.signs_keys() { ds } else { 0 };
-                Some(ds.max(longest.into()) + MARGIN)
+                Some(ds.max(longest.into()) + margin)
             }
         }
     }
 }
 
-/// Moves keys on as far as time has; what was done, in words. `now` is by the system's clock, seconds. `answered`: how many seconds this server
-/// has answered with a key in its state; none: it does not.
+/// Moves keys on as far as time has; what was done, in words. `now` is by the system's clock, seconds; the two that follow are those of
+/// [`KeyEntry::stay`]. `answered`: how many seconds this server has answered with a key in its state; none: it does not.
 pub(super) fn advance(
     list: &mut Vec<KeyEntry>,
     now: u64,
-    longest: u32,
+    (longest, spread): (u32, u64),
     answered: impl Fn(&KeyEntry) -> Option<u64>,
 ) -> Vec<String> {
     // By the list too: a key may have left a state and come back, and clocks are set.
     let is_over = |entry: &KeyEntry| {
-        let stay = entry.stay(longest)?;
+        let stay = entry.stay(longest, spread)?;
         let of_list = now.checked_sub(entry.since)?;
         Some(answered(entry)?.min(of_list) >= stay)
     };
@@ -244,7 +245,9 @@ mod tests {
 
     /// Of a server that has taken each step at once.
     fn advance_at(list: &mut Vec<KeyEntry>, now: u64, longest: u32) -> Vec<String> {
-        advance(list, now, longest, |entry| now.checked_sub(entry.since))
+        advance(list, now, (longest, 0), |entry| {
+            now.checked_sub(entry.since)
+        })
     }
 
     #[test]
@@ -311,7 +314,7 @@ mod tests {
         ];
         let after = |now: u64, answered: Option<u64>| {
             let mut list = rolling.clone();
-            advance(&mut list, now, 300, |_| answered);
+            advance(&mut list, now, (300, 0), |_| answered);
             states(&list)
         };
         // Nobody has reloaded for a day, or the key has come by then.
@@ -320,13 +323,39 @@ mod tests {
         // The system's clock was set back, or was behind when the key was made.
         let mut early = rolling.clone();
         early[2].since = 30 * HOUR;
-        advance(&mut early, 24 * HOUR, 300, |_| Some(9 * HOUR));
+        advance(&mut early, 24 * HOUR, (300, 0), |_| Some(9 * HOUR));
         assert_eq!(states(&early), states(&rolling));
         let moved = after(24 * HOUR, Some(2 * HOUR));
         assert_eq!(
             moved,
             [(1, active), (2, KeyState::Retired), (3, active)],
             "two hours after it was first answered with"
+        );
+    }
+
+    #[test]
+    fn secondaries_that_ask_once_a_day_are_waited_for() {
+        let (active, published) = (KeyState::Active, KeyState::Published);
+        let mut list = vec![
+            entry(1, "ksk", active, 0),
+            entry(2, "zsk", active, 0),
+            entry(3, "zsk", published, 0),
+        ];
+        let day = 24 * HOUR;
+        let mut states_at = |now: u64| {
+            advance(&mut list, now, (300, day), |entry| {
+                now.checked_sub(entry.since)
+            });
+            states(&list)
+        };
+        let before = [(1, active), (2, active), (3, published)];
+        let signs = [(1, active), (2, KeyState::Retired), (3, active)];
+        assert_eq!(states_at(day + HOUR - 1), before);
+        assert_eq!(states_at(day + HOUR), signs);
+        assert_eq!(states_at(2 * day + HOUR + 299), signs);
+        assert_eq!(
+            states_at(2 * day + HOUR + 300),
+            [(1, active), (3, active)]
         );
     }
 

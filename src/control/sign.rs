@@ -84,7 +84,7 @@ pub(super) fn seconds(now: Time) -> u32 {
 
 /// Keeps the clocks of the signer and of cookies, signs anew what is old, and moves keys on, for ever.
 pub(super) async fn keep_signing(handle: Handle) {
-    handle.restore_keys(clock::wall());
+    handle.restore_keys();
     let mut ticks: u32 = 0;
     // A look may wait for a reload, and sign for seconds: budgets are given meanwhile.
     let mut looking: Option<JoinHandle<()>> = None;
@@ -118,8 +118,8 @@ fn look(handle: &Handle, wall: u64) {
         let keyring = Keyring::at(&basis.parts.config.dnssec.keys);
         (basis.parts.keys.clone(), keyring, handle.current().get())
     };
-    handle.note_keys(&keys, wall);
-    for (zone, signed) in signed_here(&current) {
+    handle.note_keys(&keys);
+    for (_, zone, signed) in signed_here(&current) {
         if signed.refresh(zone) {
             tracing::info!("zone {}: signed anew", zone.apex());
         }
@@ -131,12 +131,12 @@ fn look(handle: &Handle, wall: u64) {
     }
 }
 
-/// The zones that we sign.
-fn signed_here(current: &Snapshot) -> impl Iterator<Item = (&Zone, &SignedZone)> {
+/// The zones that we sign, with their numbers.
+fn signed_here(current: &Snapshot) -> impl Iterator<Item = (usize, &Zone, &SignedZone)> {
     let all = current.signed.iter().flat_map(|s| s.zones.iter());
-    let zones = current.zones.list().iter().zip(all);
-    zones.filter_map(|(zone, signed)| match signed {
-        Some(Signatures::Made(signed)) => Some((zone, &**signed)),
+    let zones = current.zones.list().iter().zip(all).enumerate();
+    zones.filter_map(|(number, (zone, signed))| match signed {
+        Some(Signatures::Made(signed)) => Some((number, zone, &**signed)),
         Some(Signatures::Stored(_)) | None => None,
     })
 }
@@ -144,11 +144,12 @@ fn signed_here(current: &Snapshot) -> impl Iterator<Item = (&Zone, &SignedZone)>
 /// Moves keys on as far as time has; whether any has moved.
 fn move_on(handle: &Handle, current: &Snapshot, keyring: &Keyring, wall: u64) -> bool {
     let mut moved = false;
-    for (zone, _) in signed_here(current) {
-        let (now, longest) = (handle.now(), longest_ttl(zone));
+    for (number, zone, _) in signed_here(current) {
+        let now = handle.now();
+        let waits = (longest_ttl(zone), spread(current, number));
         let done = keyring.try_change(zone.apex(), |keys| {
             let answered = |entry: &_| handle.answered(zone.apex(), entry, now);
-            Ok(advance(&mut keys.list.keys, wall, longest, answered))
+            Ok(advance(&mut keys.list.keys, wall, waits, answered))
         });
         match done {
             Ok(Some(done)) => {
@@ -174,4 +175,13 @@ pub(super) fn longest_ttl(zone: &Zone) -> u32 {
         .flat_map(|at| zone.rrsets(at).map(|set| set.ttl));
     let pools = zone.pools().iter().map(|used| used.max_ttl);
     sets.chain(pools).max().unwrap_or_default()
+}
+
+/// Seconds that secondaries of a zone may stay behind us where no notice reaches them (RFC 7583 3.2.1); 0: it has none.
+pub(super) fn spread(current: &Snapshot, zone: usize) -> u64 {
+    let own = current.secondaries.get(zone).filter(|own| own.is_served);
+    let timers = own.and_then(|_| current.zones.list().get(zone)?.numbers());
+    timers.map_or(0, |[_, refresh, retry, ..]| {
+        u64::from(refresh) + u64::from(retry)
+    })
 }

@@ -169,6 +169,24 @@ fn the_key_before_stays_for_as_long_as_its_ds_lives_at_the_parent() {
 }
 
 #[test]
+fn a_roll_waits_for_secondaries() {
+    let folder = Arc::new(folder());
+    let config = std::fs::read_to_string(folder.path("nearmost.toml")).unwrap();
+    folder.write(
+        "nearmost.toml",
+        &(config + "transfer = [\"192.0.2.54\"]\n"),
+    );
+    done(&folder, &["keys", "new", ZONE]);
+    done(&folder, &["keys", "roll", ZONE]);
+    let server = Server::start_in(&folder);
+    let status = server.json(&["status"]);
+    let left = status["keys"][1]["left"].as_u64().unwrap();
+    // The TTL, and the SOA's refresh and retry.
+    let longest = 3600 + 7200 + 1800;
+    assert!((longest - 60..=longest).contains(&left), "{status}");
+}
+
+#[test]
 fn the_root_is_written_as_it_must_be() {
     let made = done(&folder(), &["keys", "new", "."]).out;
     assert!(made.contains("[zone.\".\"]"), "{made}");

@@ -104,13 +104,13 @@ fn state(state: KeyState) -> &'static str {
 pub(super) fn next(key: &KeyEntry, unsigning: bool) -> &'static str {
     match (key.state, key.role.as_str()) {
         (KeyState::Published | KeyState::Ready, "zsk") => {
-            "it signs two hours after the server has first answered with it"
+            "it signs when the server has answered with it for two hours, and all secondaries have it"
         }
         (KeyState::Active | KeyState::Ready, "csk" | "ksk") if unsigning => {
             "take its DS out of the parent, wait for the DS's TTL, then take `signed = true` away"
         }
         (KeyState::Published, _) => {
-            "it is ready two hours after the server has first answered with it"
+            "it is ready when the server has answered with it for two hours, and all secondaries have it"
         }
         (KeyState::Ready, _) => {
             "put its DS into the parent, then `keys ds-seen`, with --ttl where a DS lives longer than a day"

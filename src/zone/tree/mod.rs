@@ -150,8 +150,14 @@ impl Zone {
     /// The serial of the SOA.
     #[must_use]
     pub fn serial(&self) -> Option<u32> {
+        self.numbers().map(|[serial, ..]| serial)
+    }
+
+    /// The numbers of the SOA: serial, refresh, retry, expire, minimum.
+    #[must_use]
+    pub fn numbers(&self) -> Option<[u32; 5]> {
         let soa = self.rrset(self.apex_node(), rtype::SOA)?.rdata().next()?;
-        numbers(soa).map(|[serial, ..]| serial)
+        numbers(soa)
     }
 
     /// The apex.
