@@ -1,11 +1,15 @@
 //! The only reader of the system's clock; everything else is told the time.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Tells the time since 1970. It does not go back while the program runs, whatever is done to the system's clock.
+use nix::time::{ClockId, clock_gettime};
+
+/// Tells the time since 1970. It does not go back while the program runs, whatever is done to the system's clock; and it goes on while the
+/// machine is suspended, as what it has from others grows old.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
-    started: Instant,
+    /// Since the machine has started.
+    started: Duration,
     unix: Duration,
 }
 
@@ -18,7 +22,7 @@ impl Clock {
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         Self {
-            started: Instant::now(),
+            started: since_boot(),
             unix,
         }
     }
@@ -26,8 +30,13 @@ impl Clock {
     /// Time since 1970.
     #[must_use]
     pub fn now(&self) -> Duration {
-        self.unix + self.started.elapsed()
+        self.unix + since_boot().saturating_sub(self.started)
     }
+}
+
+fn since_boot() -> Duration {
+    let time = clock_gettime(ClockId::CLOCK_BOOTTIME);
+    time.expect("Linux has had this clock since 2.6.39").into()
 }
 
 /// Seconds since 1970 by the system's clock as it is now, which may have been set meanwhile: for what other machines judge.

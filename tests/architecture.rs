@@ -81,6 +81,7 @@ const DOORS: [(&str, &[&str]); 27] = [
     (
         "nix",
         &[
+            "clock.rs",
             "control/calls.rs",
             "control/handed.rs",
             "control/rights.rs",

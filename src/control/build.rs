@@ -15,7 +15,7 @@ use super::settings::settings;
 use super::sign::sign;
 use super::transfers::{keys, others, query};
 use super::{latency, plan};
-use crate::clock::Clock;
+use crate::clock::{Clock, wall};
 use crate::config::{Canary, Config};
 use crate::geo::{Country, Point, World, country_at, country_cities, nearest_city, world_cities};
 use crate::health::{Board, CANARY, Check, Damping, Probe, Setup, Slot, Table, Time};
@@ -53,7 +53,7 @@ pub fn cities(country: Option<Country>) -> Vec<(Point, f64)> {
 /// # Errors
 /// All that is wrong, in words: nodes whose place is not to be found, probes without a name to ask for.
 pub fn build(parts: &Parts, number: u64, now: Time) -> Result<Generation, Vec<String>> {
-    generation(parts, number, now, None, Vec::new())
+    generation(parts, number, (now, now), None, Vec::new())
 }
 
 /// Builds the generation after another. Where the world is the same, maps are kept that would come out the same, so that a node that
@@ -77,7 +77,9 @@ pub fn rebuild(parts: &Parts, last: &Snapshot, now: Time) -> Result<Generation, 
             }
         }
     }
-    generation(parts, last.generation + 1, now, Some(last), maps)
+    // The system's clock may have been set right since the start, and signatures are judged by the world's time.
+    let wall = Time::from_secs(wall());
+    generation(parts, last.generation + 1, (now, wall), Some(last), maps)
 }
 
 /// How much a build gives way to all else: it is never urgent, answers are.
@@ -114,7 +116,7 @@ type Compiled = (Arc<Plan>, Arc<Map>);
 fn generation(
     parts: &Parts,
     number: u64,
-    now: Time,
+    (now, wall): (Time, Time),
     last: Option<&Snapshot>,
     maps: Vec<Compiled>,
 ) -> Result<Generation, Vec<String>> {
@@ -160,7 +162,7 @@ fn generation(
     let zones = parts.zones.iter();
     let zones = zones.map(|(name, records)| Zone::build(name, records, &numbers));
     let zones: Vec<Zone> = zones.collect();
-    let signed = sign(parts, &zones, last, now);
+    let signed = sign(parts, &zones, last, wall);
     let private = config
         .geo
         .overrides
@@ -188,12 +190,12 @@ fn generation(
         world,
         databases: Arc::clone(&parts.atlas.databases),
         private,
-        settings: settings(config, last, now),
+        settings: settings(config, last, wall),
         signed,
         table: TableCell::new(Table::new(Vec::new())),
     };
     snapshot.table.publish(snapshot.judge(board.table(now)));
-    super::presigned::tell(parts, &snapshot, last, now);
+    super::presigned::tell(parts, &snapshot, last, wall);
     snapshot.built.1 = clock.now() - begun;
     Ok(Generation { snapshot, board })
 }

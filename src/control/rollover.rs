@@ -353,10 +353,7 @@ mod tests {
         assert_eq!(states_at(day + HOUR - 1), before);
         assert_eq!(states_at(day + HOUR), signs);
         assert_eq!(states_at(2 * day + HOUR + 299), signs);
-        assert_eq!(
-            states_at(2 * day + HOUR + 300),
-            [(1, active), (3, active)]
-        );
+        assert_eq!(states_at(2 * day + HOUR + 300), [(1, active), (3, active)]);
     }
 
     #[test]

@@ -17,8 +17,10 @@ use crate::zone::{NameKey, Zone};
 
 /// Time between ticks of the signer's clock: a new budget each.
 const TICK: Duration = Duration::from_secs(1);
-/// Ticks between looks for signatures that are old and keys that may move on.
-const LOOK: u32 = 60;
+/// Time between looks for signatures that are old and keys that may move on.
+const LOOK: Duration = Duration::from_secs(60);
+/// Seconds by which the system's clock is set at least for another look at once.
+const STEP: u64 = 10;
 
 /// Signs the zones that are to be signed, and lays out those that are signed elsewhere; none: no zone is signed.
 pub(super) fn sign(
@@ -85,7 +87,7 @@ pub(super) fn seconds(now: Time) -> u32 {
 /// Keeps the clocks of the signer and of cookies, signs anew what is old, and moves keys on, for ever.
 pub(super) async fn keep_signing(handle: Handle) {
     handle.restore_keys();
-    let mut ticks: u32 = 0;
+    let mut next = Next::after(handle.now(), clock::wall());
     // A look may wait for a reload, and sign for seconds: budgets are given meanwhile.
     let mut looking: Option<JoinHandle<()>> = None;
     loop {
@@ -101,13 +103,39 @@ pub(super) async fn keep_signing(handle: Handle) {
         if let Some(cookies) = &current.settings.cookies {
             cookies.tick(now);
         }
-        ticks = ticks.wrapping_add(1);
         let idle = looking.as_ref().is_none_or(JoinHandle::is_finished);
-        if ticks.is_multiple_of(LOOK) && signing.is_some() && idle {
+        if next.is_due(handle.now(), wall) && signing.is_some() && idle {
+            next = Next::after(handle.now(), wall);
             let handle = handle.clone();
             looking = Some(spawn_blocking(move || look(&handle, wall)));
         }
     }
+}
+
+/// When to look again.
+struct Next {
+    at: Time,
+    /// Seconds by which the system's clock was ahead of that of the process.
+    ahead: i64,
+}
+
+impl Next {
+    /// After a look at this time. `wall` is the system's clock, seconds.
+    fn after(now: Time, wall: u64) -> Self {
+        Self {
+            at: now + LOOK,
+            ahead: ahead(now, wall),
+        }
+    }
+
+    /// By a clock that was set what holds may have ended, or not have begun.
+    fn is_due(&self, now: Time, wall: u64) -> bool {
+        now >= self.at || self.ahead.abs_diff(ahead(now, wall)) > STEP
+    }
+}
+
+fn ahead(now: Time, wall: u64) -> i64 {
+    wall.cast_signed() - now.as_secs().cast_signed()
 }
 
 /// `wall` is the system's clock, seconds.
@@ -184,4 +212,24 @@ pub(super) fn spread(current: &Snapshot, zone: usize) -> u64 {
     timers.map_or(0, |[_, refresh, retry, ..]| {
         u64::from(refresh) + u64::from(retry)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_each_minute_and_when_the_clock_was_set() {
+        let begun = 1_800_000_000;
+        let at = |seconds: u64| Duration::from_secs(begun + seconds);
+        let next = Next::after(at(0), begun + 3600);
+        let is_due = |seconds: u64, ahead: u64| next.is_due(at(seconds), begun + seconds + ahead);
+        assert!(!is_due(59, 3600));
+        assert!(is_due(60, 3600));
+        // It is drawn near to the right time.
+        assert!(!is_due(1, 3605));
+        assert!(!is_due(1, 3595));
+        assert!(is_due(1, 0));
+        assert!(is_due(1, 7200));
+    }
 }

@@ -25,6 +25,7 @@ use hickory_proto::op::Message;
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
 use nearmost::answer::Transport;
+use nearmost::clock;
 use nearmost::control::{self, KeyState, Keyring};
 use nearmost::dnssec::{Algorithm, Key, Role, Signing};
 use nearmost::snapshot::Snapshot;
@@ -494,4 +495,21 @@ fn signatures_are_made_anew_before_they_end() {
         made > 26,
         "{made} times in a year, where each holds {TWO_WEEKS} s at most"
     );
+}
+
+#[test]
+fn what_is_built_later_is_signed_by_the_systems_clock() {
+    let before = Signed::csk("clock");
+    let text = format!(
+        "{POOLS}\n[zone.\"example.org\"]\nfile = \"example.org.zone\"\nsigned = true\n[dnssec]\nvalidity = \"30d\"\n"
+    );
+    let loaded = control::load_text(&before.folder.join("nearmost.toml"), &text);
+    let parts = loaded.parts.unwrap();
+    let wall = clock::wall();
+    // The process was started when the system's clock was at the beginning of its time.
+    let early = Duration::from_secs(60);
+    let next = control::rebuild(&parts, &before.snapshot, early).unwrap();
+    let signing = next.snapshot.signed.unwrap().signing.unwrap();
+    assert_eq!(signing.settings().validity, 30 * DAY);
+    assert!(u64::from(signing.now()) >= wall);
 }

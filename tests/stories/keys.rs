@@ -172,10 +172,7 @@ fn the_key_before_stays_for_as_long_as_its_ds_lives_at_the_parent() {
 fn a_roll_waits_for_secondaries() {
     let folder = Arc::new(folder());
     let config = std::fs::read_to_string(folder.path("nearmost.toml")).unwrap();
-    folder.write(
-        "nearmost.toml",
-        &(config + "transfer = [\"192.0.2.54\"]\n"),
-    );
+    folder.write("nearmost.toml", &(config + "transfer = [\"192.0.2.54\"]\n"));
     done(&folder, &["keys", "new", ZONE]);
     done(&folder, &["keys", "roll", ZONE]);
     let server = Server::start_in(&folder);
