@@ -18,7 +18,7 @@ use super::unkept::{Key, Unkept};
 use crate::control::handle::Handle;
 use crate::control::names::hidden;
 use crate::health::{Table, Time};
-use crate::snapshot::{Secondaries, Snapshot};
+use crate::snapshot::{Current, Secondaries, Snapshot};
 use crate::transfer::{flat, sign, sign_soa};
 use crate::zone::version::{Journal, Version, is_newer};
 use crate::zone::{Name, Zone};
@@ -65,7 +65,7 @@ impl Handle {
 impl Serving {
     /// Gives the zones of a generation their versions, after those of the one before or what is kept on disk: `still`, those of zones
     /// without pools, and `moving`, the others, for whom its health table must be there. Where the serial is ours to raise the version of
-    /// before goes on, unless the file's is ahead of it: the next one is for [`Self::look`].
+    /// before goes on, unless the file's is ahead of it: the next one is for [`look`].
     pub(in crate::control) fn follow(
         &mut self,
         last: Option<&Snapshot>,
@@ -127,33 +127,59 @@ impl Serving {
         }
     }
 
-    /// Lets the serials of zones go up whose pools give others now; the next time that this may be, if some wait.
-    fn look(&mut self, snapshot: &Snapshot, (state, now): (Option<&Path>, Time)) {
-        let least = snapshot.serial_every;
-        let table = snapshot.table.load();
-        for (number, zone, own) in served(snapshot) {
-            let due = self.moved.get(&key(zone.apex()));
-            let waits = due.is_some_and(|moved| *moved + least > now);
-            let Some(last) = own.journal.load_full().filter(|_| own.moves && !waits) else {
-                continue;
-            };
-            let version = made(snapshot, &table, number, Some(&last.version));
-            let finish = |version: &mut Version| finish(snapshot, number, version);
-            if let Some(next) = version.and_then(|version| last.next(version, true, finish)) {
-                let (from, to) = (last.version.serial(), next.version.serial());
-                let signed = snapshot.signed(number).is_some();
-                let why = match signed {
-                    true => "its signatures are new or its pools give other nodes",
-                    false => "its pools give other nodes",
-                };
-                tracing::info!("zone {}: serial {from} -> {to}, as {why}", zone.apex());
-                // Before anybody knows of it: no serial may be another version's after a crash.
-                let kept = state.is_some_and(|state| keep(state, &next));
-                own.journal.store(Some(Arc::new(next)));
-                self.changed.insert(key(zone.apex()), kept);
-                self.moved.insert(key(zone.apex()), now);
-            }
+    /// Whether a serial has gone up lately, so that the next waits.
+    fn rests(&self, apex: &Name, least: Duration, now: Time) -> bool {
+        let moved = self.moved.get(&key(apex));
+        moved.is_some_and(|moved| *moved + least > now)
+    }
+
+    /// Puts another version of a zone of a generation in place, if no other generation has come meanwhile, with versions of its own; whether
+    /// that is so.
+    fn raise(
+        &mut self,
+        (current, of): (&Current, &Arc<Snapshot>),
+        (zone, own): (&Zone, &Secondaries),
+        next: Journal,
+        (state, now): (Option<&Path>, Time),
+    ) -> bool {
+        if !Arc::ptr_eq(of, &current.get()) {
+            return false;
         }
+        // Before anybody knows of it: no serial may be another version's after a crash.
+        let kept = state.is_some_and(|state| keep(state, &next));
+        own.journal.store(Some(Arc::new(next)));
+        self.changed.insert(key(zone.apex()), kept);
+        self.moved.insert(key(zone.apex()), now);
+        true
+    }
+}
+
+/// Lets the serials of zones go up whose pools give others now. Of a large signed zone this takes seconds the first time, so whoever puts another
+/// generation in place does not wait for it.
+fn look(handle: &Handle, snapshot: &Arc<Snapshot>, now: Time) {
+    let table = snapshot.table.load();
+    for (number, zone, own) in served(snapshot) {
+        let rests = handle
+            .serving()
+            .rests(zone.apex(), snapshot.serial_every, now);
+        let Some(last) = own.journal.load_full().filter(|_| own.moves && !rests) else {
+            continue;
+        };
+        let version = made(snapshot, &table, number, Some(&last.version));
+        let finish = |version: &mut Version| finish(snapshot, number, version);
+        let Some(next) = version.and_then(|version| last.next(version, true, finish)) else {
+            continue;
+        };
+        let (from, to) = (last.version.serial(), next.version.serial());
+        let (of, at) = ((handle.current(), snapshot), (handle.state(), now));
+        if !handle.serving().raise(of, (zone, own), next, at) {
+            return;
+        }
+        let why = match snapshot.signed(number) {
+            Some(_) => "its signatures are new or its pools give other nodes",
+            None => "its pools give other nodes",
+        };
+        tracing::info!("zone {}: serial {from} -> {to}, as {why}", zone.apex());
     }
 }
 
@@ -212,20 +238,18 @@ pub(in crate::control) async fn keep_serving(handle: Handle) {
     let mut seen = None;
     loop {
         let (snapshot, now) = (handle.current().get(), handle.now());
+        let table = snapshot.table.load_full();
+        let same = seen.as_ref().is_some_and(|(known, at)| {
+            Arc::ptr_eq(known, &table) && *at + snapshot.serial_every > now
+        });
+        if !same {
+            block_in_place(|| look(&handle, &snapshot, now));
+            seen = Some((table, now));
+        }
         let changed = {
             let mut serving = handle.serving();
             // In between another generation may have come, with versions of its own.
-            let current = Arc::ptr_eq(&snapshot, &handle.current().get());
-            let table = snapshot.table.load_full();
-            let same = seen.as_ref().is_some_and(|(known, at)| {
-                Arc::ptr_eq(known, &table) && *at + snapshot.serial_every > now
-            });
-            if current && !same {
-                // Of a large signed zone this takes seconds the first time.
-                block_in_place(|| serving.look(&snapshot, (handle.state(), now)));
-                seen = Some((table, now));
-            }
-            match current {
+            match Arc::ptr_eq(&snapshot, &handle.current().get()) {
                 true => std::mem::take(&mut serving.changed),
                 false => BTreeMap::new(),
             }
@@ -254,5 +278,35 @@ pub(in crate::control) async fn keep_serving(handle: Handle) {
             () = sleep(EVERY) => {}
             () = handle.0.zones_changed.notified() => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::{build, load_text};
+    use crate::zone::version::with_serial;
+
+    #[test]
+    fn a_version_of_a_generation_that_went_is_nobodys() {
+        let text = "[zone.\"example.org\"]\nns = [\"ns.example.net\"]\npools = { \"@\" = \"p\" }\ntransfer = [\"192.0.2.53\"]\n\
+                    [pool.p]\nnodes = [\"a\"]\n[node.a]\nat = \"FRA\"\nip = [\"192.0.2.1\"]\n";
+        let parts = load_text(Path::new("served.toml"), text).parts.unwrap();
+        let generation = |number| build(&parts, number, Time::ZERO).unwrap().snapshot;
+        let current = Current::new(generation(1));
+        let (first, mut serving) = (current.get(), Serving::default());
+        serving.follow(None, &first, (true, true), None);
+        let (_, zone, own) = served(&first).next().unwrap();
+        let mut raise = |serial| {
+            let last = own.journal.load_full().unwrap();
+            let mut version = Version::clone(&last.version);
+            version.soa = with_serial(&version.soa, serial);
+            let (of, at) = ((&current, &first), (None, Time::ZERO));
+            let raised = serving.raise(of, (zone, own), Journal::new(version), at);
+            (raised, own.journal.load_full().unwrap().version.serial())
+        };
+        assert_eq!(raise(7), (true, 7));
+        current.publish(generation(2));
+        assert_eq!(raise(8), (false, 7));
     }
 }
