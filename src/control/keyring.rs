@@ -152,7 +152,28 @@ impl Keyring {
         self.0.join(format!("{}.json", file_name(zone)))
     }
 
-    fn key_file(&self, zone: &Name, tag: u16) -> PathBuf {
+    /// The zones that have a list, in canonical order.
+    ///
+    /// # Errors
+    /// In words.
+    pub fn zones(&self) -> Result<Vec<Name>, String> {
+        let wrong = |e: io::Error| format!("{}: {e}", self.0.display());
+        let files = match fs::read_dir(&self.0) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            files => files.map_err(wrong)?,
+        };
+        let mut zones = Vec::new();
+        for file in files {
+            let name = file.map_err(wrong)?.file_name();
+            zones.extend(name.to_str().and_then(zone_of));
+        }
+        zones.sort_unstable();
+        Ok(zones)
+    }
+
+    /// The file of a key.
+    #[must_use]
+    pub fn key_file(&self, zone: &Name, tag: u16) -> PathBuf {
         self.0.join(format!("{}+{tag:05}.der", file_name(zone)))
     }
 
@@ -400,6 +421,17 @@ fn file_name(zone: &Name) -> String {
     name.unwrap_or("@").replace('%', "%25").replace('/', "%2F")
 }
 
+/// The zone whose keys a file lists.
+fn zone_of(file: &str) -> Option<Name> {
+    let name = file.strip_suffix(".json")?;
+    let name = match name {
+        "@" => ".".into(),
+        _ => name.replace("%2F", "/").replace("%25", "%"),
+    };
+    let zone = Name::absolute(&name).ok()?;
+    (format!("{}.json", file_name(&zone)) == file).then_some(zone)
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -475,6 +507,22 @@ mod tests {
         };
         ring.change(&zone, clear).unwrap();
         fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn zones_are_known_by_the_files_of_their_keys() {
+        for zone in [
+            ".",
+            "example.org",
+            "0/25.2.0.192.in-addr.arpa",
+            "a%2fb.example",
+        ] {
+            let zone = Name::absolute(zone).unwrap();
+            assert_eq!(zone_of(&format!("{}.json", file_name(&zone))), Some(zone));
+        }
+        for other in ["example.org+00001.der", "Example.org.json", "a..b.json"] {
+            assert_eq!(zone_of(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -184,6 +184,37 @@ fn a_roll_waits_for_secondaries() {
 }
 
 #[test]
+fn keys_of_zones_that_are_not_signed_are_shown() {
+    let folder = folder();
+    let config = std::fs::read_to_string(folder.path("nearmost.toml")).unwrap();
+    folder.write("nearmost.toml", &config.replace("signed = true", ""));
+    let none = done(&folder, &["keys"]).out;
+    assert!(none.contains("no zone is signed"), "{none}");
+    let made = done(&folder, &["keys", "new", ZONE, "--split", "--json"]).json();
+    let files = made["files"].as_array().unwrap().iter();
+    let there = files.filter(|file| folder.path(file.as_str().unwrap()).exists());
+    assert_eq!(there.count(), 3, "{made}");
+    assert_eq!(made["zone"], format!("{ZONE}."));
+    let made = done(&folder, &["keys", "new", "other.example"]).out;
+    assert!(made.contains("keys/other.example.json"), "{made}");
+    let (_, key) = made.lines().next().unwrap().split_once(": ").unwrap();
+    assert!(folder.path(key).exists(), "{made}");
+    let shown = done(&folder, &["keys"]).out;
+    let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    let wanted = format!("`signed = true` in [zone.\"{ZONE}\"]");
+    assert!(shown.contains(&wanted), "{shown}");
+    let list = done(&folder, &["keys", "--json"]).json();
+    let signed = |zone: usize| (&list[zone]["signed"], &list[zone]["zone"]);
+    assert_eq!(signed(0), (&false.into(), &"other.example.".into()));
+    assert_eq!(signed(1), (&false.into(), &format!("{ZONE}.").into()));
+    folder.write("nearmost.toml", &config);
+    let list = done(&folder, &["keys", "--json"]).json();
+    assert_eq!(list[0]["signed"], true);
+    let ds = done(&folder, &["keys", "ds", ZONE, "--json"]).json();
+    assert!(ds["records"][0]["ds"].is_string(), "{ds}");
+}
+
+#[test]
 fn the_root_is_written_as_it_must_be() {
     let made = done(&folder(), &["keys", "new", "."]).out;
     assert!(made.contains("[zone.\".\"]"), "{made}");

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{Format, Stop, complain, config_path, print, print_json, verdict};
+use super::{Stop, complain, config_path, print, print_json, verdict};
 use crate::clock;
 use crate::config;
 use crate::control::{KeyEntry, KeyList, Keyring};
@@ -23,8 +23,9 @@ use crate::zone::Name;
 pub(super) struct Keys {
     #[command(subcommand)]
     what: Option<What>,
-    #[command(flatten)]
-    format: Format,
+    /// Print JSON
+    #[arg(long, global = true)]
+    json: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -165,7 +166,7 @@ impl Keys {
         };
         let keys = Folder {
             ring: Keyring::at(&config.dnssec.keys),
-            json: self.format.json,
+            json: self.json,
         };
         match &self.what {
             None => {

@@ -12,14 +12,21 @@ use crate::dnssec::{Digest, DnsKey};
 use crate::zone::Name;
 
 impl Folder {
-    pub(super) fn list(&self, zones: &[Name]) -> Result<ExitCode, Stop> {
+    /// The keys of the zones that are signed, and those that lie there for others.
+    pub(super) fn list(&self, signed: &[Name]) -> Result<ExitCode, Stop> {
         let now = now().as_secs();
+        let mut others = self.ring.zones().map_err(Stop::no)?;
+        others.retain(|zone| !signed.contains(zone));
         let mut all = Vec::new();
-        for zone in zones {
-            all.push((zone, self.list_of(zone)?));
+        for (zone, is_signed) in signed
+            .iter()
+            .map(|zone| (zone, true))
+            .chain(others.iter().map(|zone| (zone, false)))
+        {
+            all.push((zone, is_signed, self.list_of(zone)?));
         }
         if self.json {
-            let one = |(zone, list): &(&Name, KeyList)| json!({ "zone": zone.to_string(), "keys": list.keys, "unsigning": list.unsigning });
+            let one = |(zone, is_signed, list): &(&Name, bool, KeyList)| json!({ "zone": zone.to_string(), "signed": is_signed, "keys": list.keys, "unsigning": list.unsigning });
             print_json(&all.iter().map(one).collect::<Vec<Value>>());
             return Ok(ExitCode::SUCCESS);
         }
@@ -29,7 +36,14 @@ impl Folder {
             );
             return Ok(ExitCode::SUCCESS);
         }
-        let rows = all.iter().flat_map(|(zone, list)| {
+        let rows = all.iter().flat_map(|(zone, is_signed, list)| {
+            let next = |key: &KeyEntry| match is_signed {
+                true => next(key, list.unsigning.is_some()).into(),
+                false => format!(
+                    "the zone is not signed: that takes `signed = true` in {}",
+                    table_of(zone)
+                ),
+            };
             list.keys.iter().map(move |key| {
                 vec![
                     zone.to_string(),
@@ -38,13 +52,16 @@ impl Folder {
                     key.algorithm.clone(),
                     state(key.state).into(),
                     ago(now.saturating_sub(key.since)),
-                    next(key, list.unsigning.is_some()).into(),
+                    next(key),
                 ]
             })
         });
         let heads = ["zone", "key", "role", "algorithm", "state", "since", "next"];
         print(&table(&heads, rows));
-        let keyless = all.iter().any(|(_, list)| list.keys.is_empty());
+        let is_keyless = |list: &KeyList| list.keys.is_empty();
+        let keyless = all
+            .iter()
+            .any(|(_, signed, list)| *signed && is_keyless(list));
         Ok(if keyless {
             ExitCode::from(NO)
         } else {
@@ -54,20 +71,31 @@ impl Folder {
 
     pub(super) fn ds(&self, zone: &Name, digest: Digest) -> Result<ExitCode, Stop> {
         let lower = zone.to_lower();
-        self.records(zone, "DS", |key| key.ds_text(lower.wire(), digest))
+        let records = self.records(zone, "DS", |key| key.ds_text(lower.wire(), digest))?;
+        Ok(self.show(&records))
     }
 
     pub(super) fn dnskey(&self, zone: &Name) -> Result<ExitCode, Stop> {
-        self.records(zone, "DNSKEY", DnsKey::text)
+        let records = self.records(zone, "DNSKEY", DnsKey::text)?;
+        Ok(self.show(&records))
     }
 
-    /// What the parent needs, in the form that it takes.
-    fn records(
+    pub(super) fn show(&self, (json, text): &(Value, String)) -> ExitCode {
+        if self.json {
+            print_json(json);
+        } else {
+            print(text);
+        }
+        ExitCode::SUCCESS
+    }
+
+    /// What the parent needs, as JSON and in the form that it takes.
+    pub(super) fn records(
         &self,
         zone: &Name,
         rtype: &str,
         text: impl Fn(&DnsKey) -> String,
-    ) -> Result<ExitCode, Stop> {
+    ) -> Result<(Value, String), Stop> {
         if self.list_of(zone)?.unsigning.is_some() {
             return Err(Stop::no(format!(
                 "zone {zone} is to be signed no longer, and its DS to leave the parent: see `nearmost keys unsign --cancel`"
@@ -78,17 +106,22 @@ impl Folder {
         let records: Vec<(u16, String)> = wanted
             .map(|key| (key.public.tag, text(&key.public)))
             .collect();
-        if self.json {
-            let word = rtype.to_lowercase();
-            let one = |(tag, record): &(u16, String)| json!({ "key": tag, (&*word): record });
-            let records: Vec<Value> = records.iter().map(one).collect();
-            print_json(&json!({ "zone": zone.to_string(), "records": records }));
-        } else {
-            let line = |(_, record): &(u16, String)| format!("{zone} IN {rtype} {record}\n");
-            print(&records.iter().map(line).collect::<String>());
-        }
-        Ok(ExitCode::SUCCESS)
+        let word = rtype.to_lowercase();
+        let one = |(tag, record): &(u16, String)| json!({ "key": tag, (&*word): record });
+        let all: Vec<Value> = records.iter().map(one).collect();
+        let line = |(_, record): &(u16, String)| format!("{zone} IN {rtype} {record}\n");
+        Ok((
+            json!({ "zone": zone.to_string(), "records": all }),
+            records.iter().map(line).collect(),
+        ))
     }
+}
+
+/// The table of a zone, as it is written.
+pub(super) fn table_of(zone: &Name) -> String {
+    let name = zone.to_string();
+    let name = Some(name.trim_end_matches('.')).filter(|name| !name.is_empty());
+    format!("[zone.\"{}\"]", name.unwrap_or("."))
 }
 
 fn state(state: KeyState) -> &'static str {

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::super::{Stop, print, print_json};
-use super::shown::next;
+use super::shown::{next, table_of};
 use super::{Folder, now};
 use crate::control::{Changing, KeyEntry, KeyState, activate, remove};
-use crate::dnssec::{Algorithm, Digest, Key, Role};
+use crate::dnssec::{Algorithm, Digest, DnsKey, Key, Role};
 use crate::zone::Name;
 
 impl Folder {
@@ -35,20 +35,30 @@ impl Folder {
             }
             Ok(keys.list.keys.clone())
         });
+        let mut files = vec![self.ring.list_file(zone)];
         let mut text = String::new();
         for key in made.map_err(Stop::no)? {
-            text += &format!("made key {} ({}, {})\n", key.tag, key.role, key.algorithm);
+            let file = self.ring.key_file(zone, key.tag);
+            text += &format!(
+                "made key {} ({}, {}): {}\n",
+                key.tag,
+                key.role,
+                key.algorithm,
+                file.display()
+            );
+            files.push(file);
         }
-        let name = zone.to_string();
-        let table = Some(name.trim_end_matches('.')).filter(|name| !name.is_empty());
         text += &format!(
-            "\nWrite `signed = true` into [zone.\"{}\"] and reload. When answers are signed, give the parent zone:\n\n",
-            table.unwrap_or(".")
+            "listed in {}: back up all of them, as a key that is lost cannot be made again\n\n\
+             Write `signed = true` into {} and reload. When answers are signed, give the parent zone:\n\n",
+            files[0].display(),
+            table_of(zone)
         );
-        if !self.json {
-            print(&text);
-        }
-        self.ds(zone, Digest::Sha256)
+        let lower = zone.to_lower();
+        let ds = |key: &DnsKey| key.ds_text(lower.wire(), Digest::Sha256);
+        let (mut json, records) = self.records(zone, "DS", ds)?;
+        json["files"] = json!(files);
+        Ok(self.show(&(json, text + &records)))
     }
 
     pub(super) fn roll(&self, zone: &Name, role: Option<Role>) -> Result<ExitCode, Stop> {
