@@ -17,6 +17,14 @@ pub(super) fn look(path: &Path, config: &Config, found: &mut Diagnostics) {
             let message = format!("{wrong}, so the server does not start");
             found.warning(None, message).note(way_out);
         }
+        if let Some(name) = rights::stranger(folder, &config.server) {
+            let folder = folder.display();
+            let message =
+                format!("{folder} is user {name}'s, who may change what the server believes");
+            found.warning(None, message).note(format!(
+                "chown -R it to the user of the server, or let that be {name}: `user` in [server]"
+            ));
+        }
     }
     let inside = config.keys.iter().any(|key| key.file.is_none());
     let own = (inside || !config.cookies.secrets.is_empty()).then_some(path);

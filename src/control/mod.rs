@@ -73,6 +73,7 @@ pub use probed::{Probed, UP_TO};
 pub use ramp::{Job, Ramps};
 pub use reach::{Landlock, Reach};
 pub use reload::{LastReload, NotReloaded, Reloaded};
+pub use rights::make_state;
 pub use rollover::{KeyEntry, KeyList, KeyState, activate, remove};
 pub use run::{Running, StartError, start};
 pub use sockets::Doors;

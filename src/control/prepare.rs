@@ -81,7 +81,7 @@ pub fn prepare(
     if let Some(target) = &target {
         target.enter().map_err(system)?;
         let mut all = folders.iter();
-        all.try_for_each(|folder| target.writes(folder))
+        all.try_for_each(|folder| target.writes(folder, path))
             .map_err(system)?;
         target.reads(parts.files.paths());
     }

@@ -5,8 +5,9 @@
 use std::ffi::CString;
 use std::fs;
 use std::io;
-use std::os::unix::fs::{PermissionsExt, lchown};
-use std::path::Path;
+use std::ops::RangeInclusive;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown};
+use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Group, Uid, User, geteuid, getgrouplist, setgroups, setresgid, setresuid};
 use rustix::fs::Access;
@@ -78,12 +79,18 @@ impl Target {
         set_no_new_privs(true).map_err(|e| e.to_string())
     }
 
-    /// An error, with the way out, where the user may not write in a folder.
-    pub(super) fn writes(&self, folder: &Path) -> Result<(), String> {
+    /// An error, with the way out, where the user may not write in a folder. `config` is the file of the configuration.
+    pub(super) fn writes(&self, folder: &Path, config: &Path) -> Result<(), String> {
         let wanted = Access::WRITE_OK | Access::EXEC_OK;
         rustix::fs::access(folder, wanted).map_err(|e| {
-            let (name, folder) = (&self.name, folder.display());
-            format!("user {name} may not write in {folder}: {e}\n  = chown -R {name} {folder}")
+            let (name, shown) = (&self.name, folder.display());
+            let way_out = match holds(folder, config) {
+                true => format!(
+                    "name a folder with `state` (or `control`) in [server]: whoever may write in {shown} may change the configuration"
+                ),
+                false => format!("chown -R {name} {shown}"),
+            };
+            format!("user {name} may not write in {shown}: {e}\n  = {way_out}")
         })
     }
 
@@ -99,6 +106,18 @@ impl Target {
     }
 }
 
+/// Makes the state folder as a start does, if we are root and it is not there: for the user that the server becomes.
+///
+/// # Errors
+/// In words: there is no such user, or it cannot be made.
+pub fn make_state(server: &Server) -> Result<(), String> {
+    let state = server.state.as_deref().filter(|state| !state.exists());
+    match state.filter(|_| geteuid().is_root()) {
+        Some(state) => Target::of(server)?.map_or(Ok(()), |target| target.make(state)),
+        None => Ok(()),
+    }
+}
+
 /// An error where anybody may write in a folder whose files are believed: what is wrong, and the way out.
 pub(super) fn is_ours(folder: &Path) -> Result<(), (String, String)> {
     let Ok(about) = fs::metadata(folder) else {
@@ -111,6 +130,29 @@ pub(super) fn is_ours(folder: &Path) -> Result<(), (String, String)> {
     let (folder, mode) = (folder.display(), mode & 0o7777);
     let wrong = format!("{folder}: anybody may write in it (mode {mode:o})");
     Err((wrong, format!("chmod o-w {folder}")))
+}
+
+/// The ordinary user that a folder belongs to whose files are believed, where that is neither who we are nor whom the server becomes. Users of the
+/// system do not count: the service manager may start the server as one of them.
+pub(super) fn stranger(folder: &Path, server: &Server) -> Option<String> {
+    let owner = Uid::from_raw(fs::metadata(folder).ok()?.uid());
+    let own = server.user.as_deref().and_then(|name| user(name).ok());
+    let known = [Some(geteuid()), own.map(|user| user.uid)];
+    let is_ordinary = ORDINARY.contains(&owner.as_raw());
+    (is_ordinary && !known.contains(&Some(owner))).then(|| name_of(owner))
+}
+
+/// Users that are people, as most systems number them (`UID_MIN` and `UID_MAX` of login.defs(5)).
+const ORDINARY: RangeInclusive<u32> = 1000..=60_000;
+
+/// Whether a file is in a folder, or below it, by whatever names.
+fn holds(folder: &Path, file: &Path) -> bool {
+    let by_name = |path: &Path| std::path::absolute(path).ok();
+    let in_fact = |path: &Path| fs::canonicalize(path).ok();
+    let is_in = |of: &dyn Fn(&Path) -> Option<PathBuf>| {
+        of(file).is_some_and(|file| of(folder).is_some_and(|folder| file.starts_with(folder)))
+    };
+    is_in(&by_name) || is_in(&in_fact)
 }
 
 /// Lets go of all rights of root that a process of another user has: it has bound its sockets, and nothing else needs one.
@@ -138,7 +180,10 @@ pub(super) fn let_go() -> io::Result<()> {
 /// Who we are, by name if there is one.
 #[must_use]
 pub(super) fn who() -> String {
-    let uid = geteuid();
+    name_of(geteuid())
+}
+
+fn name_of(uid: Uid) -> String {
     match User::from_uid(uid) {
         Ok(Some(user)) => user.name,
         Ok(None) | Err(_) => uid.to_string(),

@@ -112,6 +112,38 @@ fn root_makes_keys_for_a_server_that_means_no_good() {
 }
 
 #[test]
+fn root_makes_keys_before_the_first_start() {
+    if !root() {
+        return;
+    }
+    let config = server_on("127.0.0.1:0").replacen(
+        "[server]",
+        "[server]\nuser = \"nobody\"\nstate = \"lib/state\"",
+        1,
+    );
+    let folder = folder(&(config + "[zone.x]\nns = [\"ns.example\"]\nsigned = true\n"));
+    let made = folder.run(&["keys", "new", "x"]);
+    assert_eq!(made.code, 0, "{made:?}");
+    let owner = |path: &str| fs::metadata(folder.path(path)).unwrap().uid();
+    assert_eq!(owner("lib"), 0);
+    for path in ["lib/state", "lib/state/keys", "lib/state/keys/x.json"] {
+        assert_eq!(owner(path), NOBODY, "{path}");
+    }
+    // Somebody else's is told of.
+    let (state, words) = (
+        folder.path("lib/state"),
+        "who may change what the server believes",
+    );
+    let checked = folder.run(&["check"]);
+    assert!(!checked.err.contains(words), "{checked:?}");
+    chown(&state, Some(1000), None).unwrap();
+    let checked = folder.run(&["check"]);
+    assert!(checked.err.contains(words), "{checked:?}");
+    chown(&state, Some(NOBODY), None).unwrap();
+    let _ = Server::start_in(&Arc::new(folder));
+}
+
+#[test]
 fn root_binds_the_sockets_and_nobody_answers() {
     if !root() {
         return;
@@ -185,6 +217,13 @@ fn who_cannot_be_is_told_before_anything_is_opened() {
         unknown.contains("[server] group: there is no group no-such-group"),
         "{unknown}"
     );
+
+    // Whoever may write beside the configuration may change it.
+    let beside = folder(&config("user = \"nobody\""));
+    let path = beside.path("nearmost.toml").display().to_string();
+    let ran = beside.run(&["-c", &path, "serve"]);
+    assert!(ran.err.contains("name a folder with `state`"), "{ran:?}");
+    assert!(!ran.err.contains("chown"), "{ran:?}");
 
     // A folder that is there is not given away: it may hold what is others'.
     let folder = folder(&config("user = \"nobody\"\nstate = \"state\""));

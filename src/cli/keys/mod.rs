@@ -13,7 +13,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::{Stop, complain, config_path, print, print_json, verdict};
 use crate::clock;
 use crate::config;
-use crate::control::{KeyEntry, KeyList, Keyring};
+use crate::control::{KeyEntry, KeyList, Keyring, make_state};
 use crate::diagnostic::{Diagnostics, Sources};
 use crate::dnssec::{Algorithm, Digest, Role};
 use crate::health::Time;
@@ -168,6 +168,12 @@ impl Keys {
             ring: Keyring::at(&config.dnssec.keys),
             json: self.json,
         };
+        if let Some(What::New { .. } | What::Import { .. }) = &self.what {
+            let state = config.server.state.as_deref();
+            if state.is_some_and(|state| config.dnssec.keys.starts_with(state)) {
+                make_state(&config.server).map_err(Stop::no)?;
+            }
+        }
         match &self.what {
             None => {
                 let zones = config.zones.iter().filter(|zone| zone.signed.is_some());
