@@ -31,6 +31,8 @@ const EVERY: Duration = Duration::from_secs(1);
 pub(in crate::control) struct Serving {
     /// Zones with another version that nobody was told of yet, by their names in lower case; and whether it is on the disk.
     changed: BTreeMap<Key, bool>,
+    /// Those of a generation that is not in place yet, and may never be: they are nobody's to tell.
+    coming: BTreeMap<Key, bool>,
     /// When serials have gone up last without that of a file.
     moved: BTreeMap<Key, Time>,
 }
@@ -73,6 +75,9 @@ impl Serving {
         (still, moving): (bool, bool),
         state: Option<&Path>,
     ) {
+        if still {
+            self.coming.clear();
+        }
         let table = next.table.load();
         for (number, zone, own) in served(next) {
             let before = last.and_then(|last| journal_of(last, zone.apex()));
@@ -119,11 +124,15 @@ impl Serving {
             if let Some(journal) = &journal {
                 // A serial that is not the file's must not be given out a second time after a crash.
                 let kept = !known && own.moves && state.is_some_and(|state| keep(state, journal));
-                self.changed.insert(key(zone.apex()), kept);
+                self.coming.insert(key(zone.apex()), kept);
             } else if !known {
-                self.changed.insert(key(zone.apex()), false);
+                self.coming.insert(key(zone.apex()), false);
             }
             own.journal.store(journal.map(Arc::new).or(before));
+        }
+        // It is in place before this is let go of.
+        if moving {
+            self.changed.append(&mut self.coming);
         }
     }
 
@@ -290,12 +299,16 @@ mod tests {
     #[test]
     fn a_version_of_a_generation_that_went_is_nobodys() {
         let text = "[zone.\"example.org\"]\nns = [\"ns.example.net\"]\npools = { \"@\" = \"p\" }\ntransfer = [\"192.0.2.53\"]\n\
+                    [zone.\"still.example\"]\nns = [\"ns.example.net\"]\ntransfer = [\"192.0.2.53\"]\n\
                     [pool.p]\nnodes = [\"a\"]\n[node.a]\nat = \"FRA\"\nip = [\"192.0.2.1\"]\n";
         let parts = load_text(Path::new("served.toml"), text).parts.unwrap();
         let generation = |number| build(&parts, number, Time::ZERO).unwrap().snapshot;
         let current = Current::new(generation(1));
         let (first, mut serving) = (current.get(), Serving::default());
-        serving.follow(None, &first, (true, true), None);
+        serving.follow(None, &first, (true, false), None);
+        assert!(serving.changed.is_empty(), "it may never be in place");
+        serving.follow(None, &first, (false, true), None);
+        assert_eq!(serving.changed.len(), 2);
         let (_, zone, own) = served(&first).next().unwrap();
         let mut raise = |serial| {
             let last = own.journal.load_full().unwrap();
