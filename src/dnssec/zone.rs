@@ -69,7 +69,7 @@ impl SignedZone {
         signed
     }
 
-    /// Which draw a question for a pool has, of those that it may have ([`Signing::draw`]).
+    /// Which draw a question for a pool has whose answer is to be signed: one of few at any time, so that the same sets come again.
     #[must_use]
     pub fn draw(&self, draw: u64) -> u64 {
         self.signing.draw(draw)
