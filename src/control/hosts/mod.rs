@@ -305,7 +305,7 @@ fn tell_lost(handle: &Handle) {
 
 /// Puts the addresses in service that names have now; those that are others.
 fn put(handle: &Handle) -> Result<Vec<Change>, String> {
-    let mut basis = handle.basis();
+    let mut basis = handle.own_basis();
     let changes = handle.with_hosts(|hosts| {
         let nodes = &basis.parts.config.nodes;
         let all = hosts.list.iter().filter_map(|host| change(host, nodes));

@@ -137,6 +137,11 @@ impl Handle {
         arrivals.unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The basis, to change its parts. For a thread that may wait.
+    pub(in crate::control) fn own_basis(&self) -> MutexGuard<'_, Basis> {
+        unshared(|| self.basis(), || sleep(AGAIN))
+    }
+
     /// Puts other records of zones in service, and what those list that are catalogs; how each ended. For a thread that may wait: whoever
     /// builds next takes all that have come until then.
     pub(super) fn put_zones(&self, mut zones: Vec<Arrival>) -> Vec<Put> {
@@ -147,7 +152,7 @@ impl Handle {
         };
         let waiting: Vec<_> = zones.iter_mut().map(wait).collect();
         self.arrivals().append(&mut zones);
-        let mut basis = unshared(|| self.basis(), || sleep(AGAIN));
+        let mut basis = self.own_basis();
         // Whoever built before may have taken them.
         let all = mem::take(&mut *self.arrivals());
         if !all.is_empty() {
