@@ -258,10 +258,8 @@ impl<'a> Chain<'a, '_> {
     }
 
     fn pool(&mut self, used: PoolUse, zone: &Zone, at: NodeId, key: &NameKey) -> Step {
-        let draw = match self.signing {
-            Some(Signatures::Made(signing)) => signing.draw(self.request.draw),
-            Some(Signatures::Stored(_)) | None => self.request.draw,
-        };
+        let draw = self.request.draw;
+        let draw = self.made().map_or(draw, |signing| signing.draw(draw));
         let request = pool::Request {
             used,
             qtype: self.query.qtype,
@@ -271,7 +269,9 @@ impl<'a> Chain<'a, '_> {
         self.found.pool = self.found.pool.or(Some(used));
         let owner = self.trail.owner();
         let mark = self.writer.mark();
-        let signed_for = self.signing.map(|_| purpose(zone, at, key));
+        let signed_for = self
+            .signing
+            .map(|_| purpose(Purpose::Pool, (zone, at), key.suffix(0)));
         let given = pool::answer(
             self.snapshot,
             self.table,
@@ -280,11 +280,7 @@ impl<'a> Chain<'a, '_> {
             self.writer,
             self.given,
         );
-        let scope = match self.asker.by_ecs {
-            true => given.scope,
-            false => self.asker.ignored,
-        };
-        self.found.scope = self.found.scope.max(scope);
+        self.found.scope = self.found.scope.max(self.asker.scope(given.scope));
         self.found.truncated |= given.truncated;
         self.found.none_left |= given.none_left;
         self.found.error = given.error.or(self.found.error);
@@ -560,10 +556,10 @@ impl<'a> Chain<'a, '_> {
     }
 }
 
-/// For whom a signature is made: names of the zone cannot be made up.
-fn purpose(zone: &Zone, at: NodeId, key: &NameKey) -> Purpose {
-    if zone.name(at) == key.suffix(0) {
-        Purpose::Pool
+/// For whom a signature is made: names of the zone have one of their `own`, as they cannot be made up; those that a wildcard stands for can.
+pub(super) fn purpose(own: Purpose, (zone, at): (&Zone, NodeId), name: &[u8]) -> Purpose {
+    if zone.name(at) == name {
+        own
     } else {
         Purpose::Odd
     }

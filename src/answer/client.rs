@@ -21,6 +21,15 @@ pub struct Asker {
 }
 
 impl Asker {
+    /// The scope to tell of a pool's answer that holds for blocks of this length.
+    #[must_use]
+    pub fn scope(&self, scope: u8) -> u8 {
+        match self.by_ecs {
+            true => scope,
+            false => self.ignored,
+        }
+    }
+
     /// The block of the query's ECS option, if it has one with at least a bit of address that is routable or that an
     /// override speaks of; else the sender.
     #[must_use]

@@ -369,10 +369,7 @@ impl Explainer<'_> {
             none_left: none_left(choice.outcome, choice.members().is_empty(), &steering.none),
             ttl: ttl(self.used, choice.ttl_cap),
             ttl_why: self.ttl_why(choice.ttl_cap, choice.outcome),
-            scope: match self.asker.by_ecs {
-                true => choice.scope,
-                false => self.asker.ignored,
-            },
+            scope: self.asker.scope(choice.scope),
             ignored: false,
             range: steering.range(self.asker.client, self.table),
         };

@@ -1,7 +1,7 @@
 //! The half of an answer that proves it: RRSIG records beside the sets that they cover, NSEC where there is nothing (RFC 4035 3.1, RFC 9824).
 //! Here they are made; [`super::stored`] takes them from a zone that is signed elsewhere.
 
-use super::chain::Chain;
+use super::chain::{Chain, purpose};
 use super::stored::signatures;
 use crate::dnssec::{Covered, Key, Purpose, Signature, SignedZone, Types};
 use crate::snapshot::{Signatures, Snapshot};
@@ -34,7 +34,7 @@ impl<'a> Chain<'a, '_> {
     }
 
     /// The signatures of the zone that is asked, if they are ours to make.
-    fn made(&self) -> Option<&'a SignedZone> {
+    pub(super) fn made(&self) -> Option<&'a SignedZone> {
         match self.signing? {
             Signatures::Made(signing) => Some(signing),
             Signatures::Stored(_) => None,
@@ -171,7 +171,7 @@ impl<'a> Chain<'a, '_> {
                         let mut types = types(snapshot, zone, at);
                         // A pool may have none just now.
                         types.remove(qtype);
-                        (types, denies_at(zone, at, name))
+                        (types, purpose(Purpose::Known, (zone, at), name))
                     }
                 };
                 let (ttls, nsec) = ((zone.negative_ttl(), ttl), types.nsec(name));
@@ -262,7 +262,7 @@ impl<'a> Chain<'a, '_> {
             let types = at.map_or_else(Types::none_such, |at| types(self.snapshot, zone, at));
             let nsec = types.nsec(name);
             let parts = [!by_name, by_name || wanted];
-            let purpose = at.map_or(Purpose::Odd, |at| denies_at(zone, at, name));
+            let purpose = at.map_or(Purpose::Odd, |at| purpose(Purpose::Known, (zone, at), name));
             let section = (Section::Answer, purpose);
             self.nsec(section, name, (ttl, ttl), nsec.rdata(), parts)
         };
@@ -288,15 +288,6 @@ impl<'a> Chain<'a, '_> {
         let owner = owner.unwrap_or(self.trail.owner());
         let by = (signing.zsk(), &signature);
         write(signing, self.writer, section, owner, (covered, ttl), by)
-    }
-}
-
-/// For whom it is signed what a node has: names of the zone cannot be made up, those that a wildcard stands for can.
-fn denies_at(zone: &Zone, at: NodeId, name: &[u8]) -> Purpose {
-    if zone.name(at) == name {
-        Purpose::Known
-    } else {
-        Purpose::Odd
     }
 }
 

@@ -17,6 +17,12 @@ pub struct Record {
 }
 
 impl Record {
+    /// Whether it is of a type; no pool is.
+    #[must_use]
+    pub fn is(&self, rtype: u16) -> bool {
+        matches!(&self.data, Data::Plain { rtype: own, .. } if *own == rtype)
+    }
+
     /// Whether it is an NSEC3, or a signature of one: its owner is a hash, and no name of the zone (RFC 5155 7.2.8).
     #[must_use]
     pub fn is_hashed(&self) -> bool {

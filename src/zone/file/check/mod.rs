@@ -56,21 +56,16 @@ fn rank(data: &Data) -> u32 {
     }
 }
 
-/// Whether a record is of a type.
-fn is(record: &Record, rtype: u16) -> bool {
-    matches!(&record.data, Data::Plain { rtype: number, .. } if *number == rtype)
-}
-
 fn is_pool(record: &Record) -> bool {
     matches!(record.data, Data::Pool { .. })
 }
 
 fn first(group: &[Record], rtype: u16) -> Option<&Record> {
-    group.iter().find(|r| is(r, rtype))
+    group.iter().find(|r| r.is(rtype))
 }
 
 fn is_address(record: &Record) -> bool {
-    is(record, rtype::A) || is(record, rtype::AAAA)
+    record.is(rtype::A) || record.is(rtype::AAAA)
 }
 
 /// The zone while it is checked.
@@ -92,7 +87,7 @@ impl Zone<'_> {
     fn apex(&self, found: &mut Diagnostics) {
         let apex = self.sorted.group(&[]).unwrap_or_default();
         let any = self.sorted.records().first().map(|r| r.span);
-        let mut soas = apex.iter().filter(|r| is(r, rtype::SOA));
+        let mut soas = apex.iter().filter(|r| r.is(rtype::SOA));
         match soas.next() {
             None => {
                 found.error(
@@ -194,7 +189,7 @@ impl Zone<'_> {
             beside_cname(group, cname, found);
         }
         if let Some(dname) = first(group, rtype::DNAME) {
-            for second in group.iter().filter(|r| is(r, rtype::DNAME)).skip(1) {
+            for second in group.iter().filter(|r| r.is(rtype::DNAME)).skip(1) {
                 found
                     .error(second.span, "a second DNAME at one name")
                     .note_at(dname.span, "the first is here");
@@ -258,7 +253,7 @@ impl Zone<'_> {
 }
 
 fn beside_cname(group: &[Record], cname: &Record, found: &mut Diagnostics) {
-    for second in group.iter().filter(|r| is(r, rtype::CNAME)).skip(1) {
+    for second in group.iter().filter(|r| r.is(rtype::CNAME)).skip(1) {
         found
             .error(second.span, "a second CNAME at one name")
             .note_at(cname.span, "the first is here");
@@ -272,7 +267,7 @@ fn beside_cname(group: &[Record], cname: &Record, found: &mut Diagnostics) {
         rtype::SIG,
         rtype::NXT,
     ];
-    if let Some(other) = group.iter().find(|r| !allowed.iter().any(|&t| is(r, t))) {
+    if let Some(other) = group.iter().find(|r| !allowed.iter().any(|&t| r.is(t))) {
         let message = "a CNAME beside other data: the name it points to would have them";
         found
             .error(cname.span, message)
