@@ -59,7 +59,7 @@ impl Demo {
                 mirrors.push(Mirror::start(&node.name, SocketAddr::new(*ip, port))?);
             }
         }
-        let mut running = up(&path, parts, None)?;
+        let (_log, mut running) = up(&path, parts, None)?;
         print(&introduction(&path, &mirrors, running.handle().listen()));
         until_told(&mut running, None);
         Ok(ExitCode::SUCCESS)

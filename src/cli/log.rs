@@ -1,12 +1,16 @@
 //! Log lines on standard error: for people, as JSON, or for the journal.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Stderr};
 use std::os::unix::fs::MetadataExt;
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use tracing::{Event, Level, Subscriber};
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::writer::EitherWriter;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, layer};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
@@ -15,9 +19,17 @@ use tracing_subscriber::util::SubscriberInitExt;
 use super::colour;
 use crate::config::{LogFormat, LogLevels};
 
+/// Lines that wait for who reads them; what is more is lost.
+const WAITING: usize = 10_000;
+/// Time between two looks whether any was.
+const EVERY: Duration = Duration::from_secs(10);
+
+/// Where lines wait; none: they are written by whoever logs them.
+static ASIDE: OnceLock<NonBlocking> = OnceLock::new();
+
 /// From now on what is logged is written, so, and no more than this of it.
 pub(super) fn log(format: Option<LogFormat>, levels: &LogLevels) {
-    let layer = layer().with_writer(io::stderr);
+    let layer = layer().with_writer(writer);
     let registry = tracing_subscriber::registry().with(targets(levels));
     let usual = || match to_journal() {
         true => LogFormat::Journal,
@@ -34,6 +46,40 @@ pub(super) fn log(format: Option<LogFormat>, levels: &LogLevels) {
             registry.with(layer).try_init()
         }
     };
+}
+
+fn writer() -> EitherWriter<NonBlocking, Stderr> {
+    match ASIDE.get() {
+        Some(aside) => EitherWriter::A(aside.clone()),
+        None => EitherWriter::B(io::stderr()),
+    }
+}
+
+/// Lines are written by a thread of its own from now on, until this is dropped: a terminal that is stopped, or a journal that hangs, must
+/// not stop who judges health or carries out orders. Not before the process has given up its rights, as threads keep theirs.
+pub(super) fn log_aside() -> WorkerGuard {
+    let builder = NonBlockingBuilder::default();
+    let builder = builder.lossy(true).buffered_lines_limit(WAITING);
+    let (aside, guard) = builder.thread_name("log").finish(io::stderr());
+    let _ = ASIDE.set(aside);
+    guard
+}
+
+/// Tells of lines that were lost, for ever.
+pub(super) async fn keep_telling_lost() {
+    let mut told = 0;
+    loop {
+        tokio::time::sleep(EVERY).await;
+        let Some(aside) = ASIDE.get() else { return };
+        let lost = aside.error_counter().dropped_lines();
+        if lost > told {
+            told = lost;
+            // Where this is lost too it is told the next time.
+            tracing::warn!(
+                "{lost} lines of the log were lost since the start: nobody has read them in time"
+            );
+        }
+    }
 }
 
 /// Other crates say nothing: they warn, line by line, of what strangers and nodes send. What matters of it we say.

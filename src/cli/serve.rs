@@ -6,8 +6,9 @@ use std::process::{Command, ExitCode, Stdio};
 
 use clap::Args;
 use tokio::task::{JoinHandle, spawn_blocking};
+use tracing_appender::non_blocking::WorkerGuard;
 
-use super::log::log;
+use super::log::{keep_telling_lost, log, log_aside};
 use super::{Stop, config_path, load_parts, systemd};
 use crate::admin;
 use crate::config::LogFormat;
@@ -47,7 +48,7 @@ impl Serve {
             true => Some(take(&server.control)?),
             false => None,
         };
-        let mut running = up(&path, parts, taken)?;
+        let (_log, mut running) = up(&path, parts, taken)?;
         systemd::ready(running.handle());
         let telling = systemd::keep_telling(running.handle().clone());
         running.runtime().spawn(telling);
@@ -86,12 +87,12 @@ fn by_manager() -> Result<Handed, Stop> {
     Handed::by_manager(&descriptors).map_err(Stop::no)
 }
 
-/// Starts the server and its control socket; returns once it answers.
+/// Starts the server and its control socket; returns once it answers. Lines of the log are written as long as the first is held.
 pub(super) fn up(
     path: &Path,
     parts: Parts,
     taken: Option<(Taken, Handed)>,
-) -> Result<Running, Stop> {
+) -> Result<(WorkerGuard, Running), Stop> {
     if parts.config.geo.databases.is_empty() {
         tracing::info!(
             "no GeoIP database is configured: using the small one that ships with nearmost (IP Geolocation by DB-IP, https://db-ip.com)"
@@ -105,6 +106,7 @@ pub(super) fn up(
     };
     let no = |e: StartError| Stop::no(e.to_string());
     let prepared = prepare(path, &parts, handed, taken.as_ref()).map_err(no)?;
+    let log = log_aside();
     let (running, doors) = start(path, parts, prepared, taken.as_mut()).map_err(no)?;
     let addresses = {
         let _inside = running.runtime().enter();
@@ -112,6 +114,7 @@ pub(super) fn up(
         serving.map_err(|e| Stop::no(format!("the admin API cannot be served: {e}")))?
     };
     let scheme = if tls { "https" } else { "http" };
+    running.runtime().spawn(keep_telling_lost());
     for address in addresses {
         tracing::info!("the admin API is on {scheme}://{address}");
     }
@@ -124,7 +127,7 @@ pub(super) fn up(
     for (transport, address) in running.handle().encrypted() {
         tracing::info!("answering {} on {address}", transport.name());
     }
-    Ok(running)
+    Ok((log, running))
 }
 
 /// Why a server ends.

@@ -1,13 +1,18 @@
 //! The log: for people, as JSON, and with the levels of the journal.
 
-use std::fs::{self, File};
-use std::os::unix::fs::MetadataExt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufRead, BufReader, Read, Write, pipe};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::process::Stdio;
 use std::sync::Arc;
 
 use crate::common::nodes::Does;
 use crate::program::{Folder, Server, eventually, terminate, wait};
 use crate::world::World;
+
+/// Who opens a full pipe so does not wait.
+const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
 
 #[test]
 fn json_is_one_object_a_line() {
@@ -92,6 +97,45 @@ fn the_journal_is_told_levels() {
         !text.contains("<6>") && text.contains(" INFO answering on "),
         "{text}"
     );
+}
+
+#[test]
+fn nobody_waits_for_who_reads_the_log() {
+    let world = World::of(155, 1);
+    let folder = Folder::with(&world.config(""));
+    let (mut reader, writer) = pipe().unwrap();
+    let mut command = folder.command(&["serve"]);
+    let mut child = command
+        .stderr(Stdio::from(OwnedFd::from(writer.try_clone().unwrap())))
+        .spawn()
+        .unwrap();
+    // It holds the pipe open.
+    drop(command);
+    let mut lines = BufReader::new(reader.try_clone().unwrap()).lines();
+    let mut next = || lines.next().unwrap().unwrap();
+    while !next().contains("answering on") {}
+    // Another description of the pipe, as ours is the server's too.
+    let mut full = OpenOptions::new();
+    let full = full.write(true).custom_flags(NONBLOCK);
+    let mut full = full
+        .open(format!("/proc/self/fd/{}", writer.as_raw_fd()))
+        .unwrap();
+    while full.write(b"x").is_ok() {}
+    for _ in 0..3 {
+        assert_eq!(folder.run(&["drain", "fra"]).code, 0);
+        assert_eq!(folder.run(&["undrain", "fra"]).code, 0);
+    }
+    // What waits is written once somebody reads.
+    drop((full, writer));
+    let text = eventually("what was logged meanwhile is there", || {
+        let line = next();
+        line.contains("drained").then_some(line)
+    });
+    assert!(text.contains("fra"), "{text}");
+    terminate(&child);
+    let mut rest = String::new();
+    reader.read_to_string(&mut rest).unwrap();
+    assert_eq!(wait(&mut child), Some(0));
 }
 
 #[test]
