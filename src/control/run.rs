@@ -252,6 +252,7 @@ impl Running {
             self.take_file(&mut doors.control, admin);
         }
         self.handle.take_orders();
+        self.handle.catch_up();
         Ok(())
     }
 
@@ -300,22 +301,31 @@ impl Running {
 
     /// Does what is to be done from time to time, and writes the query log.
     fn go_on(&mut self, log: &QueryLog) -> Result<(), StartError> {
-        self.handle.serve_first();
+        match self.owns {
+            true => self.handle.serve_first(),
+            false => self.handle.serve_as_before(),
+        }
         self.querylog = querylog::start(log, &self.handle)?;
         let (runtime, handle) = (self.runtime(), &self.handle);
         runtime.spawn(handle.clone().look());
         runtime.spawn(handle.clone().look_at_ttls());
         runtime.spawn(keep_resolving(handle.clone()));
         runtime.spawn(keep_watching(handle.clone()));
+        runtime.spawn(keep_cookies_fresh(handle.clone()));
+        runtime.spawn(keep_trimmed());
+        Ok(())
+    }
+
+    /// Does what waits until the sockets and the files are ours alone: connections, and what changes in the state folder and that of keys.
+    fn begin(&self, later: Later) -> io::Result<()> {
+        let (runtime, handle) = (self.runtime(), &self.handle);
         runtime.spawn(keep_serving(handle.clone()));
         runtime.spawn(keep_signing(handle.clone()));
         runtime.spawn(keep_fetching(handle.clone()));
-        runtime.spawn(keep_cookies_fresh(handle.clone()));
-        runtime.spawn(keep_trimmed());
         if handle.state().is_some() {
             runtime.spawn(handle.clone().keep_states());
         }
-        Ok(())
+        later.begin(runtime, &handle.0)
     }
 
     fn serve(
@@ -346,10 +356,6 @@ impl Running {
         let (serving, later) = streams::start(self.runtime(), &shared, plain, encrypted, told)?;
         self.tcp = Some(serving);
         Ok(later)
-    }
-
-    fn begin(&self, later: Later) -> io::Result<()> {
-        later.begin(self.runtime(), &self.handle.0)
     }
 
     /// Waits for a new process that takes over, for ever; the way to tell it that we have stopped.

@@ -55,16 +55,59 @@ impl Handle {
         let snapshot = self.current().get();
         let mut serving = self.serving();
         serving.follow(None, &snapshot, (true, true), self.state());
-        // Nobody knows what they have missed.
-        let served = snapshot.zones.list().iter().zip(&snapshot.secondaries);
-        let served = served.filter(|(_, s)| s.journal.load().is_some());
-        for (zone, _) in served {
-            serving.changed.entry(key(zone.apex())).or_default();
+        serving.all_are_told(&snapshot);
+    }
+
+    /// The first versions while the files are those of the process before, which goes on with them.
+    pub(in crate::control) fn serve_as_before(&self) {
+        let snapshot = self.current().get();
+        self.serving().follow_kept(&snapshot, self.state());
+    }
+
+    /// Goes on from what the process before has kept since.
+    pub(in crate::control) fn catch_up(&self) {
+        let snapshot = self.current().get();
+        let mut serving = self.serving();
+        catch_up(&snapshot, self.state());
+        serving.all_are_told(&snapshot);
+    }
+}
+
+/// What was a version of the process before must not be another one here: where the serial is not the file's, its newest is ours.
+fn catch_up(snapshot: &Snapshot, state: Option<&Path>) {
+    for (_, zone, own) in served(snapshot).filter(|(_, _, own)| own.moves) {
+        let Some(kept) = known(state, zone) else {
+            continue;
+        };
+        let ours = own.journal.load_full();
+        let ahead = |ours: Arc<Journal>| is_newer(ours.version.serial(), kept.version.serial());
+        if !ours.is_some_and(ahead) {
+            own.journal.store(Some(kept));
         }
     }
 }
 
+/// What is kept of a zone.
+fn known(state: Option<&Path>, zone: &Zone) -> Option<Arc<Journal>> {
+    Some(Arc::new(kept::read(state?, SERVED, zone.apex())?.journal))
+}
+
 impl Serving {
+    /// Nobody knows what secondaries have missed.
+    fn all_are_told(&mut self, snapshot: &Snapshot) {
+        for (_, zone, _) in served(snapshot).filter(|(_, _, own)| own.journal.load().is_some()) {
+            self.changed.entry(key(zone.apex())).or_default();
+        }
+    }
+
+    /// Gives zones the versions that are kept, and where a file has a newer serial the next one. Nothing is kept.
+    fn follow_kept(&mut self, snapshot: &Snapshot, state: Option<&Path>) {
+        for (_, zone, own) in served(snapshot) {
+            own.journal.store(known(state, zone));
+        }
+        self.follow(Some(snapshot), snapshot, (true, true), None);
+    }
+
     /// Gives the zones of a generation their versions, after those of the one before or what is kept on disk: `still`, those of zones
     /// without pools, and `moving`, the others, for whom its health table must be there. Where the serial is ours to raise the version of
     /// before goes on, unless the file's is ahead of it: the next one is for [`look`].
@@ -99,16 +142,15 @@ impl Serving {
             if !wanted {
                 continue;
             }
-            let known = before.is_some();
-            let before =
-                before.or_else(|| Some(Arc::new(kept::read(state?, SERVED, zone.apex())?.journal)));
+            let is_known = before.is_some();
+            let before = before.or_else(|| known(state, zone));
             let last = before.as_ref().map(|journal| &*journal.version);
             let Some(mut version) = made(next, &table, number, last) else {
                 own.journal.store(None);
                 continue;
             };
             let finish = |version: &mut Version| finish(next, number, version);
-            if let Some(before) = last.filter(|_| !known && !own.moves)
+            if let Some(before) = last.filter(|_| !is_known && !own.moves)
                 && is_hidden(before, &version)
             {
                 // Of what changes while it runs a reload says so.
@@ -123,9 +165,10 @@ impl Serving {
             };
             if let Some(journal) = &journal {
                 // A serial that is not the file's must not be given out a second time after a crash.
-                let kept = !known && own.moves && state.is_some_and(|state| keep(state, journal));
+                let kept =
+                    !is_known && own.moves && state.is_some_and(|state| keep(state, journal));
                 self.coming.insert(key(zone.apex()), kept);
-            } else if !known {
+            } else if !is_known {
                 self.coming.insert(key(zone.apex()), false);
             }
             own.journal.store(journal.map(Arc::new).or(before));
@@ -321,5 +364,49 @@ mod tests {
         assert_eq!(raise(7), (true, 7));
         current.publish(generation(2));
         assert_eq!(raise(8), (false, 7));
+    }
+
+    #[test]
+    fn what_takes_over_goes_on_from_the_last_version() {
+        let text = "[zone.\"example.org\"]\nns = [\"ns.example.net\"]\npools = { \"@\" = \"p\" }\ntransfer = [\"192.0.2.53\"]\n\
+                    [pool.p]\nnodes = [\"a\"]\n[node.a]\nat = \"FRA\"\nip = [\"192.0.2.1\"]\n";
+        let folder = std::env::temp_dir().join(format!("nearmost-served-{}", std::process::id()));
+        let state = Some(&*folder);
+        let generation = |text: &str| {
+            let parts = load_text(Path::new("served.toml"), text).parts.unwrap();
+            build(&parts, 1, Time::ZERO).unwrap().snapshot
+        };
+        let journal = |snapshot| {
+            let (_, _, own): (u32, &Zone, &Secondaries) = served(snapshot).next().unwrap();
+            own.journal.load_full().unwrap()
+        };
+        let before = Current::new(generation(text));
+        let (old, mut serving) = (before.get(), Serving::default());
+        serving.follow(None, &old, (true, true), state);
+        let first = journal(&old).version.serial();
+        // Here its pool gives another node; that is not told before it is ours to.
+        let (new, mut next) = (
+            generation(&text.replace(".2.1", ".2.2")),
+            Serving::default(),
+        );
+        next.follow_kept(&new, state);
+        assert_eq!(journal(&new), journal(&old));
+        // Meanwhile a node fails there.
+        let mut version = Version::clone(&journal(&old).version);
+        version.soa = with_serial(&version.soa, first + 1);
+        let (_, zone, own) = served(&old).next().unwrap();
+        let raised = Journal::new(version);
+        let ours = ((&before, &old), (zone, own));
+        assert!(serving.raise(ours.0, ours.1, raised, (state, Time::ZERO)));
+        catch_up(&new, state);
+        assert_eq!(journal(&new), journal(&old));
+        // One whose file is ahead stays.
+        let (_, _, own) = served(&new).next().unwrap();
+        let mut version = Version::clone(&journal(&new).version);
+        version.soa = with_serial(&version.soa, first + 9);
+        own.journal.store(Some(Arc::new(Journal::new(version))));
+        catch_up(&new, state);
+        assert_eq!(journal(&new).version.serial(), first + 9);
+        std::fs::remove_dir_all(folder).unwrap();
     }
 }
