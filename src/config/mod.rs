@@ -185,6 +185,7 @@ impl Default for Limits {
             resolve_least: Duration::from_secs(30),
             serial_every: Duration::from_secs(60),
             catalog_members: 10_000,
+            received_memory: 4 << 30,
         }
     }
 }

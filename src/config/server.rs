@@ -46,6 +46,7 @@ static LIMITS: Keys = Keys {
         "resolve_least",
         "serial_every",
         "catalog_members",
+        "received_memory",
     ],
     later: &[],
 };
@@ -115,6 +116,8 @@ pub struct Limits {
     pub serial_every: Duration,
     /// A catalog with more zones is not taken. Default 10000.
     pub catalog_members: usize,
+    /// Octets of memory of the zones of others, all together and about: what would make them more is not taken. Default 4 GiB.
+    pub received_memory: usize,
 }
 
 /// Reads both tables.
@@ -282,6 +285,9 @@ fn limits(table: &Table<'_>, found: &mut Diagnostics) -> Limits {
     let udp_size = table
         .get("udp_size")
         .and_then(|v| v.octets(512..=4096, found));
+    let received_memory = table
+        .get("received_memory")
+        .and_then(|v| v.octets(1 << 20..=1 << 40, found));
     let mut count = |key| {
         table
             .get(key)
@@ -318,6 +324,9 @@ fn limits(table: &Table<'_>, found: &mut Diagnostics) -> Limits {
         resolve_least,
         serial_every,
         catalog_members,
+        received_memory: received_memory
+            .and_then(|n| usize::try_from(n).ok())
+            .unwrap_or(usual.received_memory),
     };
     let (client, network) = (limits.tcp_per_client, limits.tcp_per_network);
     let wholes = [

@@ -152,6 +152,8 @@ fn limits(out: &mut Text, limits: &Limits) {
     let every = unit::duration_text(limits.serial_every);
     out.value("serial_every", quote(&every));
     out.value("catalog_members", limits.catalog_members);
+    let size = unit::octets_text(limits.received_memory as u64);
+    out.value("received_memory", quote(&size));
 }
 
 fn admin(out: &mut Text, admin: &Admin) {

@@ -320,10 +320,8 @@ impl<'a> Value<'a> {
     ) -> Option<u64> {
         let octets = self.with_unit("B", "\"1232B\" or \"4KiB\"", unit::octets, found)?;
         if !bounds.contains(&octets) {
-            self.out_of(
-                &(format!("{}B", bounds.start())..=format!("{}B", bounds.end())),
-                found,
-            );
+            let [least, most] = [bounds.start(), bounds.end()].map(|n| unit::octets_text(*n));
+            self.out_of(&(least..=most), found);
             return None;
         }
         Some(octets)

@@ -67,6 +67,15 @@ pub(super) fn octets(text: &str) -> Option<u64> {
     number.checked_mul(scale(&SIZE, unit)?)
 }
 
+/// What [`octets`] reads: in the largest binary unit that leaves no rest.
+pub(super) fn octets_text(octets: u64) -> String {
+    let fits = |(unit, scale): &&(&str, u64)| {
+        (unit.ends_with("iB") || *scale == 1) && octets.is_multiple_of(*scale)
+    };
+    let (unit, scale) = SIZE.iter().rfind(fits).unwrap_or(&SIZE[0]);
+    format!("{}{unit}", octets / scale)
+}
+
 /// Units of capacity in Mbit/s, the biggest first.
 const RATE: [(&str, u64); 3] = [("Tbit", 1_000_000), ("Gbit", 1000), ("Mbit", 1)];
 
@@ -182,6 +191,9 @@ mod tests {
         assert_eq!(octets("1232 B"), Some(1232));
         assert_eq!(octets("1232"), None);
         assert_eq!(octets("99999999999999999GiB"), None);
+        for text in ["1GiB", "1025MiB", "4KiB", "1232B"] {
+            assert_eq!(octets_text(octets(text).unwrap()), text);
+        }
     }
 
     #[test]

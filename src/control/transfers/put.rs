@@ -19,6 +19,7 @@ use crate::control::load::Parts;
 use crate::control::reload::Basis;
 use crate::health::Time;
 use crate::transfer::{Kind, Member};
+use crate::zone::file::memory;
 use crate::zone::version::Version;
 use crate::zone::{Name, Record};
 
@@ -30,6 +31,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub(in crate::control) struct Arrival {
     apex: Name,
     records: Vec<Record>,
+    /// Octets that these take, about.
+    memory: usize,
     /// What it lists, if it is a catalog.
     members: Option<Arc<[Member]>>,
     /// Whence it came; none: it has expired.
@@ -76,8 +79,10 @@ impl Arrival {
         records: Vec<Record>,
         members: Option<Arc<[Member]>>,
     ) -> Self {
+        let apex = fetched.version.apex.clone();
         Self {
-            apex: fetched.version.apex.clone(),
+            memory: memory(&apex, &records),
+            apex,
             records,
             members,
             fetched: Some(fetched),
@@ -90,6 +95,7 @@ impl Arrival {
         Self {
             apex,
             records: Vec::new(),
+            memory: 0,
             members: None,
             fetched: None,
             done: None,
@@ -177,11 +183,19 @@ impl Handle {
         let zones: HashMap<&Name, &Zone> = zones.map(|((name, _), zone)| (name, zone)).collect();
         let (now, mut here) = (self.now(), Vec::new());
         self.with_theirs(|known| {
+            let most = parts.config.limits.received_memory;
+            let mut sum: usize = known.values().map(|theirs| theirs.memory).sum();
             for arrival in all {
                 let (zone, theirs) = (zones.get(&arrival.apex), known.get(&arrival.apex));
-                match arrival.ended(zone.copied(), theirs, now) {
-                    Some(ended) => arrival.tell(&ended),
-                    None => here.push(arrival),
+                let before = theirs.map_or(0, |theirs| theirs.memory);
+                let after = (sum + arrival.memory).saturating_sub(before);
+                if let Some(ended) = arrival.ended(zone.copied(), theirs, now) {
+                    arrival.tell(&ended);
+                } else if arrival.memory > before && after > most {
+                    arrival.tell(&Err(NotPut::Failed(too_much(after, most))));
+                } else {
+                    sum = after;
+                    here.push(arrival);
                 }
             }
         });
@@ -224,7 +238,10 @@ impl Handle {
                 };
                 match &arrival.fetched {
                     None => theirs.expired = true,
-                    Some(fetched) => theirs.take(fetched, now),
+                    Some(fetched) => {
+                        theirs.memory = arrival.memory;
+                        theirs.take(fetched, now);
+                    }
                 }
             }
         });
@@ -305,6 +322,7 @@ impl Handle {
                 let own = known.entry(name).or_insert_with(|| next.clone());
                 // What the generation was built of, which nobody has changed since; the rest goes on.
                 (own.version, own.expired) = (next.version, next.expired);
+                own.memory = next.memory;
                 own.from = next.from;
                 // Somebody may have asked for all of it since.
                 own.foreign |= next.foreign;
@@ -317,6 +335,14 @@ impl Handle {
         });
         self.take_members(Lists::new(), &settled);
     }
+}
+
+fn too_much(octets: usize, most: usize) -> String {
+    let mebibytes = |octets: usize| octets.div_ceil(1 << 20);
+    let (octets, most) = (mebibytes(octets), mebibytes(most));
+    format!(
+        "with it the zones of others would take {octets} MiB, more than `received_memory` of [limits], {most} MiB"
+    )
 }
 
 /// The basis, once nobody reads its parts any more: `wait` is for until then.

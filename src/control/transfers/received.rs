@@ -85,7 +85,10 @@ pub(in crate::control) fn fill(
         };
         if let Some(version) = &own.version {
             match checked(version, zone.span) {
-                Ok(fine) => *records = fine,
+                Ok(fine) => {
+                    own.memory = file::memory(name, &fine);
+                    *records = fine;
+                }
                 Err(why) => {
                     tracing::error!("zone {name}: what is kept of it is wrong: {why}");
                     (own.version, own.expired) = (None, true);

@@ -38,6 +38,8 @@ pub(in crate::control) struct Theirs {
     pub(super) life: Life,
     /// The newest that has come, expired or not.
     pub(super) version: Option<Arc<Version>>,
+    /// Octets that it takes, about.
+    pub(super) memory: usize,
     /// The primary that gave it.
     pub(super) from: Option<SocketAddr>,
     /// Whether whatever its primaries have takes its place: it is from somebody who is none any more, or an operator wants that.

@@ -17,7 +17,7 @@ mod words;
 
 use std::path::Path;
 
-pub use check::check;
+pub use check::{check, memory};
 pub use reader::Contents;
 pub use words::{Entry, Word, entries};
 

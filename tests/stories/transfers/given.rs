@@ -11,6 +11,8 @@ pub struct Given {
     pub serial: u32,
     /// Refresh, retry and expire.
     pub times: [u32; 3],
+    /// So many names of a hundred labels each, which make a hundred names of each.
+    pub deep: u16,
     /// What IXFR is answered with, other than what is right.
     pub ixfr: Ixfr,
     /// The types of the questions that have come, the first first.
@@ -47,6 +49,7 @@ impl Primary {
         let given = Arc::new(Mutex::new(Given {
             serial,
             times,
+            deep: 0,
             ixfr: Ixfr::Fine,
             asked: Vec::new(),
             came: None,
@@ -127,16 +130,21 @@ fn answer(mut stream: TcpStream, given: &Mutex<Given>) -> std::io::Result<()> {
     given.asked.push(qtype);
     given.came = Some(stream.peer_addr()?.ip());
     let newest = record(&apex, 6, &soa(given.serial, given.times));
-    let whole = [
+    let mut whole = vec![
         newest.clone(),
         record(&apex, 2, &wire("ns1.primary.example")),
         record(&[b"\x01a", &apex[..]].concat(), 1, &[192, 0, 2, 1]),
-        newest.clone(),
     ];
+    for number in 0..given.deep {
+        let [high, low] = number.to_be_bytes();
+        let owner = [&b"\x01d".repeat(100)[..], &[2, high, low], &apex].concat();
+        whole.push(record(&owner, 1, &[192, 0, 2, 2]));
+    }
+    whole.push(newest.clone());
     // The SOA of an IXFR question ends it, unless it is signed.
     let at = question.len().saturating_sub(20);
     let theirs = u32::from_be_bytes(*question[at..].first_chunk().unwrap());
-    let (mut code, mut records) = (0, whole.to_vec());
+    let (mut code, mut records) = (0, whole);
     if qtype == IXFR {
         match given.ixfr {
             Ixfr::Fine if theirs >= given.serial => records.truncate(1),

@@ -143,6 +143,43 @@ fn where_differences_lead_nowhere_all_is_asked_for() {
 }
 
 #[test]
+fn zones_of_others_have_a_bound_together() {
+    let primary = Primary::start(2, 10, FAST);
+    // 70 names of a hundred labels take 0.9 MiB.
+    primary.with(|given| given.deep = 70);
+    let text = |size: &str| {
+        let more = format!("[limits]\nreceived_memory = \"{size}\"\n[zone.\"other.example\"]\n");
+        let more = format!("{more}primary = [\"{}\"]\n", primary.address);
+        config(&[&primary]) + &more
+    };
+    let folder = Folder::with(&text("1MiB"));
+    fs::create_dir(folder.path("state")).unwrap();
+    let folder = Arc::new(folder);
+    let server = Server::start_in(&folder);
+    let zones = || {
+        let zones = [ZONE, "other.example"];
+        zones.map(|zone| serial(server.address, zone))
+    };
+    let why = "with it the zones of others would take 2 MiB, more than `received_memory` of [limits], 1 MiB";
+    server.log.wait(&["is not refreshed", why]);
+    eventually("one is there", || zones().contains(&Some(10)).then_some(()));
+    // What is there may become smaller, and not larger.
+    assert_eq!(zones().iter().flatten().count(), 1, "{:?}", zones());
+    primary.with(|given| (given.serial, given.deep) = (11, 69));
+    eventually("it goes on", || zones().contains(&Some(11)).then_some(()));
+    folder.write("nearmost.toml", &text("2MiB"));
+    assert_eq!(server.run(&["reload"]).code, 0);
+    eventually("both are there", || {
+        (zones() == [Some(11); 2]).then_some(())
+    });
+    eventually("nothing is wrong any more", || {
+        let lines = server.json(&["status"])["received"].clone();
+        let fine = |line: &serde_json::Value| line["error"].is_null();
+        lines.as_array().unwrap().iter().all(fine).then_some(())
+    });
+}
+
+#[test]
 fn an_operator_has_a_zone_fetched() {
     let primary = Primary::start(2, 10, SLOW);
     let server = Server::start_in(&folder(&[&primary]));

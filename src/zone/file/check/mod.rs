@@ -10,6 +10,8 @@ mod targets;
 
 use std::collections::HashSet;
 
+pub use size::memory;
+
 use self::order::{Sorted, push_key};
 use self::targets::targets;
 use crate::diagnostic::Diagnostics;
@@ -33,7 +35,7 @@ pub fn check(
         pools,
         pool_names: pools.iter().copied().collect(),
     };
-    size::size(origin, &sorted, &mut findings);
+    size::size(origin, sorted.records(), &mut findings);
     zone.apex(&mut findings);
     zone.hashing(&mut findings);
     zone.walk(&mut findings);

@@ -1,6 +1,5 @@
 //! How large a zone may be: its names, and all of it.
 
-use super::order::Sorted;
 use crate::diagnostic::Diagnostics;
 use crate::zone::tree::{NAME_ROOM, SET_ROOM};
 use crate::zone::{Data, Name, Record};
@@ -12,10 +11,9 @@ const MOST_NAMES: usize = 1 << 30;
 const MOST: usize = 3 << 30;
 
 /// An error where a zone is larger than that.
-pub(super) fn size(origin: &Name, sorted: &Sorted, found: &mut Diagnostics) {
-    let records = sorted.records();
-    let names = names(origin, sorted);
-    let all = names + records.iter().map(octets).sum::<usize>();
+pub(super) fn size(origin: &Name, records: &[Record], found: &mut Diagnostics) {
+    let names = names(origin, records);
+    let all = names + rdata(records);
     let why = match (names > MOST_NAMES, all > MOST) {
         (true, _) => "1 GiB of names, those without records included",
         (false, true) => "3 GiB",
@@ -25,36 +23,47 @@ pub(super) fn size(origin: &Name, sorted: &Sorted, found: &mut Diagnostics) {
     found.error(span, format!("the zone {origin} has more than {why}"));
 }
 
-/// Octets that a record takes at most.
-fn octets(record: &Record) -> usize {
-    match &record.data {
+/// Octets of memory that a record takes beside its place in the zone: kept for the next generation, and in the version that it came with.
+/// Measured with 500,000 addresses, of which each takes 420 in all.
+const RECORD: usize = 360;
+
+/// Octets of memory that a zone takes, about; of records in canonical order.
+#[must_use]
+pub fn memory(origin: &Name, records: &[Record]) -> usize {
+    names(origin, records) + rdata(records) + RECORD * records.len()
+}
+
+/// Octets that all records take at most.
+fn rdata(records: &[Record]) -> usize {
+    let own = |record: &Record| match &record.data {
         Data::Plain { rdata, .. } => SET_ROOM + rdata.len(),
         Data::Pool { .. } => 0,
-    }
+    };
+    records.iter().map(own).sum()
 }
 
 /// Octets that all names take.
-fn names(origin: &Name, sorted: &Sorted) -> usize {
+fn names(origin: &Name, records: &[Record]) -> usize {
     let mut sum = NAME_ROOM + origin.wire().len();
-    let mut before: &[u8] = &[];
-    for (key, group) in sorted.groups() {
-        let Some(owner) = group.first().map(|record| &record.owner) else {
-            continue;
-        };
+    let mut before = origin;
+    let same = |a: &Record, b: &Record| a.owner.wire().eq_ignore_ascii_case(b.owner.wire());
+    for group in records.chunk_by(same) {
+        let owner = &group[0].owner;
         let mut left = owner.wire().len();
         // Nothing stands above a hash.
         if group.iter().all(Record::is_hashed) {
             sum += NAME_ROOM + left;
             continue;
         }
-        let both = before.iter().zip(key).take_while(|(a, b)| a == b).count();
-        let labels = |key: &[u8]| key.iter().filter(|octet| **octet == 0).count();
         // Names of those labels that the one before has too are there already.
-        for label in owner.labels().take(labels(key) - labels(&key[..both])) {
+        let [last, own] = [before, owner].map(|name| name.labels().collect::<Vec<_>>());
+        let both = last.iter().rev().zip(own.iter().rev());
+        let both = both.take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count();
+        for label in &own[..own.len() - both] {
             sum += NAME_ROOM + left;
             left -= 1 + label.len();
         }
-        before = key;
+        before = owner;
     }
     sum
 }
@@ -63,6 +72,7 @@ fn names(origin: &Name, sorted: &Sorted) -> usize {
 mod tests {
     use std::collections::HashMap;
 
+    use super::super::order::Sorted;
     use super::*;
     use crate::diagnostic::Span;
     use crate::zone::{Zone, rtype};
@@ -104,7 +114,7 @@ mod tests {
         let zone = Zone::build(&origin, sorted.records(), &HashMap::new());
         let all = zone.nodes().chain(zone.hashed());
         let octets: usize = all.map(|at| NAME_ROOM + zone.name(at).len()).sum();
-        assert_eq!(names(&origin, &sorted), octets);
+        assert_eq!(names(&origin, sorted.records()), octets);
     }
 
     #[test]
