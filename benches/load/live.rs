@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use crate::setup::Size;
 
+/// The program of this build.
+pub const THIS: &str = env!("CARGO_BIN_EXE_nearmost");
 /// What is given to this program when it is to be the echo server, before the address.
 pub const ECHO: &str = "--echo";
 /// A server that has not answered by then never will.
@@ -21,12 +23,18 @@ pub struct Live {
 }
 
 impl Live {
-    /// The real server, with what `size` says, in a folder. It is ready when the reply to `packet` is `right`.
-    pub fn ours(size: &Size, folder: &Path, packet: &[u8], right: impl Fn(&[u8]) -> bool) -> Self {
+    /// The real server of a build, with what `size` says, in a folder. It is ready when the reply to `packet` is `right`.
+    pub fn ours(
+        program: &Path,
+        size: &Size,
+        folder: &Path,
+        packet: &[u8],
+        right: impl Fn(&[u8]) -> bool,
+    ) -> Self {
         let (address, file) = (free(), folder.join("nearmost.toml"));
         let server = format!("[server]\nlisten = [\"{address}\"]\nworkers = 1\n");
         std::fs::write(&file, server + &size.write(folder)).expect("the configuration is written");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_nearmost"));
+        let mut command = Command::new(program);
         command.args(["serve", "-c"]).arg(file);
         Self::start(command, address, packet, right)
     }

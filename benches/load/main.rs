@@ -1,8 +1,8 @@
 //! The whole server under full load, on loopback.
 //!
-//! `cargo bench --bench load [-- servers | swap | memory]`, all of them without a word. The server and an echo server that does no
-//! DNS are on one CPU, the generator is on another; short rounds take turns. CPU per query depends on the machine and on what else runs
-//! on it, the ratio to the echo server less so.
+//! `cargo bench --bench load [-- servers | swap | memory]`, all of them without a word; `-- against PROGRAM` is for another build of
+//! nearmost. The server and an echo server that does no DNS are on one CPU, the generator is on another; short rounds take turns. CPU
+//! per query depends on the machine and on what else runs on it, the ratio to the echo server less so.
 
 #![expect(
     clippy::print_stdout,
@@ -12,6 +12,7 @@
 )]
 #![allow(unreachable_pub, reason = "modules of a benchmark")]
 
+mod against;
 mod cpu;
 mod echo;
 mod generator;
@@ -22,10 +23,11 @@ mod setup;
 mod swap;
 
 use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 
 use generator::{Count, Generator, Question};
-use live::Live;
+use live::{Live, THIS};
 use nearmost::health::Table;
 use nearmost::snapshot::Snapshot;
 use report::{median, quartiles};
@@ -63,6 +65,10 @@ fn main() {
         )
     );
     let size = Size { city, ..SMALL };
+    if let Some(at) = words.iter().position(|word| word == "against") {
+        let other = words.get(at + 1).expect("another build of nearmost");
+        return against::against(Path::new(other), &size, cpus);
+    }
     if told("servers") {
         servers(&size, cpus);
     }
@@ -109,7 +115,19 @@ struct Row<'r> {
     count: Count,
 }
 
-impl Row<'_> {
+impl<'r> Row<'r> {
+    fn new(title: &'r str, generator: Generator<'r>, server: &Live) -> Self {
+        Self {
+            title,
+            generator,
+            process: server.process(),
+            each: Vec::new(),
+            busy: Vec::new(),
+            rate: Vec::new(),
+            count: Count::default(),
+        }
+    }
+
     fn round(&mut self) {
         self.generator.run(WARM);
         let before = cpu::used(self.process, None);
@@ -139,17 +157,12 @@ fn servers(size: &Size, cpus: [usize; 2]) {
     let folder = Folder::new("load");
     cpu::bind(&cpus[..1]);
     let right = |reply: &[u8]| pool[0].replies[0] == reply;
-    let ours = Live::ours(size, folder.path(), &pool[0].packet, right);
+    let this = Path::new(THIS);
+    let ours = Live::ours(this, size, folder.path(), &pool[0].packet, right);
     let echo = Live::echo();
     cpu::bind(&cpus[1..]);
-    let row = |title, server: &Live, questions| Row {
-        title,
-        generator: Generator::new(server.address, questions),
-        process: server.process(),
-        each: Vec::new(),
-        busy: Vec::new(),
-        rate: Vec::new(),
-        count: Count::default(),
+    let row = |title, server: &Live, questions| {
+        Row::new(title, Generator::new(server.address, questions), server)
     };
     let mut rows = [
         row("echo", &echo, &echoed),
@@ -204,7 +217,7 @@ fn memory() {
         let folder = Folder::new("load");
         let packet = &Kind::PoolOne.questions(&size, 1)[0];
         let right = |reply: &[u8]| reply[3] & 0xf == 0 && reply[7] == 1;
-        let server = Live::ours(&size, folder.path(), packet, right);
+        let server = Live::ours(Path::new(THIS), &size, folder.path(), packet, right);
         println!(
             "{pools:>8} {sets:>10} {:>14.1} {:>10.2}",
             cpu::resident(server.process()),
