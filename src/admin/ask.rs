@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
+use super::guard::HOST;
 /// Why there is no answer.
 #[derive(Debug)]
 pub enum AskError {
@@ -103,7 +104,7 @@ async fn exchange(socket: &Path, request: Builder, body: Bytes) -> Result<(u16, 
         .await
         .map_err(broken)?;
     let driver = tokio::spawn(connection);
-    let request = request.header("host", "nearmost").body(Full::new(body));
+    let request = request.header("host", HOST).body(Full::new(body));
     let request = request.map_err(|e| AskError::Broken(e.to_string()))?;
     let response = sender.send_request(request).await.map_err(broken)?;
     let status = response.status().as_u16();

@@ -110,6 +110,9 @@ impl Caller {
     }
 }
 
+/// The name under which the control socket is asked.
+pub(super) const HOST: &str = "nearmost";
+
 /// Before all pages, also those that there are not: asked under a name that may be another site's, and a stranger's connection ends with the answer.
 pub(super) async fn outer(request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<Peer>().copied();
@@ -119,8 +122,9 @@ pub(super) async fn outer(request: Request, next: Next) -> Response {
     let fine = match peer {
         // A certificate is for a name.
         Some(Peer::Remote { plain: false, .. }) => true,
-        // It may be forwarded to where a browser is. No stranger owns a name without a dot.
-        Some(Peer::Local(_)) => host.is_some_and(|h| is_an_address(h) || !h.contains('.')),
+        // It may be forwarded to where a browser is, by an address there or `localhost`. Who asks by the socket itself names the program: another
+        // name without a dot may be a stranger's in the network where the browser is.
+        Some(Peer::Local(_)) => host.is_some_and(|h| is_an_address(h) || h == HOST),
         _ => host.is_some_and(is_an_address),
     };
     let mut response = if !fine {

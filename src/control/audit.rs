@@ -16,6 +16,9 @@ pub struct Audit {
     pub body: String,
 }
 
+/// Letters of why something was refused.
+const TOLD: usize = 300;
+
 impl Handle {
     /// Writes down how an action has ended: why it was refused, or that it was done.
     pub fn audit(&self, audit: &Audit, refused: Option<&str>) {
@@ -26,7 +29,15 @@ impl Handle {
             body,
         } = audit;
         let first = refused.map(|why| why.lines().next().unwrap_or_default());
-        let result = first.map_or_else(|| "done".to_owned(), |why| format!("refused: {why}"));
+        // It may repeat what was sent.
+        let first = first.map(|why| {
+            let mut why: String = why.chars().take(TOLD).collect();
+            why.retain(|letter| !letter.is_control());
+            why
+        });
+        let result = first
+            .as_ref()
+            .map_or_else(|| "done".to_owned(), |why| format!("refused: {why}"));
         tracing::info!("admin: {who} ({from}): {action} {body}: {result}");
         let Some(why) = first else { return };
         self.remember(Entry {

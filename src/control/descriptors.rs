@@ -2,14 +2,15 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// For all that is no connection of a client: probes, sockets, files, the admin API.
+/// For all that is neither a connection of a client nor a socket that clients ask: probes, files, the admin API.
 const RESERVE: u64 = 512;
 
-/// How many of so many connections fit. The limit of open files is raised for them where that is ours to do, no further than is needed, as what we start has it too;
+/// How many of so many connections fit beside so many sockets. The limit of open files is raised for them where that is ours to do, no further than is needed, as what we start has it too;
 /// where that is not enough it is warned of, and probes have their part all the same: what they cannot open would look like nodes that fail.
-pub(super) fn room_for(connections: usize) -> usize {
-    let needed = u64::try_from(connections).unwrap_or(u64::MAX);
-    let needed = needed.saturating_add(RESERVE);
+pub(super) fn room_for(connections: usize, sockets: usize) -> usize {
+    let [needed, own] = [connections, sockets].map(|n| u64::try_from(n).unwrap_or(u64::MAX));
+    let own = own.saturating_add(RESERVE);
+    let needed = needed.saturating_add(own);
     let limit = getrlimit(Resource::Nofile);
     let enough = |limit: Option<u64>| limit.is_none_or(|limit| limit >= needed);
     if enough(limit.current) {
@@ -24,7 +25,7 @@ pub(super) fn room_for(connections: usize) -> usize {
     let Some(now) = now.filter(|_| !enough(now)) else {
         return connections;
     };
-    let fit = now.saturating_sub(RESERVE).max(now / 2).max(1);
+    let fit = now.saturating_sub(own).max(now / 4).max(1);
     let fit = usize::try_from(fit).map_or(connections, |fit| fit.min(connections));
     tracing::warn!(
         "{fit} connections at most, not {connections}: this process may have {now} files open, and probes need some. \

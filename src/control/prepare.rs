@@ -20,7 +20,7 @@ use super::load::Parts;
 use super::reach::{Landlock, Reach};
 use super::rights::{self, Target};
 use super::run::StartError;
-use super::sockets::All;
+use super::sockets::{All, cores};
 use super::takeover::{Held, Own, Taken};
 
 /// A process that has what it needs, and no more.
@@ -76,7 +76,10 @@ pub fn prepare(
     let mut own = server.state.as_deref().into_iter().chain([keys]);
     own.try_for_each(rights::is_ours)
         .map_err(|(wrong, way_out)| system(format!("{wrong}\n  = {way_out}")))?;
-    let connections = descriptors::room_for(config.limits.tcp_connections);
+    // One of UDP for each worker and one of TCP, and each once more for whoever takes over.
+    let workers = server.workers.unwrap_or_else(cores).max(1);
+    let sockets = 2 * server.listen.len() * (workers + 1);
+    let connections = descriptors::room_for(config.limits.tcp_connections, sockets);
     let sockets = All::open(config, handed, target.as_ref())?;
     if let Some(target) = &target {
         target.enter().map_err(system)?;

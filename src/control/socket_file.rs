@@ -7,7 +7,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-use nix::unistd::Gid;
+use nix::unistd::{Gid, getegid};
 use rustix::fs::{AtFlags, Mode, OFlags, Uid, chownat};
 use socket2::{Domain, SockAddr, Socket, Type};
 
@@ -88,8 +88,11 @@ pub(super) fn make(
 
 /// Gives a control socket that was handed on the mode and the group that the configuration has now, as far as it is ours.
 pub(super) fn dress(path: &Path, admin: &Admin) -> io::Result<()> {
-    let group = admin.group.as_deref().map(group).transpose()?;
-    give(path, admin.mode, None, group)
+    let group = match &admin.group {
+        Some(name) => group(name)?,
+        None => getegid(),
+    };
+    give(path, admin.mode, None, Some(group))
 }
 
 /// Gives the socket's file what it does not have yet of this. Its folder may be of a user who is not us: no link that comes in its place is followed.

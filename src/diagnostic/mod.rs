@@ -346,6 +346,10 @@ fn hidden_from(text: &[u8], number: usize) -> Option<usize> {
 /// The known word nearest to `word`, if it is near enough to be a slip: at most a third of its letters differ.
 #[must_use]
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // No name is longer, and the time that it takes is bounded.
+    if word.len() > 255 {
+        return None;
+    }
     let lower = word.to_lowercase();
     let allowed = (word.chars().count() / 3).max(1);
     known

@@ -115,10 +115,14 @@ fn over(limit: &RateLimit, source: IpAddr, draw: u64) -> Verdict {
     }
 }
 
-/// Makes of a reply one that says to come by TCP, and nothing else: its length.
+/// Makes of a reply one that says to come by TCP, and nothing else but that we know EDNS where the question does (RFC 6891 6.1.1): its length,
+/// at most the question's. `udp_size`: octets that we take by UDP.
 #[cold]
-pub(super) fn slip(reply: &mut [u8], query: &[u8]) -> usize {
-    let end = crate::wire::Query::parse(query).map_or(HEADER, |q| q.question_end());
+pub(super) fn slip(reply: &mut [u8], query: &[u8], udp_size: u16) -> usize {
+    let query = crate::wire::Query::parse(query).ok();
+    let end = query
+        .as_ref()
+        .map_or(HEADER, crate::wire::Query::question_end);
     let Some(head) = reply.first_chunk_mut::<HEADER>() else {
         return 0;
     };
@@ -127,7 +131,18 @@ pub(super) fn slip(reply: &mut [u8], query: &[u8]) -> usize {
     [head[2], head[3]] = flags.to_be_bytes();
     head[4..].fill(0);
     head[5] = u8::from(end > HEADER);
-    end
+    let Some(edns) = query.and_then(|q| q.edns) else {
+        return end;
+    };
+    let [high, low] = udp_size.to_be_bytes();
+    let flags = u8::from(edns.dnssec_ok) << 7;
+    let opt = [0, 0, 41, high, low, 0, 0, flags, 0, 0, 0];
+    let Some(place) = reply.get_mut(end..end + opt.len()) else {
+        return end;
+    };
+    place.copy_from_slice(&opt);
+    reply[11] = 1;
+    end + opt.len()
 }
 
 fn network(source: IpAddr) -> u64 {
@@ -261,5 +276,25 @@ mod tests {
         }
         let again = sent(&limiter, "192.0.2.1", 50_000, 1, 0);
         assert!(again <= 2100, "{again}: at worst it begins anew");
+    }
+
+    #[test]
+    fn a_slip_is_no_longer_than_its_question() {
+        let mut query = vec![0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, b'a', 0, 0, 1, 0, 1];
+        for edns in [false, true] {
+            if edns {
+                query[11] = 1;
+                query.extend([0, 0, 41, 16, 0, 0, 0, 0x80, 0, 0, 0]);
+            }
+            let mut reply = [0xff; 512];
+            reply[..12].copy_from_slice(&[0, 7, 0x85, 0x83, 0, 1, 0, 9, 0, 9, 0, 9]);
+            reply[12..query.len()].copy_from_slice(&query[12..]);
+            let len = slip(&mut reply, &query, 1232);
+            assert_eq!(len, query.len());
+            let head = [0, 7, 0x87, 0x80, 0, 1, 0, 0, 0, 0, 0, u8::from(edns)];
+            assert_eq!((&reply[..12], &reply[12..19]), (&head[..], &query[12..19]));
+            let opt = [0, 0, 41, 4, 208, 0, 0, 0x80, 0, 0, 0];
+            assert_eq!(&reply[19..len], if edns { &opt[..] } else { &[] });
+        }
     }
 }

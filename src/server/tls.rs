@@ -102,8 +102,12 @@ impl Identity {
             e => TlsError::Key(format!("{}: {e}", files.key.display())),
         })?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        // Who comes again brings along what was agreed on; nothing is kept for it here.
-        config.ticketer = aws_lc_rs::Ticketer::new().map_err(|e| TlsError::Key(e.to_string()))?;
+        // Who comes again brings along what was agreed on; nothing is kept for it here. A client's certificate is asked for each time: in a
+        // ticket it would outlive its end.
+        if client_ca.is_empty() {
+            config.ticketer =
+                aws_lc_rs::Ticketer::new().map_err(|e| TlsError::Key(e.to_string()))?;
+        }
         let config = Arc::new(config);
         Ok(Self {
             config,

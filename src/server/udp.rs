@@ -196,7 +196,8 @@ impl Worker {
                 Some(limit) => {
                     let verdict =
                         limiter.judge(limit, request.source, (&outcome, reply), now, request.draw);
-                    limited(outcome, verdict, request.packet, reply)
+                    let size = snapshot.settings.udp_size;
+                    limited(outcome, verdict, (request.packet, size), reply)
                 }
             }
         };
@@ -217,11 +218,16 @@ impl Worker {
 
 /// What is left of a reply.
 #[inline]
-fn limited(outcome: Outcome, verdict: Verdict, query: &[u8], reply: &mut [u8]) -> Outcome {
+fn limited(
+    outcome: Outcome,
+    verdict: Verdict,
+    (query, udp_size): (&[u8], u16),
+    reply: &mut [u8],
+) -> Outcome {
     let len = match verdict {
         Verdict::Send => return outcome,
         Verdict::Drop => 0,
-        Verdict::Slip => slip(reply, query),
+        Verdict::Slip => slip(reply, query, udp_size),
     };
     Outcome {
         len,
