@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, Stderr};
 use std::os::unix::fs::MetadataExt;
-use std::sync::OnceLock;
+use std::sync::{OnceLock, mpsc};
 use std::time::Duration;
 
 use tracing::{Event, Level, Subscriber};
@@ -21,6 +21,8 @@ use crate::config::{LogFormat, LogLevels};
 
 /// Lines that wait for who reads them; what is more is lost.
 const WAITING: usize = 10_000;
+/// So long lines that wait at the end are written.
+const ENDING: Duration = Duration::from_secs(2);
 /// Time between two looks whether any was.
 const EVERY: Duration = Duration::from_secs(10);
 
@@ -57,12 +59,27 @@ fn writer() -> EitherWriter<NonBlocking, Stderr> {
 
 /// Lines are written by a thread of its own from now on, until this is dropped: a terminal that is stopped, or a journal that hangs, must
 /// not stop who judges health or carries out orders. Not before the process has given up its rights, as threads keep theirs.
-pub(super) fn log_aside() -> WorkerGuard {
+pub(super) fn log_aside() -> Aside {
     let builder = NonBlockingBuilder::default();
     let builder = builder.lossy(true).buffered_lines_limit(WAITING);
     let (aside, guard) = builder.thread_name("log").finish(io::stderr());
     let _ = ASIDE.set(aside);
-    guard
+    Aside(Some(guard))
+}
+
+/// Held as long as lines are written aside; then those that wait are, within a time.
+pub(super) struct Aside(Option<WorkerGuard>);
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        let guard = self.0.take();
+        let (done, is_done) = mpsc::channel::<()>();
+        // It waits for who reads, perhaps for ever.
+        let ending = std::thread::Builder::new().spawn(move || drop((guard, done)));
+        if ending.is_ok() {
+            let _ = is_done.recv_timeout(ENDING);
+        }
+    }
 }
 
 /// Tells of lines that were lost, for ever.

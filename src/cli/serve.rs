@@ -5,10 +5,10 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use clap::Args;
+use nix::sys::signal::{SigSet, Signal};
 use tokio::task::{JoinHandle, spawn_blocking};
-use tracing_appender::non_blocking::WorkerGuard;
 
-use super::log::{keep_telling_lost, log, log_aside};
+use super::log::{Aside, keep_telling_lost, log, log_aside};
 use super::{Stop, config_path, load_parts, systemd};
 use crate::admin;
 use crate::config::LogFormat;
@@ -35,6 +35,8 @@ fn log_format(word: &str) -> Result<LogFormat, String> {
 
 impl Serve {
     pub(super) fn run(&self, config: Option<&Path>) -> Result<ExitCode, Stop> {
+        // They would end a process that has no ear for them yet; each waits until it has. While there is one thread, as threads inherit it.
+        let _ = later().thread_block();
         // As it is named now: when it is replaced on disk, the new one has the name.
         let program = std::env::current_exe();
         hash_by(u64::from_ne_bytes(
@@ -70,6 +72,11 @@ impl Serve {
     }
 }
 
+/// The signals that a server is told to go on with.
+fn later() -> SigSet {
+    [Signal::SIGHUP, Signal::SIGUSR2].into_iter().collect()
+}
+
 fn take(control: &Path) -> Result<(Taken, Handed), Stop> {
     let taken = Taken::from(control).map_err(|e| {
         let control = control.display();
@@ -92,7 +99,7 @@ pub(super) fn up(
     path: &Path,
     parts: Parts,
     taken: Option<(Taken, Handed)>,
-) -> Result<(WorkerGuard, Running), Stop> {
+) -> Result<(Aside, Running), Stop> {
     if parts.config.geo.databases.is_empty() {
         tracing::info!(
             "no GeoIP database is configured: using the small one that ships with nearmost (IP Geolocation by DB-IP, https://db-ip.com)"
@@ -157,6 +164,7 @@ pub(super) fn until_told(running: &mut Running, program: Option<&Path>) -> End {
         else {
             return End::Stop;
         };
+        let _ = later().thread_unblock();
         let mut replaced = std::pin::pin!(replaced);
         // It may take as long as the first round of new checks.
         let mut reloading: Option<JoinHandle<()>> = None;

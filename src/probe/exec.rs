@@ -8,7 +8,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{SigSet, Signal, killpg};
 use nix::unistd::Pid;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
@@ -104,8 +104,13 @@ impl Exec {
         if let Some(path) = std::env::var_os("PATH") {
             command.env("PATH", path);
         }
+        // Signals that wait for us are not to wait for the command too.
+        let ours = SigSet::thread_get_mask()?;
+        SigSet::empty().thread_set_mask()?;
+        let child = command.spawn();
+        ours.thread_set_mask()?;
         // The command holds our copies of the pipe's other end: they are closed when it is dropped here.
-        Ok((Group(command.spawn()?, None).named(), output))
+        Ok((Group(child?, None).named(), output))
     }
 }
 
