@@ -79,6 +79,7 @@ fn snapshot() -> Snapshot {
         primaries: vec![],
         query: vec![],
         serial_every: Default::default(),
+        received_memory: 0,
         keys: Default::default(),
         pools: vec![],
         nodes: vec![],

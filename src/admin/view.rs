@@ -461,7 +461,8 @@ fn seen(status: &health::Status) -> Seen {
         .map_or(Seen::default(), |(_, o)| o.seen)
 }
 
-/// What will become a failure if nothing is done: our own certificates by their tables, those of nodes by node, address and probe.
+/// What will become a failure if nothing is done: our own certificates by their tables, those of nodes by node, address and probe, and zones
+/// that a restart would not have.
 pub(super) fn warnings(handle: &Handle, board: &Board) -> Vec<String> {
     let now = handle.now();
     let checks = board.checks().iter().zip(board.statuses());
@@ -471,7 +472,8 @@ pub(super) fn warnings(handle: &Handle, board: &Board) -> Vec<String> {
         Some(format!("{node} {address} {}: {warning}", probe.name))
     };
     let own = handle.own_certificates_that_end();
-    own.chain(checks.filter_map(line)).collect()
+    let zones = handle.zones_not_kept();
+    own.chain(checks.filter_map(line)).chain(zones).collect()
 }
 
 /// An explanation, with the reply in text.

@@ -178,6 +178,7 @@ fn generation(
         primaries,
         query: query(config),
         serial_every: config.limits.serial_every,
+        received_memory: config.limits.received_memory,
         keys: keys(config),
         near: builder.nodes.iter().map(near).collect(),
         zones,

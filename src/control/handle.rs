@@ -21,7 +21,7 @@ use super::reload::{Basis, LastReload};
 use super::replace::Swap;
 use super::shares::{self, Shares};
 use super::states::{self, States};
-use super::transfers::{AllTheirs, Arrival, Serving};
+use super::transfers::{AllTheirs, Arrival, Serving, Settled, Unkept, keep_members};
 use super::watch::Files;
 use crate::answer::Transport;
 use crate::clock::Clock;
@@ -73,12 +73,16 @@ pub(super) struct Shared {
     pub(super) rights: Rights,
     /// Another process has taken over: files are its.
     pub(super) retired: AtomicBool,
+    /// Whether the files are ours: not while the process before this one answers.
+    pub(super) owns: AtomicBool,
     /// Told when that is so.
     pub(super) retiring: Notify,
     /// Told when another process is to take over.
     pub(super) upgrade: Notify,
     /// Held by whoever changes what secondaries know.
     pub(super) serving: Mutex<Serving>,
+    /// What of that is to be on the disk and is not.
+    pub(super) unkept: Mutex<Unkept>,
     /// The zones of others.
     pub(super) theirs: Mutex<AllTheirs>,
     /// What has come of them, for whoever builds next.
@@ -164,12 +168,14 @@ impl Handle {
         let mut told = std::pin::pin!(self.0.retiring.notified());
         // Whoever is told so after this line wakes us.
         told.as_mut().enable();
-        if !self.0.retired.load(Ordering::Relaxed) {
+        if !self.is_retired() {
             told.await;
         }
     }
 
     pub(super) fn retire(&self) {
+        // A version that is being raised is on the disk before.
+        let _serving = self.serving();
         self.0.retired.store(true, Ordering::Relaxed);
         self.0.retiring.notify_waiters();
     }
@@ -188,7 +194,7 @@ impl Handle {
 
     /// What was read last, and whether it is to be read again when it changes; none while somebody builds a generation.
     pub(super) fn known_files(&self) -> Option<(Files, bool)> {
-        if self.0.retired.load(Ordering::Relaxed) {
+        if self.is_retired() {
             return None;
         }
         let basis = self.0.basis.try_lock().ok()?;
@@ -235,11 +241,31 @@ impl Handle {
         self.lock_shares().of(snapshot)
     }
 
-    /// The folder for orders and history; none: they end with the process.
+    /// Whether another process answers in our place.
+    #[must_use]
+    pub fn is_retired(&self) -> bool {
+        self.0.retired.load(Ordering::Relaxed)
+    }
+
+    /// The folder for orders and history; none: they end with the process, or the files are another one's.
     #[must_use]
     pub fn state(&self) -> Option<&Path> {
-        let retired = self.0.retired.load(Ordering::Relaxed);
-        self.0.state.as_deref().filter(|_| !retired)
+        self.0.state.as_deref().filter(|_| self.is_ours())
+    }
+
+    /// Whether the files are ours.
+    pub(super) fn is_ours(&self) -> bool {
+        self.0.owns.load(Ordering::Relaxed) && !self.is_retired()
+    }
+
+    /// The files are ours from now on, as somebody may have left them since they were read. `settled` says whose members of catalogs are.
+    pub(super) fn own(&self, settled: &Settled) {
+        self.0.owns.store(true, Ordering::Relaxed);
+        *self.lock_history() = History::open(self.state());
+        self.take_orders();
+        if let Some(state) = self.state() {
+            keep_members(state, settled);
+        }
     }
 
     /// Has a new process of the program as it is on disk now take over.

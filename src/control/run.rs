@@ -12,10 +12,11 @@ use std::time::Duration;
 
 use tokio::runtime::{self, Runtime};
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::spawn_blocking;
 
 use super::access::Access;
 use super::audience::Audience;
-use super::build::{Generation, build};
+use super::build::build;
 use super::collect::collect;
 use super::handle::{Handle, Shared};
 use super::history::History;
@@ -27,13 +28,13 @@ use super::querylog::{self, Writing};
 use super::reload::Basis;
 use super::replace::{Runs, Swap};
 use super::settings::keep_cookies_fresh;
-use super::sign::keep_signing;
+use super::sign::{keep_signing, keep_ticking};
 use super::socket_file::{SocketFile, make};
 use super::sockets::{Doors, Encrypted, Sockets, cores, tcp_limits};
 use super::states;
 use super::streams::{self, Later, Stopped};
 use super::takeover::{self, ENDING, Own, Taken};
-use super::transfers::{self, keep_fetching, keep_serving};
+use super::transfers::{self, Settled, keep_fetching, keep_serving};
 use super::trim::keep_trimmed;
 use super::watch::keep_watching;
 use crate::answer::Transport;
@@ -58,8 +59,6 @@ pub struct Running {
     tcp: Option<tokio::task::JoinHandle<()>>,
     /// What a new process may take.
     own: Option<Own>,
-    /// The files are ours; before a takeover they are still those of the process before.
-    owns: bool,
     file: SocketFile,
     /// The control socket, beside which it is offered.
     control: PathBuf,
@@ -114,13 +113,11 @@ pub fn start(
     let system = |e: io::Error| StartError::System(e.to_string());
     let probing = runtime("probe", 1).map_err(system)?;
     let hosts = first_hosts(&mut parts, &probing, clock);
-    let theirs = transfers::first(&mut parts, clock.now());
+    let (theirs, members) = transfers::first(&mut parts, clock.now());
     parts.audience = Audience::restore(parts.config.server.state.as_deref());
-    let audience = parts.audience.clone();
-    let Generation {
-        mut snapshot,
-        mut board,
-    } = build(&parts, 1, clock.now()).map_err(|errors| StartError::Build(errors.join("\n")))?;
+    let built = build(&parts, 1, clock.now());
+    let built = built.map_err(|errors| StartError::Build(errors.join("\n")))?;
+    let (mut snapshot, mut board) = (built.snapshot, built.board);
     let config = parts.config.clone();
     parts.let_go(hosts.is_empty());
     let counters = counters(&sockets);
@@ -141,9 +138,9 @@ pub fn start(
         probed: Mutex::default(),
         counters,
         shares: Mutex::default(),
-        audience: Mutex::new(audience),
+        audience: Mutex::new(parts.audience.clone()),
         expiries: Mutex::default(),
-        history: Mutex::new(History::open(config.server.state.as_deref())),
+        history: Mutex::new(History::read(config.server.state.as_deref())),
         swaps,
         hosts: Mutex::new(hosts),
         other_hosts: Notify::new(),
@@ -157,9 +154,11 @@ pub fn start(
         state: config.server.state.clone(),
         rights,
         retired: AtomicBool::new(false),
+        owns: AtomicBool::new(false),
         retiring: Notify::new(),
         upgrade: Notify::new(),
         serving: Mutex::default(),
+        unkept: Mutex::default(),
         theirs: Mutex::new(theirs),
         arrivals: Mutex::default(),
         zones_changed: Notify::new(),
@@ -172,7 +171,6 @@ pub fn start(
         stopping,
         tcp: None,
         own: Some(own),
-        owns: taken.is_none(),
         file: all.file,
         control: config.server.control.clone(),
         workers: Vec::new(),
@@ -180,14 +178,15 @@ pub fn start(
         runtime: Some(runtime("server", cores()).map_err(system)?),
         probing: Some(probing),
     };
-    running.probe(swapped)?;
-    running.go_on(&config.querylog)?;
+    let after = taken.is_some();
+    running.come_up(swapped, (!after).then_some(&members), &config.querylog)?;
     let told = (stopped, tcp_limits(&config.limits, prepared.connections));
     let later = running.serve(sockets, encrypted, told).map_err(system)?;
     if let Some(taken) = taken {
-        running.goes_on_from(taken, &mut doors, &config.admin, all.managed)?;
+        let control = (&config.admin, all.managed);
+        running.goes_on_from(taken, &mut doors, control, &members)?;
     }
-    running.begin(later).map_err(system)?;
+    running.begin(later, after).map_err(system)?;
     Ok((running, doors))
 }
 
@@ -243,15 +242,14 @@ impl Running {
         &mut self,
         taken: &mut Taken,
         doors: &mut Doors,
-        admin: &Admin,
-        managed: bool,
+        (admin, managed): (&Admin, bool),
+        members: &Settled,
     ) -> Result<(), StartError> {
         taken.answer(ENDING).map_err(StartError::System)?;
-        self.owns = true;
         if !managed {
             self.take_file(&mut doors.control, admin);
         }
-        self.handle.take_orders();
+        self.handle.own(members);
         self.handle.catch_up();
         Ok(())
     }
@@ -299,29 +297,49 @@ impl Running {
         Ok(())
     }
 
-    /// Does what is to be done from time to time, and writes the query log.
-    fn go_on(&mut self, log: &QueryLog) -> Result<(), StartError> {
-        match self.owns {
-            true => self.handle.serve_first(),
-            false => self.handle.serve_as_before(),
+    /// Knows what is to be known before anything is answered, does what is to be done from time to time, and writes the query log. The files
+    /// are ours if there is no process before this one: `first` says whose members of catalogs are then.
+    fn come_up(
+        &mut self,
+        swaps: mpsc::Receiver<Swap>,
+        first: Option<&Settled>,
+        log: &QueryLog,
+    ) -> Result<(), StartError> {
+        if let Some(members) = first {
+            self.handle.own(members);
+        }
+        self.probe(swaps)?;
+        match first {
+            Some(_) => self.handle.serve_first(),
+            None => self.handle.serve_as_before(),
         }
         self.querylog = querylog::start(log, &self.handle)?;
         let (runtime, handle) = (self.runtime(), &self.handle);
         runtime.spawn(handle.clone().look());
         runtime.spawn(handle.clone().look_at_ttls());
-        runtime.spawn(keep_resolving(handle.clone()));
-        runtime.spawn(keep_watching(handle.clone()));
+        runtime.spawn(keep_ticking(handle.clone()));
         runtime.spawn(keep_cookies_fresh(handle.clone()));
         runtime.spawn(keep_trimmed());
         Ok(())
     }
 
-    /// Does what waits until the sockets and the files are ours alone: connections, and what changes in the state folder and that of keys.
-    fn begin(&self, later: Later) -> io::Result<()> {
+    /// Does what waits until the sockets and the files are ours alone: connections, and what changes in the state folder and that of keys;
+    /// `after` another process.
+    fn begin(&self, later: Later, after: bool) -> io::Result<()> {
         let (runtime, handle) = (self.runtime(), &self.handle);
-        runtime.spawn(keep_serving(handle.clone()));
-        runtime.spawn(keep_signing(handle.clone()));
-        runtime.spawn(keep_fetching(handle.clone()));
+        let fetching = handle.clone();
+        let fetching = async move {
+            if after {
+                let handle = fetching.clone();
+                let _ = spawn_blocking(move || handle.catch_up_received()).await;
+            }
+            keep_fetching(fetching).await;
+        };
+        runtime.spawn(while_ours(handle.clone(), keep_serving(handle.clone())));
+        runtime.spawn(while_ours(handle.clone(), keep_signing(handle.clone())));
+        runtime.spawn(while_ours(handle.clone(), fetching));
+        runtime.spawn(keep_resolving(handle.clone()));
+        runtime.spawn(keep_watching(handle.clone()));
         if handle.state().is_some() {
             runtime.spawn(handle.clone().keep_states());
         }
@@ -402,6 +420,14 @@ impl Running {
     }
 }
 
+/// Does it until another process has taken over.
+async fn while_ours(handle: Handle, work: impl Future<Output = ()>) {
+    tokio::select! {
+        () = handle.retires() => {}
+        () = work => {}
+    }
+}
+
 /// So long open TCP connections go on when another process has taken over: longer than an idle one is kept.
 const LINGER: Duration = Duration::from_secs(15);
 
@@ -410,7 +436,7 @@ const GRACE: Duration = Duration::from_secs(2);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let ours = self.owns && !self.handle.0.retired.load(Ordering::Relaxed);
+        let ours = self.handle.is_ours();
         if ours {
             takeover::withdraw(&self.control);
         }

@@ -15,7 +15,7 @@ use crate::health::Time;
 use crate::snapshot::{Signatures, Signed, Snapshot};
 use crate::zone::{NameKey, Zone};
 
-/// Time between ticks of the signer's clock: a new budget each.
+/// Time between ticks of the signer's clock, a new budget each, and between looks whether anything is due.
 const TICK: Duration = Duration::from_secs(1);
 /// Time between looks for signatures that are old and keys that may move on.
 const LOOK: Duration = Duration::from_secs(60);
@@ -84,25 +84,34 @@ pub(super) fn seconds(now: Time) -> u32 {
     now.as_secs() as u32
 }
 
-/// Keeps the clocks of the signer and of cookies, signs anew what is old, and moves keys on, for ever.
-pub(super) async fn keep_signing(handle: Handle) {
-    handle.restore_keys();
-    let mut next = Next::after(handle.now(), clock::wall());
-    // A look may wait for a reload, and sign for seconds: budgets are given meanwhile.
-    let mut looking: Option<JoinHandle<()>> = None;
+/// Keeps the clocks of the signer and of cookies, for ever.
+pub(super) async fn keep_ticking(handle: Handle) {
     loop {
-        tokio::time::sleep(TICK).await;
         let current = handle.current().get();
         // The system's clock as it is now: it may have been set right since the start, and signatures are of the world's time.
-        let wall = clock::wall();
-        let now = seconds(Duration::from_secs(wall));
-        let signing = current.signed.as_ref().and_then(|s| s.signing.as_ref());
-        if let Some(signing) = signing {
+        let now = seconds(Duration::from_secs(clock::wall()));
+        if let Some(signing) = current.signed.as_ref().and_then(|s| s.signing.as_ref()) {
             signing.tick(now);
         }
         if let Some(cookies) = &current.settings.cookies {
             cookies.tick(now);
         }
+        drop(current);
+        tokio::time::sleep(TICK).await;
+    }
+}
+
+/// Signs anew what is old, and moves keys on, for ever.
+pub(super) async fn keep_signing(handle: Handle) {
+    handle.restore_keys();
+    let mut next = Next::after(handle.now(), clock::wall());
+    // A look may wait for a reload, and sign for seconds: what is due then waits.
+    let mut looking: Option<JoinHandle<()>> = None;
+    loop {
+        tokio::time::sleep(TICK).await;
+        let current = handle.current().get();
+        let wall = clock::wall();
+        let signing = current.signed.as_ref().and_then(|s| s.signing.as_ref());
         let idle = looking.as_ref().is_none_or(JoinHandle::is_finished);
         if next.is_due(handle.now(), wall) && signing.is_some() && idle {
             next = Next::after(handle.now(), wall);
@@ -173,6 +182,9 @@ fn signed_here(current: &Snapshot) -> impl Iterator<Item = (usize, &Zone, &Signe
 fn move_on(handle: &Handle, current: &Snapshot, keyring: &Keyring, wall: u64) -> bool {
     let mut moved = false;
     for (number, zone, _) in signed_here(current) {
+        if handle.is_retired() {
+            break;
+        }
         let now = handle.now();
         let waits = (longest_ttl(zone), spread(current, number));
         let done = keyring.try_change(zone.apex(), |keys| {

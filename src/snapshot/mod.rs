@@ -40,6 +40,8 @@ pub struct Snapshot {
     pub query: Vec<Option<Vec<Allow>>>,
     /// The serial of a zone goes up for its pools at most once in this time.
     pub serial_every: Duration,
+    /// Octets of memory that all zones of others may take, about.
+    pub received_memory: usize,
     /// The keys of messages that are signed.
     pub keys: Keys,
     /// The pools, by their numbers.

@@ -130,6 +130,21 @@ impl<'k> Incoming<'k> {
         (packet, incoming)
     }
 
+    /// Takes no more than so many octets of records.
+    #[must_use]
+    pub fn within(self, octets: usize) -> Self {
+        let most = self.most.min(octets);
+        Self { most, ..self }
+    }
+
+    /// Why what is more is not taken.
+    fn too_large(&self) -> String {
+        match self.most {
+            MOST => "it is larger than 256 MiB".to_owned(),
+            _ => "it is larger than `received_memory` of [limits] leaves room for".to_owned(),
+        }
+    }
+
     /// Takes the next message.
     ///
     /// # Errors
@@ -165,7 +180,7 @@ impl<'k> Incoming<'k> {
             at = next;
             self.octets += own.owner.wire().len() + own.rdata.len() + 64;
             if self.octets > self.most {
-                return Err(LARGE.into());
+                return Err(self.too_large());
             }
             self.record(own)?;
         }
@@ -238,6 +253,7 @@ impl<'k> Incoming<'k> {
     /// # Errors
     /// In words: it does not fit, or not all has come.
     pub fn version(self) -> Result<Version, String> {
+        let too_large = self.too_large();
         let (ttl, soa) = self
             .soa
             .filter(|_| self.stage == Stage::Done)
@@ -249,7 +265,7 @@ impl<'k> Incoming<'k> {
         };
         // It grows with each difference.
         if records.octets().len() > self.most {
-            return Err(LARGE.into());
+            return Err(too_large);
         }
         Ok(Version {
             apex: self.apex,
@@ -260,7 +276,6 @@ impl<'k> Incoming<'k> {
     }
 }
 
-const LARGE: &str = "it is larger than 256 MiB";
 /// Why steps are of no use.
 const MISFIT: &str = "what differs does not fit what is here";
 
@@ -412,13 +427,10 @@ mod tests {
         let steps = [newest(4), newest(3), newest(4), address(250), newest(4)];
         let (few, many) = (whole(3, &[1]), whole(3, &(0..200).collect::<Vec<u8>>()));
         let step = |known: &Version| {
-            let incoming = Incoming {
-                most: 1000,
-                ..ask(Some(known))
-            };
-            made(incoming, &steps).map(|grown| grown.records.len())
+            made(ask(Some(known)).within(1000), &steps).map(|grown| grown.records.len())
         };
-        assert_eq!((step(&few), step(&many)), (Ok(2), Err(LARGE.into())));
+        let large = "it is larger than `received_memory` of [limits] leaves room for";
+        assert_eq!((step(&few), step(&many)), (Ok(2), Err(large.into())));
     }
 
     #[test]

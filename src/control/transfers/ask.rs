@@ -6,7 +6,7 @@ use tokio::task::spawn_blocking;
 
 use super::fetch::{Fault, fetch};
 use super::kept::{self, Kept, RECEIVED};
-use super::put::{Arrival, Fetched, NotPut};
+use super::put::{Arrival, Fetched, NotPut, room};
 use super::received::{checked, listed};
 use super::tell::source_for;
 use super::theirs::Life;
@@ -30,15 +30,16 @@ pub(super) async fn ask(
     handle: &Handle,
     (apex, life): (&Name, &Life),
     (peer, most): (&Peer, Option<usize>),
-    key: Option<Arc<Key>>,
+    (key, limit): (Option<Arc<Key>>, usize),
 ) -> Result<Came, Fault> {
     let from = source_for(handle.listen(), peer);
     let known = handle.with_zone((apex, life), |theirs| theirs.known());
     let mut known = known.ok_or(GONE)?;
+    let room = handle.with_theirs(|all| room(all, apex, limit));
     loop {
         let differences = known.is_some();
         let mut whole = false;
-        let came = match fetch(apex, (peer.at, from), known.take(), key.clone()).await {
+        let came = match fetch(apex, (peer.at, from), (known.take(), room), key.clone()).await {
             Ok(received) => {
                 whole = matches!(received, Received::Version(_, Kind::Whole));
                 take(handle, (apex, life), (peer, most), received).await
@@ -114,6 +115,7 @@ async fn take(
     match spawn_blocking(work).await.map_err(|e| e.to_string())? {
         Ok(()) => {}
         Err(NotPut::Late(why)) => return Err(Fault::Late(why)),
+        Err(NotPut::Full(why)) => return Err(Fault::Full(why)),
         Err(NotPut::Failed(why)) => return Err(Fault::Failed(why)),
     }
     let word = match how {
@@ -142,6 +144,7 @@ pub(super) fn keep(handle: &Handle, apex: &Name) {
     let gone = handle.with_theirs(|all| match all.get_mut(apex) {
         Some(theirs) => {
             let own = theirs.version.as_ref();
+            theirs.unkept = !done;
             theirs.kept = done && own.is_some_and(|own| Arc::ptr_eq(own, &version));
             false
         }

@@ -32,6 +32,8 @@ pub(super) enum Fault {
     Silent(String),
     /// What came is of no use, as something else has changed here meanwhile.
     Late(&'static str),
+    /// There is no room for it, whoever gives it.
+    Full(String),
     /// Theirs is older than ours.
     Older(String),
     /// Anything else.
@@ -44,21 +46,21 @@ impl<W: Into<String>> From<W> for Fault {
     }
 }
 
-/// What a primary has, after what is known; none: nothing.
+/// What a primary has, after what is known, in so many octets; none: nothing.
 pub(super) async fn fetch(
     apex: &Name,
     place: (SocketAddr, IpAddr),
-    known: Option<Arc<Version>>,
+    (known, most): (Option<Arc<Version>>, usize),
     key: Option<Arc<Key>>,
 ) -> Result<Received, Fault> {
-    let asked = timeout(ALL, ask(apex, place, known, key.as_deref())).await;
+    let asked = timeout(ALL, ask(apex, place, (known, most), key.as_deref())).await;
     asked.unwrap_or_else(|_| Err("it takes longer than ten minutes".into()))
 }
 
 async fn ask(
     apex: &Name,
     (at, from): (SocketAddr, IpAddr),
-    known: Option<Arc<Version>>,
+    (known, most): (Option<Arc<Version>>, usize),
     key: Option<&Key>,
 ) -> Result<Received, Fault> {
     let words = |e: io::Error| e.to_string();
@@ -67,7 +69,8 @@ async fn ask(
     let connected = connected.map_err(|late| Fault::Silent(silent(late)))?;
     let mut stream = connected.map_err(|e| Fault::Unreached(words(e)))?;
     let id = (RandomState::new().hash_one(at) & 0xffff) as u16;
-    let (question, mut incoming) = Incoming::ask(apex, id, known, key, clock::wall());
+    let (question, incoming) = Incoming::ask(apex, id, known, key, clock::wall());
+    let mut incoming = incoming.within(most);
     let len = u16::try_from(question.len()).unwrap_or(0);
     let framed = [&len.to_be_bytes()[..], &question].concat();
     timeout(STEP, stream.write_all(&framed))

@@ -228,7 +228,7 @@ pub(in crate::control) fn restore(state: Option<&Path>) -> Owned {
 }
 
 /// Keeps whose the members are, and forgets what is kept of those that went or begin anew.
-pub(super) fn write(state: &Path, settled: &Settled) {
+pub(in crate::control) fn write(state: &Path, settled: &Settled) {
     for zone in settled.gone.iter().chain(&settled.fresh) {
         kept::remove(state, RECEIVED, zone);
         kept::remove(state, SERVED, zone);

@@ -23,7 +23,7 @@ mod theirs;
 mod turns;
 mod unkept;
 
-pub(super) use members::owners;
+pub(super) use members::{Settled, owners, write as keep_members};
 pub(super) use others::{keys, others, query};
 pub(super) use put::Arrival;
 pub(super) use received::{fill, first};
@@ -31,3 +31,4 @@ pub(super) use refresh::keep_fetching;
 pub(super) use served::{Serving, keep_serving};
 pub(super) use theirs::AllTheirs;
 pub use theirs::{ReceivedLine, RefreshCounts};
+pub(super) use unkept::Unkept;

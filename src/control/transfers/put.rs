@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::members::{self, Lists, Settled, Spare, owners, relist, settled};
 use super::others::asked;
 use super::received::{Filled, follow};
-use super::theirs::{Life, Theirs};
+use super::theirs::{AllTheirs, Life, Theirs};
 use crate::config::{Config, Zone};
 use crate::control::handle::Handle;
 use crate::control::hosts::put_parts;
@@ -49,6 +49,8 @@ pub(super) type Put = Result<(), NotPut>;
 pub(super) enum NotPut {
     /// Something else has changed here meanwhile: whoever gave it is not at fault.
     Late(&'static str),
+    /// All of them together would be too much.
+    Full(String),
     /// It cannot be.
     Failed(String),
 }
@@ -57,7 +59,7 @@ impl fmt::Display for NotPut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Late(why) => f.write_str(why),
-            Self::Failed(why) => f.write_str(why),
+            Self::Full(why) | Self::Failed(why) => f.write_str(why),
         }
     }
 }
@@ -188,11 +190,13 @@ impl Handle {
             for arrival in all {
                 let (zone, theirs) = (zones.get(&arrival.apex), known.get(&arrival.apex));
                 let before = theirs.map_or(0, |theirs| theirs.memory);
-                let after = (sum + arrival.memory).saturating_sub(before);
+                // One that expires may come back.
+                let own = arrival.fetched.as_ref().map_or(before, |_| arrival.memory);
+                let after = (sum + own).saturating_sub(before);
                 if let Some(ended) = arrival.ended(zone.copied(), theirs, now) {
                     arrival.tell(&ended);
-                } else if arrival.memory > before && after > most {
-                    arrival.tell(&Err(NotPut::Failed(too_much(after, most))));
+                } else if own > before && after > most {
+                    arrival.tell(&Err(NotPut::Full(too_much(after, most))));
                 } else {
                     sum = after;
                     here.push(arrival);
@@ -313,6 +317,7 @@ impl Handle {
     /// Goes on with the zones of another generation; those that are new, or have other primaries than `before`, are asked for at once.
     pub(in crate::control) fn take_theirs(&self, filled: Filled, before: &Config, after: &Config) {
         let now = self.now();
+        let more = after.limits.received_memory > before.limits.received_memory;
         let (before, after) = (asked(before), asked(after));
         let Filled { theirs, settled } = filled;
         self.with_theirs(|known| {
@@ -328,13 +333,21 @@ impl Handle {
                 own.foreign |= next.foreign;
                 own.is_catalog = next.is_catalog;
                 (own.members, own.catalog) = (next.members, next.catalog);
-                if own.foreign || !same {
+                if own.foreign || !same || more && own.error.is_some() {
                     own.want(now);
                 }
             }
         });
         self.take_members(Lists::new(), &settled);
     }
+}
+
+/// Octets that a zone of others may take beside the others, where all may take so many.
+pub(super) fn room(all: &AllTheirs, apex: &Name, most: usize) -> usize {
+    let others = all.iter().filter(|(name, _)| *name != apex);
+    let others: usize = others.map(|(_, theirs)| theirs.memory).sum();
+    let own = all.get(apex).map_or(0, |theirs| theirs.memory);
+    most.saturating_sub(others).max(own)
 }
 
 fn too_much(octets: usize, most: usize) -> String {

@@ -3,16 +3,17 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
 
-use super::kept::{self, RECEIVED};
+use super::kept::{self, RECEIVED, SERVED};
 use super::members::{self, Lists, Owned, Settled, Spare};
+use super::put::{Arrival, Fetched};
 use super::theirs::{AllTheirs, Life, ReceivedLine, Theirs};
 use crate::config::{self, ZoneSource};
 use crate::control::handle::Handle;
 use crate::control::load::Parts;
 use crate::diagnostic::{Diagnostics, Severity, Span};
 use crate::health::Time;
-use crate::transfer::{Member, members as members_of};
-use crate::zone::version::Version;
+use crate::transfer::{Kind, Member, members as members_of};
+use crate::zone::version::{Version, is_newer};
 use crate::zone::{Data, Name, Record, file, rtype};
 
 /// What is known of the zones of others of some parts, and what follows from their catalogs.
@@ -22,19 +23,15 @@ pub(in crate::control) struct Filled {
     pub(super) settled: Settled,
 }
 
-/// As [`fill`] at a start, from the state folder, where that is put in order.
-pub(in crate::control) fn first(parts: &mut Parts, now: Time) -> AllTheirs {
-    let state = parts.config.server.state.clone();
-    let before = members::restore(state.as_deref());
+/// As [`fill`] at a start, from the state folder; it is to be put in order where it is ours.
+pub(in crate::control) fn first(parts: &mut Parts, now: Time) -> (AllTheirs, Settled) {
+    let before = members::restore(parts.config.server.state.as_deref());
     let Filled {
         mut theirs,
         settled,
     } = fill(parts, &AllTheirs::new(), &before, now);
     follow(&mut theirs, &settled, now);
-    if let Some(state) = state {
-        members::write(&state, &settled);
-    }
-    theirs
+    (theirs, settled)
 }
 
 /// Gives parts the zones that their catalogs list, and all zones of others the records that are known. `before` says whose members were.
@@ -79,6 +76,11 @@ pub(in crate::control) fn fill(
         .filter(|zone| !settled.fresh.contains(&zone.name));
     theirs.extend(old.map(&resumed));
     members::relist(parts, zones, &settled.fresh, &mut Spare::new());
+    // What has expired is kept all the same, and may come back.
+    for theirs in theirs.values_mut().filter(|theirs| theirs.expired) {
+        let octets = theirs.version.iter().map(|v| v.records.octets().len());
+        theirs.memory = theirs.memory.max(octets.sum());
+    }
     for ((name, records), zone) in parts.zones.iter_mut().zip(&parts.config.zones) {
         let Some(own) = theirs.get_mut(name).filter(|own| !own.expired) else {
             continue;
@@ -174,6 +176,10 @@ pub(super) fn checked(version: &Version, span: Option<Span>) -> Result<Vec<Recor
     }
 }
 
+fn not_kept(zone: &str, folder: &str) -> String {
+    format!("zone {zone}: its newest version is not in `{folder}` of the state folder")
+}
+
 impl Handle {
     /// Looks at a zone; none: it is gone, or has begun anew.
     pub(super) fn with_zone<T>(
@@ -208,6 +214,63 @@ impl Handle {
             theirs.want(now);
             Ok(name.to_string())
         })
+    }
+
+    /// Puts in service what the process before has kept of zones of others since we have read them. For a thread that may wait.
+    pub(in crate::control) fn catch_up_received(&self) {
+        let Some(state) = self.state() else { return };
+        let most = self.basis().parts.config.limits.catalog_members;
+        let known = |(name, theirs): (&Name, &Theirs)| {
+            let serial = theirs.version.as_ref().map(|known| known.serial());
+            let catalog = theirs.is_catalog.then_some(most);
+            (name.clone(), theirs.life.clone(), serial, catalog)
+        };
+        let known: Vec<_> = self.with_theirs(|all| all.iter().map(known).collect());
+        let (mut newer, mut times) = (Vec::new(), Vec::new());
+        for (name, life, serial, catalog) in known {
+            let Some((kept, at)) = kept::read_dated(state, RECEIVED, &name) else {
+                continue;
+            };
+            let version = kept.journal.version;
+            let ahead = serial.is_none_or(|ours| is_newer(version.serial(), ours));
+            let Some(from) = kept.from.filter(|_| ahead) else {
+                continue;
+            };
+            let members = catalog.map(|most| listed(&version, most)).transpose();
+            if let (Ok(records), Ok(members)) = (checked(&version, None), members) {
+                let fetched = Fetched {
+                    version,
+                    from,
+                    how: Kind::Whole,
+                    life,
+                };
+                newer.push(Arrival::of(fetched, records, members));
+                times.push((name, at));
+            }
+        }
+        let (done, now) = (self.put_zones(newer), self.now());
+        self.with_theirs(|all| {
+            for (_, (name, at)) in done.iter().zip(times).filter(|(done, _)| done.is_ok()) {
+                if let Some(theirs) = all.get_mut(&name) {
+                    (theirs.kept, theirs.checked, theirs.next) = (true, at.min(now), now);
+                }
+            }
+        });
+    }
+
+    /// Zones whose newest version could not be written to the state folder, in words.
+    pub fn zones_not_kept(&self) -> Vec<String> {
+        let name = |key: &[u8]| Some(Name::from_wire(key).ok()?.to_string());
+        let mut lines: Vec<_> = self.with_unkept(|unkept| {
+            let served = unkept.zones().filter_map(|key| name(key));
+            served.map(|zone| not_kept(&zone, SERVED)).collect()
+        });
+        self.with_theirs(|all| {
+            let unkept = all.iter().filter(|(_, theirs)| theirs.unkept);
+            lines.extend(unkept.map(|(name, _)| not_kept(&name.to_string(), RECEIVED)));
+        });
+        lines.sort();
+        lines
     }
 
     /// The zones of others.

@@ -151,7 +151,8 @@ async fn refresh(handle: Handle, due: Due, _turn: Option<Turn>, silent: Arc<Sile
         apex, life, told, ..
     } = due;
     let snapshot = handle.current().get();
-    let (keys, mut asked, mut most) = (snapshot.keys.clone(), Vec::new(), None);
+    let (keys, limit) = (snapshot.keys.clone(), snapshot.received_memory);
+    let (mut asked, mut most) = (Vec::new(), None);
     if let Some(own) = primaries(&snapshot, &apex) {
         let peer = |number: usize| {
             (
@@ -172,7 +173,7 @@ async fn refresh(handle: Handle, due: Due, _turn: Option<Turn>, silent: Arc<Sile
         let passed = silent.why(peer.at, handle.now()).filter(|_| !has_told);
         let came = match passed {
             Some(why) => Err(Fault::Unreached(why)),
-            None => ask(&handle, (&apex, &life), (&peer, most), key).await,
+            None => ask(&handle, (&apex, &life), (&peer, most), (key, limit)).await,
         };
         match &came {
             Err(Fault::Silent(why)) => silent.add(peer.at, why.clone(), handle.now()),
@@ -189,6 +190,10 @@ async fn refresh(handle: Handle, due: Due, _turn: Option<Turn>, silent: Arc<Sile
             Err(Fault::Late(why)) => {
                 tracing::info!("zone {apex}: {}: it is not taken: {why}", peer.at);
                 answers.late = true;
+                break;
+            }
+            Err(Fault::Full(why)) => {
+                answers.failed = words(why);
                 break;
             }
             Err(Fault::Older(why)) => answers.older = words(why),

@@ -50,6 +50,12 @@ impl Handle {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Apart from [`Self::serving`], which is held for seconds: whoever shows it waits for nobody.
+    pub(super) fn with_unkept<T>(&self, look: impl FnOnce(&mut Unkept) -> T) -> T {
+        let unkept = self.0.unkept.lock();
+        look(&mut unkept.unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// The first versions, once all checks have been made: from the state folder on.
     pub(in crate::control) fn serve_first(&self) {
         let snapshot = self.current().get();
@@ -60,14 +66,14 @@ impl Handle {
 
     /// The first versions while the files are those of the process before, which goes on with them.
     pub(in crate::control) fn serve_as_before(&self) {
-        let snapshot = self.current().get();
-        self.serving().follow_kept(&snapshot, self.state());
+        let mut serving = self.serving();
+        serving.follow_kept(&self.current().get(), self.0.state.as_deref());
     }
 
     /// Goes on from what the process before has kept since.
     pub(in crate::control) fn catch_up(&self) {
-        let snapshot = self.current().get();
         let mut serving = self.serving();
+        let snapshot = self.current().get();
         catch_up(&snapshot, self.state());
         serving.all_are_told(&snapshot);
     }
@@ -142,7 +148,8 @@ impl Serving {
             if !wanted {
                 continue;
             }
-            let is_known = before.is_some();
+            // Of what changed while it did not run nobody has been told.
+            let is_known = before.is_some() && !last.is_some_and(|last| std::ptr::eq(last, next));
             let before = before.or_else(|| known(state, zone));
             let last = before.as_ref().map(|journal| &*journal.version);
             let Some(mut version) = made(next, &table, number, last) else {
@@ -223,10 +230,16 @@ fn look(handle: &Handle, snapshot: &Arc<Snapshot>, now: Time) {
             continue;
         };
         let (from, to) = (last.version.serial(), next.version.serial());
-        let (of, at) = ((handle.current(), snapshot), (handle.state(), now));
-        if !handle.serving().raise(of, (zone, own), next, at) {
+        let mut serving = handle.serving();
+        // Another process may have taken over meanwhile.
+        if handle.is_retired() {
             return;
         }
+        let (of, at) = ((handle.current(), snapshot), (handle.state(), now));
+        if !serving.raise(of, (zone, own), next, at) {
+            return;
+        }
+        drop(serving);
         let why = match snapshot.signed(number) {
             Some(_) => "its signatures are new or its pools give other nodes",
             None => "its pools give other nodes",
@@ -286,8 +299,7 @@ fn journal_of(snapshot: &Snapshot, apex: &Name) -> Option<Arc<Journal>> {
 
 /// Looks from time to time, and tells secondaries what changed, for ever.
 pub(in crate::control) async fn keep_serving(handle: Handle) {
-    let (mut telling, mut unkept) = (Telling::default(), Unkept::default());
-    let mut seen = None;
+    let (mut telling, mut seen) = (Telling::default(), None);
     loop {
         let (snapshot, now) = (handle.current().get(), handle.now());
         let table = snapshot.table.load_full();
@@ -307,7 +319,9 @@ pub(in crate::control) async fn keep_serving(handle: Handle) {
             }
         };
         let journal = |apex: &Key| journal_of(&snapshot, &Name::from_wire(apex).ok()?);
-        let due = unkept.due(&changed, now).into_iter();
+        let due = handle
+            .with_unkept(|unkept| unkept.due(&changed, now))
+            .into_iter();
         let due = due.filter_map(|apex| Some((journal(&apex)?, apex)));
         let mut due: Vec<(Arc<Journal>, Key)> = due.collect();
         if !due.is_empty() {
@@ -321,7 +335,8 @@ pub(in crate::control) async fn keep_serving(handle: Handle) {
                 due.retain(|(journal, _)| fails(journal));
                 due.into_iter().map(|(_, apex)| apex).collect()
             });
-            unkept.add(write.await.unwrap_or_default());
+            let failed = write.await.unwrap_or_default();
+            handle.with_unkept(|unkept| unkept.add(failed));
         }
         for journal in changed.keys().filter_map(journal) {
             telling.tell(&handle, &snapshot, &journal);

@@ -46,6 +46,8 @@ pub(in crate::control) struct Theirs {
     pub(super) foreign: bool,
     /// Whether the state folder has it.
     pub(super) kept: bool,
+    /// Whether it could not be written there.
+    pub(super) unkept: bool,
     /// When a primary said last that this is the newest.
     pub(super) checked: Time,
     /// When it was fetched.

@@ -13,7 +13,7 @@ pub(super) type Key = Box<[u8]>;
 
 /// Zones whose newest version could not be written.
 #[derive(Debug, Default)]
-pub(super) struct Unkept {
+pub(in crate::control) struct Unkept {
     zones: BTreeSet<Key>,
     tried: Time,
 }
@@ -29,6 +29,11 @@ impl Unkept {
             due.append(&mut self.zones);
         }
         due
+    }
+
+    /// Those that are still to be written.
+    pub(super) fn zones(&self) -> impl Iterator<Item = &Key> {
+        self.zones.iter()
     }
 
     /// These could not be written.

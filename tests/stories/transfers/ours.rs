@@ -237,6 +237,32 @@ fn messages_come_from_the_address_that_is_named() {
 }
 
 #[test]
+fn what_the_disk_does_not_take_is_shown() {
+    let primary = Primary::start(2, 10, FAST);
+    let folder = folder(&[&primary]);
+    let text = config(&[&primary]) + "transfer = [\"127.0.0.1\"]\n";
+    folder.write("nearmost.toml", &text);
+    // Where folders are to be made there are files.
+    for name in ["state/received", "state/served"] {
+        folder.write(name, "");
+    }
+    let server = Server::start_in(&folder);
+    has(&server, 10);
+    let warnings = || server.json(&["status"])["warnings"].to_string();
+    let line =
+        |name| format!("zone {ZONE}.: its newest version is not in `{name}` of the state folder");
+    eventually("it is shown", || {
+        let both = [line("received"), line("served")];
+        both.iter().all(|l| warnings().contains(l)).then_some(())
+    });
+    fs::remove_file(folder.path("state/received")).unwrap();
+    eventually("it is kept", || {
+        (!warnings().contains(&line("received"))).then_some(())
+    });
+    kept(&server);
+}
+
+#[test]
 fn what_is_kept_and_spoiled_comes_again() {
     let primary = Primary::start(2, 7, SLOW);
     let folder = folder(&[&primary]);

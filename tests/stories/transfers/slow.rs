@@ -7,7 +7,10 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
 use super::peers::serial;
-use crate::program::{Folder, Server, eventually};
+use crate::common::nodes::Does;
+use crate::program::{Folder, Server, eventually, kill};
+use crate::upgrade::Successors;
+use crate::world::World;
 
 const ZONE: &str = "slow.example";
 const IXFR: u16 = 251;
@@ -50,6 +53,11 @@ impl Primary {
     fn hold(&self, held: bool) {
         self.shared.0.lock().unwrap().held = held;
         self.shared.1.notify_all();
+    }
+
+    /// From now on it has this serial.
+    fn is(&self, serial: u32) {
+        self.shared.0.lock().unwrap().serial = serial;
     }
 
     fn asked(&self) -> Vec<u16> {
@@ -161,6 +169,42 @@ fn all_of_a_zone_is_still_wanted_after_an_answer_that_was_on_its_way() {
     primary.hold(false);
     primary.is_asked(3);
     assert_eq!(primary.asked()[..3], [AXFR, IXFR, AXFR]);
+}
+
+#[test]
+fn what_comes_while_another_process_takes_over_stays() {
+    let primary = Primary::of(7, false);
+    // A node that hangs, so that each first round takes a while.
+    let world = World::with(156, vec![(Does::Hang, None)]);
+    let zone = format!("[zone.\"{ZONE}\"]\nprimary = [\"{}\"]\n", primary.address);
+    let config = world.config("").replace("every = \"1s\"", "every = \"5s\"");
+    let config = config.replace("500ms", "4s");
+    let config = config.replacen("[server]", "[server]\nstate = \"state\"", 1) + &zone;
+    let folder = Arc::new(Folder::with(&config));
+    fs::create_dir(folder.path("state")).unwrap();
+    let ours = Server::start_in(&folder);
+    let successors = Successors(&ours);
+    comes(&ours, 7);
+    kill(ours.pid(), "USR2");
+    let said = |words: &str, count: usize| {
+        eventually(words, || {
+            let text = ours.log.text();
+            (text.matches(words).count() >= count).then_some(())
+        });
+    };
+    said("waiting for the first round", 2);
+    // It has read what is kept, and has no ear yet for who tells it to read its files.
+    successors.tell("HUP");
+    primary.is(8);
+    assert_eq!(ours.run(&["fetch", ZONE]).code, 0);
+    comes(&ours, 8);
+    primary.hold(true);
+    eventually("the other process answers", || {
+        let pid = ours.json(&["status"])["pid"].as_u64()?;
+        (pid != u64::from(ours.pid())).then_some(())
+    });
+    comes(&ours, 8);
+    said("SIGHUP: ", 1);
 }
 
 #[test]
