@@ -107,7 +107,8 @@ impl Feed {
     /// What one more page is told, without end; none: there are too many.
     pub(super) async fn stream(&self) -> Option<Channel<Bytes, Infallible>> {
         let permit = Arc::clone(&self.0.streams).try_acquire_owned().ok()?;
-        let (feed, access) = (self.clone(), self.0.handle.access_changes());
+        let (feed, handle) = (self.clone(), self.0.handle.clone());
+        let access = handle.access_changes();
         let begin = move || {
             feed.told(|told, handle| {
                 let (now, asked) = clock(handle);
@@ -123,7 +124,13 @@ impl Feed {
         };
         let (first, news) = tokio::task::spawn_blocking(begin).await.ok()?;
         let (sender, body) = Channel::new(1);
-        tokio::spawn(forward(permit, first, (news, access), sender));
+        tokio::spawn(async move {
+            tokio::select! {
+                () = forward(permit, first, (news, access), sender) => {}
+                // Who is told so asks the process that answers now.
+                () = handle.retires() => {}
+            }
+        });
         Some(body)
     }
 

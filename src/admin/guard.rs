@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::routes::{Route, Served};
 use super::{refuse, token};
 use crate::config::Role;
-use crate::control::Audit;
+use crate::control::{Audit, Handle};
 
 /// The largest body: files of `whatif`.
 pub(super) const LARGEST: usize = 1 << 20;
@@ -184,10 +184,22 @@ pub(super) async fn page(State(gate): State<Gate>, mut request: Request, next: N
     } else if request.method() == Method::POST {
         posted(gate, caller, request, next).await
     } else {
-        bounded(request, next).await
+        current(&gate.served.handle, request, next).await
     };
     response.extensions_mut().insert(Admitted);
     response
+}
+
+/// What a page answers, unless another process has taken over: what is told here would be lost, and what is refused may be fine there.
+async fn current(handle: &Handle, request: Request, next: Next) -> Response {
+    if !handle.is_retired() {
+        let response = bounded(request, next).await;
+        if response.status().is_success() || !handle.is_retired() {
+            return response;
+        }
+    }
+    let why = "another process has taken over: ask again";
+    refuse(StatusCode::SERVICE_UNAVAILABLE, why)
 }
 
 async fn bounded(request: Request, next: Next) -> Response {
@@ -207,10 +219,10 @@ async fn posted(gate: Gate, caller: Caller, request: Request, next: Next) -> Res
     };
     let request = Request::from_parts(parts, Body::from(body.clone()));
     if !gate.route.acts {
-        return bounded(request, next).await;
+        return current(&gate.served.handle, request, next).await;
     }
     let done = tokio::spawn(async move {
-        let response = bounded(request, next).await;
+        let response = current(&gate.served.handle, request, next).await;
         let why = response.extensions().get::<Why>().map(|why| why.0.as_str());
         let audit = audit(&gate.route, &caller, &body);
         gate.served.handle.audit(&audit, why);

@@ -1,6 +1,5 @@
 //! The connections of the admin API: how many, and how long they may take.
 
-use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::net as unix;
@@ -16,14 +15,14 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 use super::guard::Peer;
 use super::room::Room;
-use crate::control::{Access, Handle};
+use crate::control::Handle;
 
 /// Connections of the control socket at one time; TCP has room of its own, so that strangers keep no operator out. More wait.
 const CONNECTIONS: usize = 64;
@@ -60,9 +59,9 @@ pub(super) async fn serve_control(listener: UnixListener, handle: Handle, router
         match accepted {
             Ok((stream, _)) => {
                 let peer = Peer::Local(user(&stream));
-                let talk = talk(stream, peer, router.clone(), pending());
+                let (handle, router) = (handle.clone(), router.clone());
                 tokio::spawn(async move {
-                    talk.await;
+                    talk(stream, peer, router, handle.retires()).await;
                     drop(permit);
                 });
             }
@@ -93,9 +92,9 @@ pub(super) async fn serve_tcp(listener: TcpListener, handle: Handle, router: Rou
                     tracing::debug!("admin: too many connections from {address}");
                     continue;
                 };
-                let (access, router) = (handle.access_changes(), router.clone());
+                let (handle, router) = (handle.clone(), router.clone());
                 tokio::spawn(async move {
-                    let _ = greet(stream, address, access, router).await;
+                    let _ = greet(stream, address, handle, router).await;
                     drop(seat);
                 });
             }
@@ -112,24 +111,30 @@ async fn failed(error: &io::Error) {
 async fn greet(
     stream: TcpStream,
     address: SocketAddr,
-    mut access: watch::Receiver<Access>,
+    handle: Handle,
     router: Router,
 ) -> io::Result<()> {
     // Who takes nothing of what is sent, or is gone, is told by the system.
     SockRef::from(&stream).set_tcp_user_timeout(Some(TAKEN))?;
     stream.set_nodelay(true)?;
+    let mut access = handle.access_changes();
     let identity = access.borrow_and_update().identity.clone();
-    // What was shown in the handshake may count no more: who still may ask connects again.
-    let changed = async move { drop(access.changed().await) };
+    // What was shown in the handshake may count no more, or another process answers: who still may ask connects again.
+    let end = async {
+        tokio::select! {
+            _ = access.changed() => {}
+            () = handle.retires() => {}
+        }
+    };
     let Some(identity) = identity else {
         let plain = true;
-        talk(stream, Peer::Remote { address, plain }, router, changed).await;
+        talk(stream, Peer::Remote { address, plain }, router, end).await;
         return Ok(());
     };
     let acceptor = TlsAcceptor::from(identity.config());
     let stream = timeout(HEAD, acceptor.accept(stream)).await??;
     let plain = false;
-    talk(stream, Peer::Remote { address, plain }, router, changed).await;
+    talk(stream, Peer::Remote { address, plain }, router, end).await;
     Ok(())
 }
 

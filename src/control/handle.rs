@@ -63,8 +63,8 @@ pub(super) struct Shared {
     pub(super) shown: Option<Arc<Shown>>,
     /// The runtime of probes and of names.
     pub(super) probing: runtime::Handle,
-    /// Held by whoever writes states, orders or clients.
-    pub(super) writing: Mutex<()>,
+    /// Held by whoever writes states, orders or clients. Whether the orders were kept when they were written last.
+    pub(super) writing: Mutex<bool>,
     /// Since when keys are answered with.
     pub(super) answered: Mutex<Answered>,
     /// The folder for orders and history.
@@ -173,10 +173,20 @@ impl Handle {
         }
     }
 
+    /// Whether another process has taken over: what is ordered here is lost.
+    #[must_use]
+    pub fn is_retired(&self) -> bool {
+        self.0.retired.load(Ordering::Relaxed)
+    }
+
     pub(super) fn retire(&self) {
-        // A version that is being raised is on the disk before.
-        let _serving = self.serving();
-        self.0.retired.store(true, Ordering::Relaxed);
+        // Whoever gives an order holds the board: it is on it by now and goes on in the other process, or is refused. A version that is being
+        // raised is on the disk before.
+        self.keep_last_orders(|| {
+            let _board = self.board();
+            let _serving = self.serving();
+            self.0.retired.store(true, Ordering::Relaxed);
+        });
         self.0.retiring.notify_waiters();
     }
 
@@ -239,12 +249,6 @@ impl Handle {
     #[must_use]
     pub fn shares(&self, snapshot: &Snapshot) -> Option<Vec<f64>> {
         self.lock_shares().of(snapshot)
-    }
-
-    /// Whether another process answers in our place.
-    #[must_use]
-    pub fn is_retired(&self) -> bool {
-        self.0.retired.load(Ordering::Relaxed)
     }
 
     /// The folder for orders and history; none: they end with the process, or the files are another one's.

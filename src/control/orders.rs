@@ -1,6 +1,7 @@
 //! Orders of operators: given over the control socket, kept in the state folder, ended by themselves or taken back.
 
 use std::path::Path;
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -105,7 +106,8 @@ impl Handle {
     /// Does what an operator wants.
     ///
     /// # Errors
-    /// In words, and nothing was done: no such node, no such state, an end that is over, a pool whose `keep` would break.
+    /// In words, and nothing was done: no such node, no such state, an end that is over, a pool whose `keep` would break, another
+    /// process that answers now.
     ///
     /// It is not kept yet.
     fn order(&self, wanted: &Wanted) -> Result<Done, String> {
@@ -121,6 +123,9 @@ impl Handle {
         let names: Vec<&str> = snapshot.nodes.iter().map(|n| n.name.as_str()).collect();
         let nodes = chosen(&names, &wanted.nodes)?;
         let mut board = self.board();
+        if self.is_retired() {
+            return Err("another process has taken over".into());
+        }
         let broken = match forced {
             Some(Forced::Drained | Forced::Down) => {
                 guard::broken(&snapshot, &snapshot.judge(board.table(now)), &nodes)
@@ -174,7 +179,8 @@ impl Handle {
     /// Does what an operator wants, and tells when the nodes can be stopped once what was being answered meanwhile is out.
     ///
     /// # Errors
-    /// In words, and nothing was done: no such node, no such state, an end that is over, a pool that would keep too little.
+    /// In words, and nothing was done: no such node, no such state, an end that is over, a pool that would keep too little, another
+    /// process that answers now.
     pub async fn order_and_settle(&self, wanted: &Wanted) -> Result<Done, String> {
         let done = self.order(wanted)?;
         let handle = self.clone();
@@ -224,11 +230,31 @@ impl Handle {
 
     /// Whether the orders are kept on disk now, those that are given meanwhile perhaps too. For a thread that may wait.
     pub(super) fn keep_orders(&self) -> bool {
-        let Some(folder) = self.state() else {
-            return false;
-        };
         // What is written last is what was ordered last.
-        let _alone = self.0.writing.lock();
+        let mut kept = self.writing();
+        // The file is another process's: it has what was written at the end.
+        if let Some(folder) = self.state() {
+            *kept = self.write_orders(folder);
+        }
+        *kept
+    }
+
+    /// Keeps all orders that there are once `end` is done, the last ones that this process writes.
+    pub(super) fn keep_last_orders(&self, end: impl FnOnce()) {
+        let mut kept = self.writing();
+        let folder = self.state();
+        end();
+        if let Some(folder) = folder {
+            *kept = self.write_orders(folder);
+        }
+    }
+
+    fn writing(&self) -> MutexGuard<'_, bool> {
+        let writing = self.0.writing.lock();
+        writing.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_orders(&self, folder: &Path) -> bool {
         let lines: Vec<OrderLine> = self
             .board()
             .orders()

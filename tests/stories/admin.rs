@@ -26,7 +26,7 @@ pub struct Answer {
 
 impl Answer {
     /// Reads to the end; none if nothing came.
-    fn of(stream: &mut impl Read) -> Option<Self> {
+    pub fn of(stream: &mut impl Read) -> Option<Self> {
         let mut octets = Vec::new();
         // A TLS server that closes without a farewell is an error after all that it said.
         let _ = stream.read_to_end(&mut octets);
@@ -46,7 +46,7 @@ impl Answer {
 }
 
 /// A request with these lines in its head, after which the connection is to end.
-fn request(method: &str, path: &str, lines: &[&str], body: &str) -> String {
+pub fn request(method: &str, path: &str, lines: &[&str], body: &str) -> String {
     let mut text = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\n");
     if !lines.iter().any(|l| l.starts_with("host:")) {
         text += "host: 127.0.0.1\r\n";
@@ -58,7 +58,7 @@ fn request(method: &str, path: &str, lines: &[&str], body: &str) -> String {
     text + "\r\n" + body
 }
 
-fn say(mut stream: impl Read + Write, text: &str) -> Option<Answer> {
+pub fn say(mut stream: impl Read + Write, text: &str) -> Option<Answer> {
     // Who is refused early is not listened to.
     let _ = stream.write_all(text.as_bytes());
     Answer::of(&mut stream)
@@ -76,8 +76,9 @@ fn by_socket(server: &Server, method: &str, path: &str, lines: &[&str], body: &s
     say(stream, &request(method, path, lines, body)).unwrap()
 }
 
-const JSON: &str = "content-type: application/json";
-const DRAIN: &str = r#"{"nodes":["fra"],"state":"drained","why":"disk","who":"root","until":null}"#;
+pub const JSON: &str = "content-type: application/json";
+pub const DRAIN: &str =
+    r#"{"nodes":["fra"],"state":"drained","why":"disk","who":"root","until":null}"#;
 
 /// Makes a token with the verb: the header line that shows it, and its table.
 pub fn token(folder: &Folder, name: &str, role: &str) -> (String, String) {

@@ -1,11 +1,14 @@
 //! Another process takes the place of the one that answers.
 
+use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use crate::admin::{Answer, DRAIN, JSON, address, folder, orders, request, say, token};
 use crate::common::nodes::Does;
 use crate::program::{Folder, PATIENCE, Server, Stop, eventually, kill, skip, successors};
 use crate::question::{Question, receive, send};
@@ -84,6 +87,72 @@ fn nothing_is_lost_when_another_process_takes_over() {
     eventually("nobody answers any more", || {
         (server.run(&["status"]).code == 1).then_some(())
     });
+}
+
+/// Asks for something over a connection that is to go on.
+fn begin<S: Read + Write>(mut stream: S) -> S {
+    let ask = "GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n";
+    stream.write_all(ask.as_bytes()).unwrap();
+    let (mut octets, mut said) = ([0; 4096], String::new());
+    while !said.ends_with('}') {
+        let length = stream.read(&mut octets).unwrap();
+        assert!(length > 0, "{said}");
+        said += &String::from_utf8_lossy(&octets[..length]);
+    }
+    stream
+}
+
+#[test]
+fn a_process_that_is_replaced_takes_no_orders_any_more() {
+    let world = World::of(214, 2);
+    let (line, table) = token(&Folder::new(), "ola", "operator");
+    let admin = format!("[admin]\nlisten = [\"127.0.0.1:0\"]\nplain = true\n{table}");
+    let server = Server::start_in(&folder(&world, &admin));
+    let _successors = Successors(&server);
+    let (admin, control) = (address(&server), server.folder.path("control.sock"));
+    let question = Question::a("get.example.org").from(FRA);
+    let drain = request("POST", "/v1/order", &[JSON, &line], DRAIN);
+
+    // The old process lives as long as this is used.
+    let mut busy = TcpStream::connect(server.address).unwrap();
+    send(&mut busy, &question.to_vec());
+    assert!(!receive(&mut busy).is_empty());
+    let tcp = TcpStream::connect(admin).unwrap();
+    tcp.set_read_timeout(Some(PATIENCE)).unwrap();
+    let unix = UnixStream::connect(&control).unwrap();
+    unix.set_read_timeout(Some(PATIENCE)).unwrap();
+    // Two connections that wait, a page that is told of changes, and an order that has not come whole.
+    let (tcp, unix) = (begin(tcp), begin(unix));
+    let mut page = UnixStream::connect(&control).unwrap();
+    page.set_read_timeout(Some(PATIENCE)).unwrap();
+    let events = request("GET", "/v1/events", &[], "");
+    page.write_all(events.as_bytes()).unwrap();
+    let mut late = TcpStream::connect(admin).unwrap();
+    late.set_read_timeout(Some(PATIENCE)).unwrap();
+    let (first, rest) = drain.split_at(drain.len() - 9);
+    late.write_all(first.as_bytes()).unwrap();
+
+    let upgraded = server.run(&["upgrade"]);
+    assert_eq!(upgraded.code, 0, "{upgraded:?}");
+    for answer in [say(tcp, &drain), say(unix, &drain)] {
+        assert!(
+            answer.as_ref().is_none_or(|a| a.status == 503),
+            "{answer:?}"
+        );
+    }
+    late.write_all(rest.as_bytes()).unwrap();
+    let answer = Answer::of(&mut late).unwrap();
+    // A machine that stalls has let it wait for too long.
+    assert!([503, 408].contains(&answer.status), "{answer:?}");
+    let page = Answer::of(&mut page).unwrap();
+    assert_eq!(page.status, 200, "{page:?}");
+    send(&mut busy, &question.to_vec());
+    assert!(!receive(&mut busy).is_empty(), "the old process is there");
+    assert_eq!(orders(&server).as_array().map(Vec::len), Some(0));
+    assert_eq!(
+        say(TcpStream::connect(admin).unwrap(), &drain).map(|a| a.status),
+        Some(200)
+    );
 }
 
 #[test]
