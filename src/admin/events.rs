@@ -11,17 +11,16 @@ use std::time::Duration;
 use axum::body::Bytes;
 use http_body_util::channel::{Channel, Sender};
 use serde::Serialize;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, watch};
+use tokio::sync::{broadcast, watch};
 
 use super::regions;
 use super::rows::rows;
+use super::streams::{Place, Streams};
 use super::view::{FrozenLine, PoolLine, warnings};
 use crate::control::{Access, Entry, Handle};
 use crate::snapshot::Snapshot;
 use crate::zone::Name;
 
-/// Pages that are told at one time: half of the connections that there may be.
-const STREAMS: usize = 32;
 /// Messages that a page may be behind; beyond that it is dropped, and asks anew.
 const BEHIND: usize = 16;
 /// How often somebody looks at what has changed.
@@ -41,7 +40,7 @@ pub(super) struct Feed(Arc<Shared>);
 
 struct Shared {
     handle: Handle,
-    streams: Arc<Semaphore>,
+    streams: Streams,
     told: Mutex<Told>,
 }
 
@@ -88,7 +87,7 @@ impl Feed {
         };
         Self(Arc::new(Shared {
             handle,
-            streams: Arc::new(Semaphore::new(STREAMS)),
+            streams: Streams::default(),
             told: Mutex::new(told),
         }))
     }
@@ -97,16 +96,16 @@ impl Feed {
     pub(super) async fn look_again(self) {
         loop {
             tokio::time::sleep(EVERY).await;
-            if self.0.streams.available_permits() < STREAMS {
+            if self.0.streams.any() {
                 let feed = self.clone();
                 let _ = tokio::task::spawn_blocking(move || feed.told(|_, _| ())).await;
             }
         }
     }
 
-    /// What one more page is told, without end; none: there are too many.
-    pub(super) async fn stream(&self) -> Option<Channel<Bytes, Infallible>> {
-        let permit = Arc::clone(&self.0.streams).try_acquire_owned().ok()?;
+    /// What one more page of this token is told, without end; none: there are too many.
+    pub(super) async fn stream(&self, whose: Option<&str>) -> Option<Channel<Bytes, Infallible>> {
+        let place = self.0.streams.place(whose)?;
         let (feed, handle) = (self.clone(), self.0.handle.clone());
         let access = handle.access_changes();
         let begin = move || {
@@ -126,7 +125,7 @@ impl Feed {
         let (sender, body) = Channel::new(1);
         tokio::spawn(async move {
             tokio::select! {
-                () = forward(permit, first, (news, access), sender) => {}
+                () = forward(place, first, (news, access), sender) => {}
                 // Who is told so asks the process that answers now.
                 () = handle.retires() => {}
             }
@@ -147,7 +146,7 @@ impl Feed {
 
 /// Passes messages on to a page until it is gone or too far behind, or others may ask: who still may asks again. What it holds counts it among those open.
 async fn forward(
-    _open: OwnedSemaphorePermit,
+    _open: Place,
     first: Bytes,
     (mut news, mut access): (broadcast::Receiver<Bytes>, watch::Receiver<Access>),
     mut page: Sender<Bytes>,

@@ -13,6 +13,7 @@ use axum::response::Response;
 use http_body_util::LengthLimitError;
 use tokio::time::timeout;
 
+use super::room::Known;
 use super::routes::{Route, Served};
 use super::{refuse, token};
 use crate::config::Role;
@@ -91,6 +92,11 @@ impl Caller {
                 })
             }
         }
+    }
+
+    /// Whose the token is; none: it is asked on the control socket.
+    pub(super) fn owner(&self) -> Option<&str> {
+        self.owner.as_deref()
     }
 
     /// The name that an action is done under: the token's, and only where there is none what was told.
@@ -177,6 +183,9 @@ pub(super) async fn page(State(gate): State<Gate>, mut request: Request, next: N
         headers.insert(header::WWW_AUTHENTICATE, bearer);
         return response;
     };
+    if let Some(known) = request.extensions().get::<Known>() {
+        known.admit();
+    }
     request.extensions_mut().insert(caller.clone());
     let mut response = if caller.may < role {
         let why = format!("a token of the role {} is needed", role.word());

@@ -21,7 +21,8 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 use super::guard::Peer;
-use super::room::Room;
+use super::room::{Known, Room};
+use super::strangers::Strangers;
 use crate::control::Handle;
 
 /// Connections of the control socket at one time; TCP has room of its own, so that strangers keep no operator out. More wait.
@@ -58,7 +59,7 @@ pub(super) async fn serve_control(listener: UnixListener, handle: Handle, router
         };
         match accepted {
             Ok((stream, _)) => {
-                let peer = Peer::Local(user(&stream));
+                let peer = (Peer::Local(user(&stream)), Known::default());
                 let (handle, router) = (handle.clone(), router.clone());
                 tokio::spawn(async move {
                     talk(stream, peer, router, handle.retires()).await;
@@ -76,11 +77,13 @@ fn user(stream: &UnixStream) -> Option<u32> {
 }
 
 /// Answers over TCP, until another process does; with TLS where the server has an identity. All listeners share `room`.
-pub(super) async fn serve_tcp(listener: TcpListener, handle: Handle, router: Router, room: Room) {
+pub(super) async fn serve_tcp(
+    listener: TcpListener,
+    handle: Handle,
+    router: Router,
+    (room, strangers): (Room, Strangers),
+) {
     loop {
-        let Some(free) = room.free().await else {
-            return;
-        };
         let accepted = tokio::select! {
             biased;
             () = handle.retires() => return,
@@ -88,14 +91,17 @@ pub(super) async fn serve_tcp(listener: TcpListener, handle: Handle, router: Rou
         };
         match accepted {
             Ok((stream, address)) => {
-                let Some(seat) = room.seat(address.ip(), free) else {
-                    tracing::debug!("admin: too many connections from {address}");
-                    continue;
-                };
+                let seat = room.seat(address.ip());
+                if seat.as_ref().is_none_or(|seat| seat.pushed) {
+                    strangers.crowded(address, handle.now());
+                }
+                let Some(seat) = seat else { continue };
                 let (handle, router) = (handle.clone(), router.clone());
                 tokio::spawn(async move {
-                    let _ = greet(stream, address, handle, router).await;
-                    drop(seat);
+                    tokio::select! {
+                        _ = greet(stream, (address, seat.known()), handle, router) => {}
+                        () = seat.is_lost() => {}
+                    }
                 });
             }
             Err(error) => failed(&error).await,
@@ -110,7 +116,7 @@ async fn failed(error: &io::Error) {
 
 async fn greet(
     stream: TcpStream,
-    address: SocketAddr,
+    (address, known): (SocketAddr, &Known),
     handle: Handle,
     router: Router,
 ) -> io::Result<()> {
@@ -126,27 +132,30 @@ async fn greet(
             () = handle.retires() => {}
         }
     };
+    let who = |plain| (Peer::Remote { address, plain }, known.clone());
     let Some(identity) = identity else {
-        let plain = true;
-        talk(stream, Peer::Remote { address, plain }, router, end).await;
+        talk(stream, who(true), router, end).await;
         return Ok(());
     };
     let acceptor = TlsAcceptor::from(identity.config());
     let stream = timeout(HEAD, acceptor.accept(stream)).await??;
-    let plain = false;
-    talk(stream, Peer::Remote { address, plain }, router, end).await;
+    if stream.get_ref().1.peer_certificates().is_some() {
+        known.admit();
+    }
+    talk(stream, who(false), router, end).await;
     Ok(())
 }
 
 /// Answers all requests of a connection, until `end` those that come.
 async fn talk(
     stream: impl AsyncRead + AsyncWrite + Unpin,
-    peer: Peer,
+    (peer, known): (Peer, Known),
     router: Router,
     end: impl Future<Output = ()>,
 ) {
     let answer = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(known.clone());
         router.clone().oneshot(request)
     });
     let connection = http1::Builder::new()

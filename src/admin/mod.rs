@@ -21,6 +21,7 @@ mod room;
 mod routes;
 mod rows;
 mod strangers;
+mod streams;
 mod strips;
 mod token;
 mod view;
@@ -53,7 +54,9 @@ use crate::control::{Doors, Handle};
 /// # Errors
 /// What the system says of the sockets.
 pub fn serve(doors: Doors, handle: &Handle) -> io::Result<Vec<SocketAddr>> {
-    let router = routes::router(Served::of(handle));
+    let served = Served::of(handle);
+    let strangers = served.strangers.clone();
+    let router = routes::router(served);
     let mut listeners = Vec::new();
     let mut addresses = Vec::new();
     for listener in doors.admin {
@@ -66,10 +69,11 @@ pub fn serve(doors: Doors, handle: &Handle) -> io::Result<Vec<SocketAddr>> {
         handle.clone(),
         router.clone(),
     ));
-    let room = room::Room::new();
+    let room = room::Room::default();
     for listener in listeners {
         let (handle, router) = (handle.clone(), router.clone());
-        tokio::spawn(listen::serve_tcp(listener, handle, router, room.clone()));
+        let room = (room.clone(), strangers.clone());
+        tokio::spawn(listen::serve_tcp(listener, handle, router, room));
     }
     Ok(addresses)
 }

@@ -8,6 +8,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
@@ -16,6 +17,7 @@ use axum::routing::{MethodRouter, get};
 use serde::Deserialize;
 
 use super::events::Feed;
+use super::guard::Caller;
 use super::refuse;
 use super::regions::Regions;
 
@@ -44,8 +46,11 @@ pub(super) fn file<S: Clone + Send + Sync + 'static>(
     get(move || async move { ([(header::CONTENT_TYPE, kind)], text) })
 }
 
-pub(super) async fn events(State(feed): State<Feed>) -> Response {
-    match feed.stream().await {
+pub(super) async fn events(
+    State(feed): State<Feed>,
+    Extension(caller): Extension<Caller>,
+) -> Response {
+    match feed.stream(caller.owner()).await {
         Some(body) => {
             // A proxy that gathers what it is sent would hold it back.
             let kind = [

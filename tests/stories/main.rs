@@ -54,6 +54,7 @@ mod presigned;
 mod reload;
 mod resolver;
 mod rights;
+mod room;
 mod signed;
 mod start;
 mod steering;

@@ -54,7 +54,12 @@ pub(super) fn write(page: &mut Page<'_>, handle: &Handle, strangers: &Strangers)
     page.counters(
         "nearmost_admin_unauthenticated_requests",
         "Requests over TCP without a valid token.",
-        [([], strangers.in_all())],
+        [([], strangers.requests())],
+    )?;
+    page.counters(
+        "nearmost_admin_closed_connections",
+        "Connections over TCP that were closed as there were too many.",
+        [([], strangers.connections())],
     )?;
     page.gauges(
         "nearmost_database_build_timestamp_seconds",
