@@ -20,17 +20,20 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
-use super::guard::Peer;
+use super::guard::{LONGEST, Peer};
 use super::room::{Known, Room};
 use super::strangers::Strangers;
+use super::timely::Timely;
 use crate::control::Handle;
 
 /// Connections of the control socket at one time; TCP has room of its own, so that strangers keep no operator out. More wait.
 const CONNECTIONS: usize = 64;
 /// For a TLS handshake, and for the head of a request; a connection that waits for its next request ends after as long.
 const HEAD: Duration = Duration::from_secs(10);
-/// What is sent must be taken within this time.
+/// Some of what is sent must be taken within this time.
 const TAKEN: Duration = Duration::from_secs(30);
+/// So long a connection goes on that is to end: for what was asked to come whole, to be answered and to be taken.
+const LAST: Duration = LONGEST.saturating_add(Duration::from_secs(60));
 /// Octets of a request's head, and how many lines.
 const HEAD_OCTETS: usize = 16 << 10;
 const HEAD_LINES: usize = 64;
@@ -60,6 +63,7 @@ pub(super) async fn serve_control(listener: UnixListener, handle: Handle, router
         match accepted {
             Ok((stream, _)) => {
                 let peer = (Peer::Local(user(&stream)), Known::default());
+                let stream = Timely::new(stream, TAKEN);
                 let (handle, router) = (handle.clone(), router.clone());
                 tokio::spawn(async move {
                     talk(stream, peer, router, handle.retires()).await;
@@ -120,9 +124,10 @@ async fn greet(
     handle: Handle,
     router: Router,
 ) -> io::Result<()> {
-    // Who takes nothing of what is sent, or is gone, is told by the system.
+    // Who is gone, with all that the system has still to send, is told by the system.
     SockRef::from(&stream).set_tcp_user_timeout(Some(TAKEN))?;
     stream.set_nodelay(true)?;
+    let stream = Timely::new(stream, TAKEN);
     let mut access = handle.access_changes();
     let identity = access.borrow_and_update().identity.clone();
     // What was shown in the handshake may count no more, or another process answers: who still may ask connects again.
@@ -170,7 +175,29 @@ async fn talk(
         _ = connection.as_mut() => {}
         () = end => {
             connection.as_mut().graceful_shutdown();
-            let _ = connection.await;
+            let _ = timeout(LAST, connection).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use axum::routing::get;
+    use tokio::io::{AsyncWriteExt, duplex};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_no_answers_is_let_go() {
+        let (ours, mut theirs) = duplex(1 << 10);
+        let asked = "GET / HTTP/1.1\r\nhost: x\r\n\r\n".repeat(30);
+        theirs.write_all(asked.as_bytes()).await.unwrap();
+        let router = Router::new().route("/", get(|| async { "x".repeat(1 << 16) }));
+        let ours = Timely::new(ours, TAKEN);
+        let who = (Peer::Local(None), Known::default());
+        let talk = talk(ours, who, router, pending());
+        timeout(TAKEN * 100, talk).await.expect("it ends");
     }
 }

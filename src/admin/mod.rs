@@ -23,6 +23,7 @@ mod rows;
 mod strangers;
 mod streams;
 mod strips;
+mod timely;
 mod token;
 mod view;
 mod web;
