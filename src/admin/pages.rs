@@ -205,8 +205,10 @@ pub(super) async fn what_if(
 }
 
 pub(super) async fn upgrade(State(handle): State<Handle>) -> Response {
-    handle.upgrade();
-    Json(json!({ "pid": std::process::id() })).into_response()
+    match handle.upgrade() {
+        Ok(()) => Json(json!({ "pid": std::process::id() })).into_response(),
+        Err(why) => refuse(StatusCode::CONFLICT, &why),
+    }
 }
 
 /// Does what takes its time where nobody waits for it.

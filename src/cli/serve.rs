@@ -201,11 +201,15 @@ async fn ended(task: &mut Option<JoinHandle<()>>) {
     }
 }
 
-/// Starts a process that is to take over. That it fails is told, and nothing else happens.
+/// Starts a process that is to take over, unless there is one. That it fails is told, and nothing else happens.
 fn successor(handle: &Handle, program: Option<&Path>) {
+    if let Err(why) = handle.needs_successor() {
+        tracing::warn!("no other process is started: {why}");
+        return;
+    }
     let failed = |handle: &Handle, why: String| {
         tracing::error!("no other process has taken over: {why}");
-        handle.upgrade_failed(Some(why));
+        handle.upgrade_failed(why);
     };
     // Its end would be the container's, whoever else answers there.
     if std::process::id() == 1 {
@@ -229,6 +233,7 @@ fn successor(handle: &Handle, program: Option<&Path>) {
         Ok(child) => child,
         Err(error) => return failed(handle, format!("{}: {error}", program.display())),
     };
+    handle.upgrade_started(child.id());
     tracing::info!("process {} is to take over", child.id());
     let handle = handle.clone();
     let more = match handle.rights().landlock {

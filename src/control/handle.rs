@@ -89,8 +89,20 @@ pub(super) struct Shared {
     pub(super) arrivals: Mutex<Vec<Arrival>>,
     /// Told when that is another.
     pub(super) zones_changed: Notify,
-    /// Why the last one that was to did not.
-    pub(super) upgrade_error: Mutex<Option<String>>,
+    /// The last one that was to.
+    pub(super) successor: Mutex<Successor>,
+}
+
+/// How it stands with a process that is to take over.
+#[derive(Debug, Default)]
+pub(super) enum Successor {
+    /// There was none.
+    #[default]
+    Nobody,
+    /// It lives: its number.
+    Lives(u32),
+    /// It did not, and why.
+    Failed(String),
 }
 
 impl Handle {
@@ -273,9 +285,23 @@ impl Handle {
     }
 
     /// Has a new process of the program as it is on disk now take over.
-    pub fn upgrade(&self) {
-        self.upgrade_failed(None);
+    ///
+    /// # Errors
+    /// In words: another is to do so already.
+    pub fn upgrade(&self) -> Result<(), String> {
+        let mut successor = self.successor();
+        successor.gives_way()?;
+        *successor = Successor::Nobody;
         self.0.upgrade.notify_one();
+        Ok(())
+    }
+
+    /// Whether a process that is to take over may be started.
+    ///
+    /// # Errors
+    /// In words: there is one.
+    pub fn needs_successor(&self) -> Result<(), String> {
+        self.successor().gives_way()
     }
 
     /// Waits until a new process is wanted.
@@ -286,14 +312,25 @@ impl Handle {
     /// Why the process that was to take over did not; none: nothing is known against it.
     #[must_use]
     pub fn upgrade_error(&self) -> Option<String> {
-        let error = self.0.upgrade_error.lock();
-        error.unwrap_or_else(PoisonError::into_inner).clone()
+        match &*self.successor() {
+            Successor::Failed(why) => Some(why.clone()),
+            Successor::Nobody | Successor::Lives(_) => None,
+        }
     }
 
     /// Keeps why.
-    pub fn upgrade_failed(&self, why: Option<String>) {
-        let error = self.0.upgrade_error.lock();
-        *error.unwrap_or_else(PoisonError::into_inner) = why;
+    pub fn upgrade_failed(&self, why: String) {
+        *self.successor() = Successor::Failed(why);
+    }
+
+    /// Keeps which process is to take over.
+    pub fn upgrade_started(&self, process: u32) {
+        *self.successor() = Successor::Lives(process);
+    }
+
+    fn successor(&self) -> MutexGuard<'_, Successor> {
+        let successor = self.0.successor.lock();
+        successor.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The newest events, of these nodes only if there are any; the oldest of them first.
@@ -470,5 +507,15 @@ impl Handle {
     #[must_use]
     pub fn counters(&self) -> &[Arc<Questions>] {
         &self.0.counters
+    }
+}
+
+impl Successor {
+    /// Whether there may be another.
+    fn gives_way(&self) -> Result<(), String> {
+        match self {
+            Self::Lives(process) => Err(format!("process {process} is to take over already")),
+            Self::Nobody | Self::Failed(_) => Ok(()),
+        }
     }
 }

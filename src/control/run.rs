@@ -162,7 +162,7 @@ pub fn start(
         theirs: Mutex::new(theirs),
         arrivals: Mutex::default(),
         zones_changed: Notify::new(),
-        upgrade_error: Mutex::default(),
+        successor: Mutex::default(),
     }));
     let (stopping, stopped) = watch::channel(None);
     let mut running = Running {

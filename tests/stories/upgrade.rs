@@ -228,6 +228,13 @@ fn a_server_that_ends_while_another_takes_over_leaves_it_a_control_socket() {
         let rounds = server.log.text();
         (rounds.matches("waiting for the first round").count() == 2).then_some(())
     });
+    // Nor is another started meanwhile, whoever asks.
+    let another = server.run(&["upgrade"]);
+    assert_eq!(another.code, 1, "{another:?}");
+    let told = format!("process {} is to take over already", successors.pids()[0]);
+    assert!(another.err.contains(&told), "{another:?}");
+    kill(server.pid(), "USR2");
+    server.log.wait(&["no other process is started", &told]);
     kill(server.pid(), "TERM");
     server.log.wait(&["has ended without a word"]);
     let pid = eventually("the other is told what to do", || {
