@@ -278,6 +278,7 @@ impl Handle {
     pub(super) fn own(&self, settled: &Settled) {
         self.0.owns.store(true, Ordering::Relaxed);
         *self.lock_history() = History::open(self.state());
+        self.take_states();
         self.take_orders();
         if let Some(state) = self.state() {
             keep_members(state, settled);
@@ -367,6 +368,17 @@ impl Handle {
         self.write_clients();
         self.keep_orders();
         self.lock_history().end();
+    }
+
+    /// Goes on from the states that the process before has kept at its end.
+    fn take_states(&self) {
+        let Some(folder) = self.state() else { return };
+        let mut board = self.board();
+        let others = states::catch_up(&mut board, folder, self.0.started);
+        if others > 0 {
+            tracing::info!("going on from states of the process before that differ: {others}");
+            self.publish(&board, self.now());
+        }
     }
 
     pub(super) fn write_states(&self) {
