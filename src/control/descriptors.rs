@@ -25,7 +25,7 @@ pub(super) fn room_for(connections: usize, sockets: usize) -> usize {
     let Some(now) = now.filter(|_| !enough(now)) else {
         return connections;
     };
-    let fit = now.saturating_sub(own).max(now / 4).max(1);
+    let fit = now.saturating_sub(own).max(now / 2).max(1);
     let fit = usize::try_from(fit).map_or(connections, |fit| fit.min(connections));
     tracing::warn!(
         "{fit} connections at most, not {connections}: this process may have {now} files open, and probes need some. \
