@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use super::guard::HOST;
+
 /// Why there is no answer.
 #[derive(Debug)]
 pub enum AskError {

@@ -17,7 +17,7 @@ use super::room::Known;
 use super::routes::{Route, Served};
 use super::{refuse, token};
 use crate::config::Role;
-use crate::control::{Audit, Handle};
+use crate::control::{Audit, Handle, cut};
 
 /// The largest body: files of `whatif`.
 pub(super) const LARGEST: usize = 1 << 20;
@@ -279,17 +279,12 @@ fn audit(route: &Route, caller: &Caller, body: &[u8]) -> Audit {
     let told = value.as_ref().and_then(|v| v["who"].as_str());
     let name = caller.name(told.unwrap_or_default());
     // As JSON it is one line, whatever is in it.
-    let mut body = value.map_or_else(|| "no JSON".into(), |v| v.to_string());
-    if body.len() > TOLD {
-        let cut = (0..=TOLD).rev().find(|at| body.is_char_boundary(*at));
-        body.truncate(cut.unwrap_or_default());
-        body.push('…');
-    }
+    let body = value.map_or_else(|| "no JSON".into(), |v| v.to_string());
     Audit {
         who: name.unwrap_or_else(|_| caller.from.clone()),
         from: caller.from.clone(),
         action: route.path.trim_start_matches("/v1/").to_owned(),
-        body,
+        body: cut(body, TOLD),
     }
 }
 

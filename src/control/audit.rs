@@ -16,8 +16,19 @@ pub struct Audit {
     pub body: String,
 }
 
-/// Letters of why something was refused.
+/// Octets of why something was refused.
 const TOLD: usize = 300;
+
+/// So many octets of what somebody has sent, or all of it.
+#[must_use]
+pub fn cut(mut text: String, octets: usize) -> String {
+    if text.len() > octets {
+        let end = (0..=octets).rev().find(|at| text.is_char_boundary(*at));
+        text.truncate(end.unwrap_or_default());
+        text.push('…');
+    }
+    text
+}
 
 impl Handle {
     /// Writes down how an action has ended: why it was refused, or that it was done.
@@ -30,11 +41,7 @@ impl Handle {
         } = audit;
         let first = refused.map(|why| why.lines().next().unwrap_or_default());
         // It may repeat what was sent.
-        let first = first.map(|why| {
-            let mut why: String = why.chars().take(TOLD).collect();
-            why.retain(|letter| !letter.is_control());
-            why
-        });
+        let first = first.map(|why| cut(why.replace(char::is_control, ""), TOLD));
         let result = first
             .as_ref()
             .map_or_else(|| "done".to_owned(), |why| format!("refused: {why}"));

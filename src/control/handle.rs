@@ -71,10 +71,10 @@ pub(super) struct Shared {
     pub(super) state: Option<PathBuf>,
     /// What the process may do.
     pub(super) rights: Rights,
-    /// Another process has taken over: files are its.
-    pub(super) retired: AtomicBool,
     /// Whether the files are ours: not while the process before this one answers.
     pub(super) owns: AtomicBool,
+    /// Another process has taken over: files are its.
+    pub(super) retired: AtomicBool,
     /// Told when that is so.
     pub(super) retiring: Notify,
     /// Told when another process is to take over.
@@ -274,12 +274,10 @@ impl Handle {
         self.0.owns.load(Ordering::Relaxed) && !self.is_retired()
     }
 
-    /// The files are ours from now on, as somebody may have left them since they were read. `settled` says whose members of catalogs are.
+    /// The files are ours from now on. `settled` says whose members of catalogs are.
     pub(super) fn own(&self, settled: &Settled) {
         self.0.owns.store(true, Ordering::Relaxed);
         *self.lock_history() = History::open(self.state());
-        self.take_states();
-        self.take_orders();
         if let Some(state) = self.state() {
             keep_members(state, settled);
         }
@@ -371,7 +369,7 @@ impl Handle {
     }
 
     /// Goes on from the states that the process before has kept at its end.
-    fn take_states(&self) {
+    pub(super) fn take_states(&self) {
         let Some(folder) = self.state() else { return };
         let mut board = self.board();
         let others = states::catch_up(&mut board, folder, self.0.started);

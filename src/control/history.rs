@@ -96,8 +96,8 @@ impl Writing {
 }
 
 impl History {
-    /// What a folder holds; lines that are no events are passed over. Nothing is written to it.
-    pub(super) fn read(folder: Option<&Path>) -> Self {
+    /// What a folder holds; lines that are no events are passed over. None: events end with the process.
+    pub(super) fn open(folder: Option<&Path>) -> Self {
         let mut history = Self::default();
         for file in [OLDER, FILE].iter().filter_map(|f| Some(folder?.join(f))) {
             let Ok(file) = File::open(file) else { continue };
@@ -106,12 +106,6 @@ impl History {
                 history.keep(entry);
             }
         }
-        history
-    }
-
-    /// As [`Self::read`], and what happens from now on is written there. None: events end with the process.
-    pub(super) fn open(folder: Option<&Path>) -> Self {
-        let mut history = Self::read(folder);
         history.file = folder.and_then(|folder| {
             let started = Writing::start(folder.to_owned());
             let failed = |error: &_| tracing::error!("no thread for the history: {error}");

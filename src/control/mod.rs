@@ -57,7 +57,7 @@ pub use access::Access;
 pub use answered::KeyLine;
 pub use atlas::Atlas;
 pub use audience::Audience;
-pub use audit::Audit;
+pub use audit::{Audit, cut};
 pub use build::{Generation, build, cities, rebuild, rebuild_aside};
 pub use handed::Handed;
 pub use handle::Handle;

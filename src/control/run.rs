@@ -19,7 +19,6 @@ use super::audience::Audience;
 use super::build::build;
 use super::collect::collect;
 use super::handle::{Handle, Shared};
-use super::history::History;
 use super::hosts::{self, Hosts, keep_resolving};
 use super::load::Parts;
 use super::orders;
@@ -140,7 +139,7 @@ pub fn start(
         shares: Mutex::default(),
         audience: Mutex::new(parts.audience.clone()),
         expiries: Mutex::default(),
-        history: Mutex::new(History::read(config.server.state.as_deref())),
+        history: Mutex::default(),
         swaps,
         hosts: Mutex::new(hosts),
         other_hosts: Notify::new(),
@@ -250,6 +249,8 @@ impl Running {
             self.take_file(&mut doors.control, admin);
         }
         self.handle.own(members);
+        self.handle.take_states();
+        self.handle.take_orders();
         self.handle.catch_up();
         Ok(())
     }
